@@ -1,19 +1,20 @@
 // Package bell wakes a goroutine that waits for a change.
 //
-// What has changed is looked up by who hears the bell, so that no ring can be lost
-// and none has to be waited for.
+// The receiver reads the state that has changed, so no ring can be lost, and
+// ringing never waits.
 package bell
 
-// A Bell is rung by many and heard by one; rings that nobody heard yet are one.
+// A Bell has many senders and one receiver; pending rings are combined into
+// one.
 type Bell chan struct{}
 
-// New makes a Bell; its capacity of 1 is the ring that was not heard yet.
+// New returns a Bell. Its capacity of 1 holds the pending ring.
 func New() Bell { return make(Bell, 1) }
 
 // Ring never blocks.
 func (b Bell) Ring() {
 	select {
 	case b <- struct{}{}:
-	default: // it rings already
+	default: // a ring is pending
 	}
 }

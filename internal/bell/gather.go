@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Gather returns a function that may be called any number of times in a row, and that
-// has ring called once for all of them: when no call came for quiet, and at the latest
-// when most has passed since the first. What is called after that is gathered anew, so
-// that no call is without a later ring. It never blocks, and ring must not either.
+// Gather returns a function that combines any number of calls into one call of ring:
+// when there was no call for quiet, and at the latest when most has passed since the
+// first. Later calls are combined again, so every call is followed by a ring. The
+// function never blocks, and ring must not either.
 func Gather(ring func(), quiet, most time.Duration) func() {
 	g := &gathering{ring: ring, quiet: quiet, most: most}
 	return g.call
@@ -19,7 +19,7 @@ type gathering struct {
 	quiet, most time.Duration
 
 	mu    sync.Mutex  // protects what follows
-	until time.Time   // when it rings at the latest; zero where nothing was gathered
+	until time.Time   // when it rings at the latest; zero if no call is pending
 	timer *time.Timer // rings; nil before the first call
 }
 
@@ -40,7 +40,7 @@ func (g *gathering) call() {
 
 func (g *gathering) end() {
 	g.mu.Lock()
-	gathered := !g.until.IsZero() // else a call came while the timer ended, and it rang for that too
+	gathered := !g.until.IsZero() // otherwise an earlier ring covered the call that restarted the timer
 	g.until = time.Time{}
 	g.mu.Unlock()
 	if gathered {

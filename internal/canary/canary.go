@@ -1,9 +1,8 @@
-// Package canary plants secrets that can be recognised, for tests: a Canary goes
-// wherever a secret may stand, Shapes writes it as somebody may send it back, and a
-// Search finds it in whatever comes out, however it was written.
+// Package canary provides recognisable secrets for tests: a canary is planted where
+// a secret may be, Shapes encodes it in the ways in which it may be sent back, and
+// a Search finds it in any output, however it is encoded.
 //
-// What it knows of shapes is its own: were it package secret's, both would be blind to
-// the same.
+// It shares no code with package secret; otherwise both would miss the same encodings.
 package canary
 
 import (
@@ -18,8 +17,8 @@ import (
 	"strings"
 )
 
-// New returns the canary of a place: a secret with the characters that tokens and
-// passwords have, which is the same in each run.
+// New returns the canary for a place: a secret with the characters of tokens and
+// passwords, which is the same in each run.
 func New(place string) string {
 	sum := sha256.Sum256([]byte(place))
 	core := base64.RawStdEncoding.EncodeToString(sum[:])
@@ -27,12 +26,12 @@ func New(place string) string {
 	return core[:9] + "+" + core[9:17] + "/" + core[17:25] + "=" + core[25:32]
 }
 
-// NewWord returns the canary of a place that takes letters and digits only.
+// NewWord returns the canary for a place that accepts only letters and digits.
 func NewWord(place string) string {
 	return strings.NewReplacer("+", "", "/", "", "=", "").Replace(New(place))
 }
 
-// Credential is the password or token that a request proves itself by.
+// Credential returns the password or token in a request.
 func Credential(r *http.Request) string {
 	if _, password, ok := r.BasicAuth(); ok {
 		return password
@@ -41,13 +40,13 @@ func Credential(r *http.Request) string {
 	return token
 }
 
-// A Shape is a way to write a secret.
+// A Shape is a way to encode a secret.
 type Shape struct {
 	Name  string
 	Write func(secret string) string
 }
 
-// Shapes are the ways in which somebody may send a secret back.
+// Shapes returns the ways in which a secret may be sent back.
 func Shapes() []Shape {
 	std, safe := base64.StdEncoding, base64.URLEncoding
 	return []Shape{
@@ -85,7 +84,7 @@ func Shapes() []Shape {
 	}
 }
 
-// Everywhere writes a secret in all shapes.
+// Everywhere returns a secret in all shapes.
 func Everywhere(secret string) string {
 	shapes := Shapes()
 	all := make([]string, len(shapes))
@@ -113,6 +112,6 @@ func lines(s string, width int) string {
 }
 
 func quoted(s string) string {
-	b, _ := json.Marshal(s) // a string always can be
+	b, _ := json.Marshal(s) // strings can always be encoded
 	return string(b)
 }

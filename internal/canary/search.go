@@ -13,21 +13,21 @@ import (
 	"unicode"
 )
 
-// piece is how many letters and digits in a row of a canary are a find: a text may be
-// cut within one.
+// piece is how many consecutive letters and digits of a canary count as a match: a
+// text may be cut within one.
 const piece = 12
 
 // Search finds canaries.
 type Search struct {
-	pieces map[string]string // what is looked for, in lower case, and the place it is of
-	seen   map[string]bool   // texts that were searched
+	pieces map[string]string // places by the pieces to find, in lower case
+	seen   map[string]bool   // texts already searched
 }
 
-// NewSearch looks for secrets, by place.
+// NewSearch returns a Search for secrets, which are keyed by place.
 func NewSearch(secrets map[string]string) *Search {
 	s := &Search{pieces: map[string]string{}, seen: map[string]bool{}}
 	for place, secret := range secrets {
-		for line := range strings.Lines(secret) { // of a key in PEM
+		for line := range strings.Lines(secret) { // lines of a PEM key
 			bare := bareOf(line)
 			for i := 0; i+piece <= len(bare) && !strings.HasPrefix(line, "-----"); i++ {
 				s.pieces[bare[i:i+piece]] = place
@@ -37,14 +37,14 @@ func NewSearch(secrets map[string]string) *Search {
 	return s
 }
 
-// Found is a canary in a text.
+// Found is a canary found in a text.
 type Found struct {
-	Place string   // that it was planted in
+	Place string   // where it was planted
 	By    []string // how the text was decoded
 	Near  string   // the decoded text around it
 }
 
-// In returns the canaries that are in a text, one for each place.
+// In returns the canaries in a text, one for each place.
 func (s *Search) In(text string) []Found {
 	if s.seen[text] {
 		return nil
@@ -60,7 +60,7 @@ func (s *Search) In(text string) []Found {
 	return all
 }
 
-// depth is how often a text is decoded.
+// depth is how many times a text is decoded.
 const depth = 3
 
 func (s *Search) search(text string, by []string, found map[string]Found, tried map[string]bool) {
@@ -83,10 +83,11 @@ func (s *Search) search(text string, by []string, found map[string]Found, tried 
 	}
 }
 
-// decoders undo the ways of writing of which a text without its shape keeps something.
+// decoders undo the encodings that leave traces in a text reduced to letters and
+// digits.
 var decoders = []struct {
 	name   string
-	decode func(string) string // returns nothing where there is nothing to decode
+	decode func(string) string // returns the empty string if there is nothing to decode
 }{
 	{"percent", percent},
 	{"backslash", backslash},
@@ -138,8 +139,8 @@ func visible(r rune) rune {
 	return r
 }
 
-// words returns each longest run of bytes that may be in it, of so many at least. An
-// expression would take most of the time of a search.
+// words yields each maximal run, of at least least bytes, of bytes for which in
+// returns true. A regular expression would take most of the time of a search.
 func words(s string, least int, in func(byte) bool) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		begin := 0
@@ -165,7 +166,7 @@ func inHex(c byte) bool {
 
 var urlTo64 = strings.NewReplacer("-", "+", "_", "/")
 
-// base64Words decodes every word that may be base64, wherever in it that begins.
+// base64Words decodes every word that may be base64, at each possible offset.
 func base64Words(s string) string {
 	var b strings.Builder
 	for word := range words(s, 12, in64) {
@@ -201,8 +202,8 @@ func bareOf(text string) string {
 	return bare
 }
 
-// bareAt returns the ASCII letters, in lower case, and digits of a text, and where
-// each stands.
+// bareAt returns the ASCII letters, in lower case, and digits of a text, and their
+// positions.
 func bareAt(text string) (string, []int) {
 	bare, at := make([]byte, 0, len(text)), make([]int, 0, len(text))
 	for i := range len(text) {

@@ -1,4 +1,4 @@
-// Package fields compares two states of an object, field by field, for people to read.
+// Package fields compares two states of an object, field by field, for display.
 package fields
 
 import (
@@ -11,18 +11,19 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Difference is a field that two states of an object do not have in common.
+// Difference is a field that differs between two states of an object.
 type Difference struct {
 	Path   string `json:"path"`
 	Before Value  `json:"before,omitempty"`
 	After  Value  `json:"after,omitempty"`
 }
 
-// Value is a field's value: JSON as a rule, and words such as *** where it is not shown.
-// An empty one stands for none.
+// Value is a field's value: usually JSON, or a text such as *** for a value that is not
+// shown. The empty Value means none.
 type Value string
 
-// MarshalJSON gives the value itself, or its words as a string.
+// MarshalJSON returns the value itself if it is JSON; otherwise its text as a
+// string.
 func (v Value) MarshalJSON() ([]byte, error) {
 	if json.Valid([]byte(v)) {
 		return []byte(v), nil
@@ -30,7 +31,7 @@ func (v Value) MarshalJSON() ([]byte, error) {
 	return json.Marshal(string(v))
 }
 
-// Lines gives a text of several lines, and false for any other value.
+// Lines returns a string of several lines, and false for any other value.
 func (v Value) Lines() (string, bool) {
 	var text string
 	if err := json.Unmarshal([]byte(v), &text); err != nil || !strings.Contains(text, "\n") {
@@ -39,19 +40,18 @@ func (v Value) Lines() (string, bool) {
 	return text, true
 }
 
-// mask stands where a Secret's content would.
+// mask replaces a Secret's content.
 const mask = "***"
 
-// Compare compares two states of an object, of which either may be nil. What the API
-// server keeps in its own hands, the status among it, is no difference.
+// Compare compares two states of an object; either may be nil. It ignores the fields
+// that the API server manages, including the status.
 func Compare(kind schema.GroupKind, before, after map[string]any) []Difference {
 	c := comparison{kind: kind}
 	c.compare("", judged(before), judged(after))
 	return c.out
 }
 
-// ValueOf gives a field's value as a Difference has it: of a Secret's content no more than
-// whether there is any.
+// ValueOf returns a field's value as in a Difference: a Secret's content is masked.
 func ValueOf(kind schema.GroupKind, path string, value any) Value {
 	switch {
 	case value == nil:
@@ -62,7 +62,7 @@ func ValueOf(kind schema.GroupKind, path string, value any) Value {
 	return Value(encode(value))
 }
 
-// judged is an object without what the API server keeps in its own hands.
+// judged returns an object without the fields that the API server manages.
 func judged(object map[string]any) any {
 	if object == nil {
 		return nil
@@ -117,8 +117,9 @@ func (c *comparison) compare(path string, before, after any) {
 	c.out = append(c.out, Difference{Path: path, Before: x, After: y})
 }
 
-// lists compares items by their names, where all have one and they are not the same in
-// both: one container more is not a change of all that follow it. Else by their place.
+// lists compares items by their names, if all have one and the names differ between
+// the lists: a new container must not change all that follow it. Otherwise it compares
+// them by index.
 func (c *comparison) lists(path string, before, after []any) {
 	b, bNamed := byName(before)
 	a, aNamed := byName(after)
@@ -138,7 +139,7 @@ func (c *comparison) lists(path string, before, after []any) {
 	}
 }
 
-// named are the items of a list that have a name each.
+// named is a list whose items all have a name.
 type named struct {
 	names []string
 	items map[string]any

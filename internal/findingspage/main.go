@@ -29,12 +29,12 @@ func main() {
 	if err != nil {
 		log.Fatalf("%s: %v", os.Args[1], err)
 	}
-	if err := os.WriteFile(os.Args[1], []byte(text), 0o600); err != nil { // which keeps its mode
+	if err := os.WriteFile(os.Args[1], []byte(text), 0o600); err != nil { // the file keeps its mode
 		log.Fatal(err)
 	}
 }
 
-// rewrite returns the page with the overview that the catalogue gives.
+// rewrite returns the page with the overview generated from the catalogue.
 func rewrite(page string) (string, error) {
 	before, rest, ok := strings.Cut(page, begin)
 	if !ok {
@@ -64,8 +64,8 @@ func rewrite(page string) (string, error) {
 
 var quoted = regexp.MustCompile("`([^`]+)`")
 
-// sectionsOf returns the anchor of the section that explains each id: one of its own, or
-// the first with a row for it.
+// sectionsOf returns the anchor of the section that explains each id: its own section,
+// or the first with a row for it.
 func sectionsOf(page string) map[string]string {
 	sections, section := map[string]string{}, ""
 	for line := range strings.Lines(page) {
@@ -92,7 +92,7 @@ func sectionsOf(page string) map[string]string {
 
 var notInAnchors = regexp.MustCompile(`[^a-z0-9 _-]`)
 
-// anchor returns the fragment that leads to a heading, as forges make it.
+// anchor returns the URL fragment of a heading, as forges generate it.
 func anchor(heading string) string {
 	text := strings.ToLower(strings.TrimSpace(strings.TrimLeft(heading, "#")))
 	return strings.ReplaceAll(notInAnchors.ReplaceAllString(text, ""), " ", "-")

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestOverviewIsWhatTheCatalogueSays(t *testing.T) {
+func TestTheOverviewMatchesTheCatalogue(t *testing.T) {
 	page, err := os.ReadFile("../../docs/doctor.md")
 	if err != nil {
 		t.Fatal(err)

@@ -3,10 +3,9 @@ package glob
 
 import "strings"
 
-// Match reports whether a pattern matches the whole of a name. An asterisk stands
-// for any text, also for none and for one with slashes: contexts of kubeconfigs and
-// of commit statuses have slashes that mean nothing. Every other character stands
-// for itself.
+// Match reports whether a pattern matches a whole name. An asterisk matches any
+// text, including the empty text and slashes, which have no meaning in contexts of
+// kubeconfigs and commit statuses. Every other character matches itself.
 func Match(pattern, name string) bool {
 	parts := strings.Split(pattern, "*")
 	rest, ok := strings.CutPrefix(name, parts[0])

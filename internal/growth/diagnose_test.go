@@ -11,7 +11,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/schedule"
 )
 
-// diagnoseRows are what a diagnosis may look through many of.
+// diagnoseRows are what a diagnosis may have many of.
 var diagnoseRows = []dimension{
 	{"Services that run", 250, diagnosisOf(world{}, func(i int) map[string]any { return service(i, 2, 0) })},
 	{"Services that wait", 1_000, diagnosisOf(world{unknown: true}, func(i int) map[string]any { return service(i, 2, 0) })},
@@ -29,8 +29,8 @@ func diagnosisOf(w world, object func(i int) map[string]any) func(testing.TB, in
 	return func(t testing.TB, n int) func() { return w.diagnosis(t, all(n, object)...) }
 }
 
-// diagnosis returns the work of three diagnoses, of what runs with another node port in
-// each cluster.
+// diagnosis returns the work of three diagnoses of objects that run with a different
+// node port in each cluster.
 func (w world) diagnosis(t testing.TB, contents ...map[string]any) func() {
 	planned := w.input(t, contents)
 	in := diagnose.Input{

@@ -1,4 +1,4 @@
-// Package growth holds a test and nothing else: whatever a committer makes twice as
-// large may cost about twice as much, and not four times. Each row of its table is
-// something that a repository decides the number of, and what is done with it.
+// Package growth only has a test: input twice as large may cost about twice as
+// much, but not four times. Each row of its table is something whose number a
+// repository determines, and the work with it.
 package growth

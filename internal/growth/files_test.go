@@ -11,7 +11,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 )
 
-// fileRows are what a YAML file may hold many of.
+// fileRows are what a YAML file may have many of.
 var fileRows = []dimension{
 	{"entries of a file", 20_000, file("", "- a\n", "")},
 	{"numbers of a file", 20_000, file("", "- 12\n", "")},
@@ -19,8 +19,8 @@ var fileRows = []dimension{
 	{"comments of a file", 20_000, file("", "# a\n\n", "a: b")},
 	{"comments beside values", 10_000, file("", "- a # b\n", "")},
 	{"mistakes of a file", 10_000, file("", "- .inf\n", "")},
-	{"keys that stand twice", 10_000, file("", "a: b\n", "")},
-	{"keys that are none", 10_000, file("", "? [a]\n: b\n", "")},
+	{"keys that appear twice", 10_000, file("", "a: b\n", "")},
+	{"keys that are not strings", 10_000, file("", "? [a]\n: b\n", "")},
 	{"aliases of a file", 10_000, file("- &a {b: c}\n", "- *a\n", "")},
 	{"merges of a file", 5_000, file("- &a {b: c}\n", "- {<<: *a}\n", "")},
 	{"letters of a value", 1 << 18, file("a: ", "b", "")},
@@ -50,7 +50,7 @@ func counted(head string, unit func(i int) string) func(testing.TB, int) func() 
 	}
 }
 
-// text is a head, so many units and a tail.
+// text returns a head, n units and a tail.
 func text(head string, n int, unit func(i int) string, tail string) string {
 	var b strings.Builder
 	b.WriteString(head)
@@ -61,8 +61,7 @@ func text(head string, n int, unit func(i int) string, tail string) string {
 	return b.String()
 }
 
-// askedLines asks for the line of each key of one map, as whoever names a mistake in
-// each does.
+// askedLines looks up the line of each key of one map, as for a mistake in each.
 func askedLines(t testing.TB, n int) func() {
 	docs, err := strictyaml.Decode([]byte(text("", n, func(i int) string { return fmt.Sprintf("k%d: v\n", i) }, "")))
 	if err != nil {
@@ -75,7 +74,7 @@ func askedLines(t testing.TB, n int) func() {
 	}
 }
 
-// federationRows are what fedsync.yaml and a file of facts may hold many of.
+// federationRows are what fedsync.yaml and a file of facts may have many of.
 var federationRows = []dimension{
 	{"clusters", 1_250, federationOf(func(n int) (string, string) {
 		return text("", n, func(i int) string { return fmt.Sprintf("  - {name: c%d, labels: {a: b%d}}\n", i, i) }, ""), oneApp

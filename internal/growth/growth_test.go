@@ -8,29 +8,31 @@ import (
 	"time"
 )
 
-// A dimension is one thing that a committer, or a cluster, decides the number of.
+// A dimension is something whose number a committer or a cluster determines.
 type dimension struct {
 	name string
-	n    int // the least number to measure at; four times as many are within all limits
-	// work makes an input with n of it, and returns what is to be measured.
+	n    int // the smaller number to measure; four times as many are within all limits
+	// work prepares an input with n of it, and returns the function to measure.
 	work func(t testing.TB, n int) func()
 }
 
-// dimensions are all rows. A package has a file of its own for its rows.
+// dimensions are all rows. The rows of each package have their own file.
 var dimensions = slices.Concat(fileRows, federationRows, scheduleRows, diagnoseRows, statusRows)
 
-// factor is by how much an input grows. What is quadratic grows by its square.
+// factor is the factor by which an input grows. A quadratic cost grows by its
+// square.
 const factor = 4
 
-// The most by which the cost may grow with an input that is factor times as large.
-// In proportion would be 4, and with a logarithm 5; a quadratic cost is 16.
+// The largest permitted growth of the cost with an input that is factor times as
+// large. A linear cost grows by 4, with a logarithm by 5; a quadratic cost grows
+// by 16.
 const (
 	mostBytes = 7
 	mostTime  = 9
 )
 
-// attempts is how often a growth is measured that seems too large: other programs
-// take the caches and the garbage collector its share.
+// attempts is how many times a growth that seems too large is measured: other
+// programs use the caches, and the garbage collector takes its share.
 const attempts = 4
 
 func TestNothingGrowsFasterThanItsInput(t *testing.T) {
@@ -55,10 +57,10 @@ func TestNothingGrowsFasterThanItsInput(t *testing.T) {
 	}
 }
 
-// cost is what some work took.
+// cost is the cost of some work.
 type cost struct {
 	bytes uint64        // allocated
-	time  time.Duration // of processors, ours alone
+	time  time.Duration // processor time of this process
 }
 
 func (c cost) min(o cost) cost { return cost{min(c.bytes, o.bytes), min(c.time, o.time)} }
@@ -74,7 +76,7 @@ func measure(work func()) cost {
 	return cost{after.TotalAlloc - before.TotalAlloc, took}
 }
 
-// processorTime is what this process has had of the processors.
+// processorTime returns the processor time of this process.
 func processorTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -85,8 +87,8 @@ func processorTime() time.Duration {
 
 type ratio struct{ bytes, time float64 }
 
-// growth compares two costs. What takes less than these is lost among what
-// everything costs, and counts as them.
+// growth compares two costs. A cost below these minimums is hidden by the fixed
+// cost, and counts as the minimum.
 func growth(c []cost) ratio {
 	const leastBytes, leastTime = 64 << 10, 4 * time.Millisecond
 	return ratio{
@@ -95,8 +97,8 @@ func growth(c []cost) ratio {
 	}
 }
 
-// A test that cannot fail holds nothing.
-func TestGrowthFindsWhatIsQuadratic(t *testing.T) {
+// A test that cannot fail proves nothing.
+func TestGrowthDetectsQuadraticCost(t *testing.T) {
 	pairs := func(n int) func() {
 		all := make([]int, n)
 		return func() {

@@ -9,7 +9,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/schedule"
 )
 
-// scheduleRows are what a plan may be made of many of.
+// scheduleRows are what a plan may have many of.
 var scheduleRows = []dimension{
 	{"objects", 2_000, planOf(world{}, func(i int) map[string]any { return configMap(i, "") })},
 	{"Services", 500, planOf(world{}, func(i int) map[string]any { return service(i, 2, 0) })},
@@ -65,7 +65,8 @@ var scheduleRows = []dimension{
 
 const requirement = `{"key": "a", "operator": "notin", "values": ["b"]}`
 
-// preferences name so many clusters, each with a maximum that is reached alone.
+// preferences returns preferences for n clusters, each with a different
+// maximum.
 func preferences(n int) string {
 	return `{"clusters": {` + text("", n, func(i int) string {
 		return fmt.Sprintf(`"c%d": {"weight": 1, "maxReplicas": %d}, `, i, i+1)
@@ -84,20 +85,20 @@ func planOf(w world, object func(i int) map[string]any) func(testing.TB, int) fu
 	return func(t testing.TB, n int) func() { return w.plan(t, all(n, object)...) }
 }
 
-// world is what a plan is made for.
+// world describes the input of a plan.
 type world struct {
-	clusters, apps int // 3 and 1 unless given
+	clusters, apps int // 3 and 1 if zero
 	ports          federation.PortRange
 	policy         schedule.Policy
-	overlays       bool // each cluster has objects of its own
+	overlays       bool // each cluster has different objects
 	unknown        bool // the last cluster has not been seen
-	away, drain    bool // all clusters are
+	away, drain    bool // applies to all clusters
 	balancers      bool // a load balancer for each Ingress
 	used           int  // node ports of each cluster
-	inventory      int  // objects that were applied
+	inventory      int  // number of applied objects
 }
 
-// plan returns the first plan and the one after it.
+// plan returns the work of a first plan and the next one.
 func (w world) plan(t testing.TB, contents ...map[string]any) func() {
 	in := w.input(t, contents)
 	return func() {

@@ -11,7 +11,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// statusRows are what a report may add up many of.
+// statusRows are what a report may have many of.
 var statusRows = []dimension{
 	{"findings of a report", 2_000, reportOf(func(in *status.Input, i int) {
 		in.Findings = append(in.Findings, federation.Finding{ID: "render", Severity: federation.SeverityError, App: "a", Object: ref(i), Message: untrusted.New(fmt.Sprint("wrong ", i))})
@@ -66,8 +66,8 @@ func ref(i int) federation.ObjectRef {
 	return federation.ObjectRef{Group: "apps", Kind: "Deployment", Namespace: "x", Name: fmt.Sprintf("o%06d", i)}
 }
 
-// reportOf returns the work of three reports on the same, the last of them after the
-// deadline.
+// reportOf returns the work of three reports on the same input, the last one after
+// the deadline.
 func reportOf(add func(in *status.Input, i int)) func(testing.TB, int) func() {
 	return func(_ testing.TB, n int) func() {
 		revision := federation.Revision{SHA: "0123456789012345678901234567890123456789"}

@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// A builtPlugin is a plugin whose configuration is innocent in its file and gets
-// its path by the kustomization that builds it.
+// A builtPlugin is a plugin whose configuration is harmless in its file and gets
+// its path from the kustomization that builds it.
 type builtPlugin struct {
 	plugin plugin
-	change func(plugin, string) map[string]string // files of the folder that is built
+	change func(plugin, string) map[string]string // returns the files of the folder that is built
 	path   string
 }
 
-// ways of changing a configuration while it is built.
+// changes returns the ways of changing a configuration while it is built.
 func changes() map[string]func(plugin, string) map[string]string {
 	return map[string]func(plugin, string) map[string]string{
 		"json-patch": byJSONPatch, "merge-patch": byMergePatch, "replacement": byReplacement,
@@ -59,7 +59,7 @@ func writeBuilt(r *Repository, ways []builtPlugin) {
 	r.federation(names...)
 }
 
-// bare is the plugin's configuration with a path that is no address.
+// bare returns the plugin's configuration with a path that is not an address.
 func (p plugin) bare() string {
 	return p.configuration("plain.yaml")
 }
@@ -71,7 +71,7 @@ func byJSONPatch(p plugin, path string) map[string]string {
 	}
 }
 
-// jsonPatch is a patch of the plugin's configuration in a list of patches.
+// jsonPatch returns a patch of the plugin's configuration in a list of patches.
 func (p plugin) jsonPatch(path, indent string) string {
 	return fmt.Sprintf("%s- target: {kind: %s}\n%[1]s  patch: |\n%[1]s    - {op: replace, path: %s, value: %s}\n", indent, p.kind, p.at, quoted(path))
 }
@@ -119,7 +119,8 @@ func byNesting(p plugin, path string) map[string]string {
 	}
 }
 
-// byGenerated makes the plugin of a ConfigMap that another plugin made.
+// byGenerated creates the plugin from a ConfigMap that another plugin
+// generates.
 func byGenerated(p plugin, path string) map[string]string {
 	whole := strings.ReplaceAll(p.configuration(path), "\n", "\n      ")
 	return map[string]string{
@@ -156,7 +157,7 @@ func builtFunctions() Case {
 	}
 }
 
-// becoming are JSON patches that make a program of a configuration.
+// becoming returns JSON patches that turn a configuration into a program.
 func becoming(w World) []string {
 	function := "    - op: add\n      path: /metadata/annotations\n      value: {config.kubernetes.io/function: %s}\n"
 	kind := "    - {op: replace, path: /kind, value: %s}\n"

@@ -6,52 +6,52 @@ import (
 	"strings"
 )
 
-// A Case is a repository with what must become of it.
+// A Case is a repository and the expected result.
 type Case struct {
-	// Name is the kind, a slash, and what is special: "remote/resources".
+	// Name is the kind, a slash, and the detail: "remote/resources".
 	Name  string
 	Build func(*Repository, World)
 	Want  Want
-	// Short says that the case is the one of its kind that each run of the tests
-	// tries; the others are for the whole corpus.
+	// Short marks the case of its kind that every run of the tests tries; the
+	// others are for the whole corpus.
 	Short bool
-	// Args are given to fedsync render besides --repo.
+	// Args are passed to fedsync render in addition to --repo.
 	Args []string
-	// Worktree says that the Git folder stands in a work tree without files.
+	// Worktree puts the Git folder into a work tree without files.
 	Worktree bool
 }
 
-// Kind is what the name begins with.
+// Kind returns the first part of the name.
 func (c Case) Kind() string {
 	kind, _, _ := strings.Cut(c.Name, "/")
 	return kind
 }
 
-// A World is what stands around a repository, for it to reach for.
+// A World is the environment that a repository tries to reach.
 type World struct {
-	Address string // host:port of a server that nobody may call
-	Secret  string // a file, by its absolute path, whose content nobody may see
-	Program string // a program, by its absolute path, that nobody may run
+	Address string // host:port of a server that must not be called
+	Secret  string // absolute path of a file whose content must not be shown
+	Program string // absolute path of a program that must not be run
 }
 
-// Want says what must become of a repository. That no address is called, no
-// program run, no file outside of it shown, no terminal fooled and no limit
-// exceeded is so for all of them.
+// Want is the expected result for a repository. In every case, no address is
+// called, no program is run, no file outside the repository is shown, no
+// terminal is misled, and no limit is exceeded.
 type Want struct {
-	// Refused is a regular expression that a message must match; without one the
-	// repository does no harm, and what is said of it is not looked at.
+	// Refused is a regular expression that a message must match. If empty, the
+	// repository is harmless, and messages are not checked.
 	Refused string
-	// All says that nothing is rendered at all: no object whose name holds Marker.
+	// All means that nothing is rendered: no object whose name contains Marker.
 	All bool
-	// Never is text that no object may hold.
+	// Never is text that no object may contain.
 	Never []string
 }
 
-// Marker is in the name of the objects that are innocent in themselves, and belong to
-// an app that is not. When an app is refused, nothing of it may come out.
+// Marker is in the names of harmless objects that belong to a hostile app. If the app
+// is refused, none of them may be rendered.
 const Marker = "innocent"
 
-// Cases are all cases there are, in an order that stays.
+// Cases returns all cases, in a stable order.
 func Cases() []Case {
 	return slices.Concat(
 		traversals(), remotes(), builtRemotes(), programs(), links(), cycles(),
@@ -64,7 +64,7 @@ func Cases() []Case {
 // folder below apps/.
 func (r *Repository) federation(apps ...string) { r.clusters(1, apps...) }
 
-// clusters writes a fedsync.yaml with so many clusters.
+// clusters writes a fedsync.yaml with n clusters.
 func (r *Repository) clusters(n int, apps ...string) {
 	var b strings.Builder
 	b.WriteString(federationHead)
@@ -88,7 +88,7 @@ func (r *Repository) app(files map[string]string) {
 	}
 }
 
-// configMap is an object with a name and, where there is one, a value.
+// configMap returns an object with a name and, unless it is empty, a value.
 func configMap(name, value string) string {
 	text := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "}\n"
 	if value != "" {
@@ -97,24 +97,25 @@ func configMap(name, value string) string {
 	return text
 }
 
-// kustomization is a kustomization file that names an innocent object, with more.
+// kustomization returns a kustomization file that names a harmless object,
+// followed by more.
 func kustomization(more string) string { return "resources: [innocent.yaml]\n" + more }
 
-// innocent is an object that does nothing.
+// innocent is a harmless object.
 var innocent = configMap(Marker, "v")
 
-// simple is a case of the one app a with these files.
+// simple returns a case of a single app a with these files.
 func simple(name string, want Want, files map[string]string) Case {
 	return Case{Name: name, Want: want, Build: func(r *Repository, _ World) { r.app(files) }}
 }
 
-// short marks cases for the short run.
+// short marks a case for the short run.
 func short(c Case) Case { c.Short = true; return c }
 
-// harmless marks cases of which nothing is refused.
+// harmless marks a case in which nothing is refused.
 func harmless(c Case) Case { c.Want = Want{}; return c }
 
-// repeated is n times a text made of the index.
+// repeated concatenates n texts made from their index.
 func repeated(n int, text func(i int) string) string {
 	var b strings.Builder
 	for i := range n {

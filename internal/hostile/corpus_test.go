@@ -17,7 +17,7 @@ import (
 var (
 	whole   = flag.Bool("whole", false, "try every repository, not one of each kind")
 	binary  = flag.String("program", "", "the fedsync to try, instead of one that is built")
-	program string // the fedsync that is tried
+	program string // path of the fedsync to try
 )
 
 func TestMain(m *testing.M) {
@@ -32,8 +32,8 @@ func TestMain(m *testing.M) {
 	os.Exit(testprogram.With(run))
 }
 
-// TestNoRepositoryDoesHarm gives hostile repositories to the real program. With
-// -short it tries those of the short run as well: they take less than a minute.
+// TestNoRepositoryDoesHarm runs the real program on hostile repositories. Even
+// with -short it tries those of the short run, which take less than a minute.
 func TestNoRepositoryDoesHarm(t *testing.T) {
 	for _, c := range hostile.Cases() {
 		if !c.Short && !*whole {
@@ -49,13 +49,13 @@ func TestNoRepositoryDoesHarm(t *testing.T) {
 			judgeText(t, r)
 			judgeMessage(t, r, c)
 			if t.Failed() {
-				t.Logf("it said:\n%.3000q", r.stderr.kept.String())
+				t.Logf("it printed:\n%.3000q", r.stderr.kept.String())
 			}
 		})
 	}
 }
 
-// judgeCost holds the limits.
+// judgeCost checks the limits.
 func judgeCost(t *testing.T, r result) {
 	t.Helper()
 	if r.killed != "" {
@@ -64,7 +64,7 @@ func judgeCost(t *testing.T, r result) {
 	if r.left > 0 {
 		t.Errorf("%d processes that it started outlived it", r.left)
 	}
-	// By the clock it may take longer where others have the processors.
+	// It may take longer by the clock if other programs use the processors.
 	if r.processor > maxTime || r.wall > *patience {
 		t.Errorf("it took %v, %v of the processor; want at most %v", r.wall.Round(time.Millisecond), r.processor.Round(time.Millisecond), maxTime)
 	}
@@ -82,11 +82,11 @@ func judgeCost(t *testing.T, r result) {
 	}
 }
 
-// judgeReach holds that the repository reached nothing outside of itself.
+// judgeReach checks that the repository reached nothing outside itself.
 func judgeReach(t *testing.T, r result, w *world) {
 	t.Helper()
 	if n := w.calls.Load(); n > 0 {
-		t.Errorf("an address of the repository's was called %d times", n)
+		t.Errorf("an address in the repository was called %d times", n)
 	}
 	if _, err := os.Stat(w.ran); err == nil {
 		t.Error("a program was run")
@@ -98,7 +98,7 @@ func judgeReach(t *testing.T, r result, w *world) {
 	}
 }
 
-// judgeText holds that what it says fools no terminal and no reader.
+// judgeText checks that the output misleads neither terminals nor readers.
 func judgeText(t *testing.T, r result) {
 	t.Helper()
 	said := r.stderr.kept.Bytes()
@@ -106,14 +106,14 @@ func judgeText(t *testing.T, r result) {
 		c, size := utf8.DecodeRune(said[i:])
 		invalid := c == utf8.RuneError && size == 1 && i+utf8.UTFMax < len(said)
 		if invalid || c != '\n' && c != '\t' && (unicode.IsControl(c) || unicode.Is(unicode.Cf, c)) {
-			t.Errorf("it said %q", said[max(0, i-60):min(len(said), i+60)])
+			t.Errorf("it printed %q", said[max(0, i-60):min(len(said), i+60)])
 			break
 		}
 		i += size
 	}
 	for line := range bytes.Lines(said) {
 		if bytes.HasPrefix(line, []byte(hostile.Forged)) {
-			t.Errorf("a line of its output is the repository's: %q", line)
+			t.Errorf("the repository forged a line of the output: %q", line)
 		}
 		if len(line) > maxLine {
 			t.Errorf("a line of its output has %d bytes, want at most %d: %.200q …", len(line), maxLine, line)
@@ -125,7 +125,7 @@ func judgeText(t *testing.T, r result) {
 	}
 }
 
-// judgeMessage holds that what is refused is refused, and that it is said why.
+// judgeMessage checks that what must be refused is refused, with a reason.
 func judgeMessage(t *testing.T, r result, c hostile.Case) {
 	t.Helper()
 	if c.Want.Refused == "" {

@@ -1,10 +1,10 @@
-// Package hostile is the corpus of repositories that would harm fedsync if it let
-// them: that reach outside of themselves, ask for addresses, name programs, take
-// memory and time without end, or fool whoever reads a message.
+// Package hostile is a corpus of repositories that try to harm fedsync: they
+// reach outside themselves, call addresses, name programs, use endless memory and
+// time, or mislead readers of messages.
 //
-// A Case is one such repository. It says what must become of it: a refusal whose
-// message matches, or that it does no harm. Cases are written by functions, object
-// by object, since the worst of them unfold to terabytes and are a few kilobytes
-// as a pack. The tests of this package give each to the real program and measure
-// it from outside. Nothing else may import the package but tests.
+// A Case is one such repository and the expected result: a refusal whose message
+// matches, or no harm. Cases are written by functions, object by object, since the
+// worst of them unfold to terabytes but are a few kilobytes as a pack. The tests
+// of this package run the real program on each and measure it from outside. Only
+// tests may import the package.
 package hostile

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// fanOuts write one large thing into many places: what is read is small, what comes
-// out is its product.
+// fanOuts returns cases that copy one large value into many places: the input is
+// small, but the output is the product.
 func fanOuts() []Case {
 	const large = 1 << 20
 	big := strings.Repeat("x", large)
@@ -33,7 +33,7 @@ func fanOuts() []Case {
 	}
 }
 
-// growing replaces a field of a map by the map, again and again: it doubles.
+// growing replaces a field of a map by the map, repeatedly, so that it doubles.
 func growing() Case {
 	return Case{
 		Name: "fanout/replacements-that-grow", Want: Want{Refused: `apps/a`, All: true},
@@ -46,7 +46,7 @@ func growing() Case {
 	}
 }
 
-// replacementsTimesTargets are many replacements that each look at many objects.
+// replacementsTimesTargets has many replacements that each check many objects.
 func replacementsTimesTargets() Case {
 	return Case{
 		Name: "fanout/replacements-quadratic", Want: Want{Refused: `apps/a.*\d`},
@@ -59,7 +59,7 @@ func replacementsTimesTargets() Case {
 	}
 }
 
-// variables are a large value that is named over and over.
+// variables has a large value that is referenced many times.
 func variables() Case {
 	return Case{
 		Name: "fanout/variables", Want: Want{Refused: `apps/a`, All: true},
@@ -75,7 +75,7 @@ func variables() Case {
 	}
 }
 
-// overlaysOfOneBase are three hundred clusters that each annotate one ConfigMap of
+// overlaysOfOneBase has three hundred clusters that each annotate one ConfigMap of
 // almost four megabytes.
 func overlaysOfOneBase() Case {
 	return Case{
@@ -91,7 +91,7 @@ func overlaysOfOneBase() Case {
 	}
 }
 
-// imagesTimesContainers are many images for many containers.
+// imagesTimesContainers has many images for many containers.
 func imagesTimesContainers() Case {
 	return Case{
 		Name: "fanout/images", Want: Want{Refused: `apps/a.*\d`},
@@ -106,7 +106,7 @@ func imagesTimesContainers() Case {
 	}
 }
 
-// longIndex asks for a place far behind the end of a text.
+// longIndex refers to an index far beyond the end of a text.
 func longIndex() Case {
 	return Case{
 		Name: "fanout/replacement-index",
@@ -120,7 +120,7 @@ func longIndex() Case {
 	}
 }
 
-// generatedNames are generators whose names everything must be searched for.
+// generatedNames has generators whose names must be searched for everywhere.
 func generatedNames() Case {
 	return Case{
 		Name: "fanout/nameref-quadratic", Want: Want{Refused: `apps/a.*\d`},

@@ -8,14 +8,14 @@ import (
 // A field is a place where a kustomization takes a path.
 type field struct {
 	name string
-	text func(path string) string // a kustomization that names the path there
-	more map[string]string        // files beside it
-	// optional says that an empty path is as good as none.
+	text func(path string) string // returns a kustomization with the path in the field
+	more map[string]string        // further files
+	// optional means that an empty path is the same as none.
 	optional bool
 }
 
-// fields are all places where kustomize takes a path, by itself or for a builtin
-// plugin that is configured in the kustomization or in a file.
+// fields returns all places where kustomize accepts a path, itself or for a
+// builtin plugin that is configured in the kustomization or in a file.
 func fields() []field {
 	all := []field{
 		listed("resources"), listed("components"), listed("crds"), listed("configurations"),
@@ -47,10 +47,10 @@ func fields() []field {
 // optional marks a field that may be empty.
 func optional(f field) field { f.optional = true; return f }
 
-// listed is a field that is a list of paths.
+// listed returns a field with a list of paths.
 func listed(name string) field { return written(name, name+": [%s]") }
 
-// written is a field with a text around the path.
+// written returns a field with a text around the path.
 func written(name, format string) field {
 	return field{name: name, text: func(path string) string {
 		line := fmt.Sprintf(format, quoted(path))
@@ -67,15 +67,15 @@ func keyed(name string) field {
 	}}
 }
 
-// quoted is a string as YAML takes it, every character of it.
+// quoted returns a YAML string that preserves every character.
 func quoted(s string) string { return fmt.Sprintf("%q", s) }
 
 // A plugin is a builtin plugin of kustomize with a path in its configuration.
 type plugin struct {
-	list   string // the field that it stands in
+	list   string // the field that contains it
 	kind   string
-	config string // of its fields; %s is the path
-	at     string // where the path stands in it, as a JSON pointer
+	config string // its fields; %s is the path
+	at     string // JSON pointer of the path
 }
 
 func plugins() []plugin {
@@ -92,18 +92,18 @@ func plugins() []plugin {
 	}
 }
 
-// configuration is the plugin's with a path.
+// configuration returns the plugin's configuration with a path.
 func (p plugin) configuration(path string) string {
 	return fmt.Sprintf("apiVersion: builtin\nkind: %s\nmetadata: {name: plugin}\n"+p.config+"\n", p.kind, quoted(path))
 }
 
-// name tells the plugin from the others in the name of a case.
+// name identifies the plugin in the name of a case.
 func (p plugin) name() string {
 	return p.list + "-" + p.kind + strings.ReplaceAll(strings.TrimSuffix(p.at, "/0"), "/", "-")
 }
 
-// inFile is the field of a plugin that is configured in a file. The path is in the
-// file, so each path has a file, whose name is made of it by appFor.
+// inFile returns the field of a plugin that is configured in a file. The path is
+// in the file, so there is a file for each path.
 func (p plugin) inFile() field {
 	return field{
 		name: p.name() + "-file",
@@ -112,17 +112,19 @@ func (p plugin) inFile() field {
 	}
 }
 
-// inKustomization is the field of a plugin that is configured in the kustomization.
+// inKustomization returns the field of a plugin that is configured in the
+// kustomization.
 func (p plugin) inKustomization() field {
 	return field{name: p.name() + "-inline", text: func(path string) string {
 		return kustomization(p.list + ":\n- |\n  " + strings.ReplaceAll(strings.TrimSpace(p.configuration(path)), "\n", "\n  ") + "\n")
 	}}
 }
 
-// pathHere stands in a file for the path of the case.
+// pathHere is the placeholder in a file for the path of the case.
 const pathHere = "PATH-HERE"
 
-// apps writes an app for each path, whose kustomization names it in the field.
+// apps writes an app for each path, whose kustomization has the path in the
+// field.
 func (f field) apps(r *Repository, paths []string) {
 	var names []string
 	for i, path := range paths {

@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-const fileSize = 4<<20 - 64 // a little less than what one file may have
+const fileSize = 4<<20 - 64 // a little less than the limit for one file
 
-// generators read one large content under many names, or make many objects.
+// generators returns cases that read one large content under many names, or
+// generate many objects.
 func generators() []Case {
 	return []Case{
 		generatedFiles(), short(generatedFilesOf("secret", 1000)), resourcesOf4MiB(), appsOf60MiB(),
@@ -31,7 +32,7 @@ func generators() []Case {
 	}
 }
 
-// generatedFiles make a ConfigMap of three thousand names for one blob.
+// generatedFiles generates a ConfigMap from three thousand names of one blob.
 func generatedFiles() Case { return generatedFilesOf("configMap", 3000) }
 
 func generatedFilesOf(kind string, n int) Case {
@@ -50,7 +51,7 @@ func generatedFilesOf(kind string, n int) Case {
 	}
 }
 
-// resourcesOf4MiB are a thousand resources of four megabytes each.
+// resourcesOf4MiB has a thousand resources of four megabytes each.
 func resourcesOf4MiB() Case {
 	return Case{
 		Name: "generator/resources-1000x4m", Short: true, Want: Want{Refused: `apps/a.*\d`, All: true},
@@ -66,7 +67,7 @@ func resourcesOf4MiB() Case {
 	}
 }
 
-// appsOf60MiB are two hundred apps, each below what one build may read.
+// appsOf60MiB has two hundred apps, each below the limit for one build.
 func appsOf60MiB() Case {
 	return Case{
 		Name: "generator/200-apps-of-60m", Want: Want{Refused: `apps/.*\d`},

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// gitFolders are Git folders whose own files lead elsewhere.
+// gitFolders returns cases whose Git folder has files that lead elsewhere, or
+// are too large.
 func gitFolders() []Case {
 	refused := func(text string, c Case) Case { c.Want.Refused = text; return c }
 	own := func(name string, write func(r *Repository, w World)) Case {

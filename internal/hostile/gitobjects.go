@@ -10,8 +10,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 )
 
-// trees are folders that name themselves into billions, or have names that no
-// folder has.
+// trees returns cases with folders that refer to one another billions of times,
+// or with invalid names.
 func trees() []Case {
 	refused := Want{Refused: `--max-files|files`, All: true}
 	return []Case{
@@ -33,7 +33,7 @@ func worktree(c Case) Case {
 	return c
 }
 
-// treeBomb is forty trees of ten entries, each the one before.
+// treeBomb is forty trees of ten entries, which all refer to the previous tree.
 func treeBomb(name string, want Want, empty bool) Case {
 	return Case{
 		Name: name, Want: want,
@@ -110,8 +110,8 @@ func wrongModes() Case {
 	}
 }
 
-// escapedNames is a folder of as many bytes as Git's may have, in names whose every byte
-// takes six where they are written as JSON.
+// escapedNames is a folder of the largest size that is read, with names whose every byte
+// takes six bytes in JSON.
 func escapedNames() Case {
 	return Case{
 		Name: "tree/escaped-names", Want: Want{Refused: `apps/a.*\d`},
@@ -139,7 +139,7 @@ func missingObjects() Case {
 	}
 }
 
-// objectsOfGit are blobs and commits that are not what they seem.
+// objectsOfGit returns cases with misleading blobs and commits.
 func objectsOfGit() []Case {
 	return []Case{
 		zeroBlob("resource", "resources: [big]\n"), zeroBlob("generated", "configMapGenerator: [{name: innocent, files: [big]}]\n"),
@@ -165,8 +165,8 @@ func zeroFederation() Case {
 	}
 }
 
-// smallOnLarge is a small file that is made of a large one, of which only the base
-// need be unpacked.
+// smallOnLarge is a small file stored as a delta of a large base, which must be
+// unpacked.
 func smallOnLarge() Case {
 	return Case{
 		Name: "object/delta-on-1g", Want: Want{Refused: `apps/a.*\d`, All: true},
@@ -180,7 +180,8 @@ func smallOnLarge() Case {
 	}
 }
 
-// largeByDelta is a few bytes that copy sixteen megabytes over and over.
+// largeByDelta is a delta of a few bytes that copies sixteen megabytes many
+// times.
 func largeByDelta() Case {
 	return Case{
 		Name: "object/large-by-delta", Want: Want{Refused: `apps/a.*\d`, All: true},
@@ -191,7 +192,7 @@ func largeByDelta() Case {
 			delta = append(delta, bytes.Repeat([]byte{0x80 | 0x40 | 0x20, 0xff, 0xff}, times)...)
 			h := plumbing.NewHasher(plumbing.BlobObject, int64(len(base)*times))
 			for range times {
-				_, _ = h.Write(base) // a hash takes everything
+				_, _ = h.Write(base) // writing to a hash cannot fail
 			}
 			r.Put("apps/a/x.yaml", r.Delta(r.Blob(base), delta, h.Sum()))
 			r.federation("a")
@@ -199,7 +200,7 @@ func largeByDelta() Case {
 	}
 }
 
-// longDeltaChain is a file that is made of one that is made of one, and so on.
+// longDeltaChain is a file stored as a delta of a delta, and so on.
 func longDeltaChain() Case {
 	return Case{
 		Name: "object/delta-chain", Want: Want{},
@@ -221,8 +222,8 @@ func longDeltaChain() Case {
 	}
 }
 
-// deltaOverPacks is a small file that is made of one in another pack, and so on, to a
-// gigabyte in the last.
+// deltaOverPacks is a small file stored as a delta of an object in another pack, and
+// so on, up to a gigabyte in the last.
 func deltaOverPacks() Case {
 	return Case{
 		Name: "object/delta-over-packs", Want: Want{Refused: `apps/a.*\d`, All: true},
@@ -242,7 +243,7 @@ func deltaOverPacks() Case {
 	}
 }
 
-// longHeader is a commit whose header has a field of as many lines as fit.
+// longHeader is a commit whose header has a field with as many lines as fit.
 func longHeader(field string) Case {
 	return Case{
 		Name: "object/long-" + field,
@@ -254,7 +255,7 @@ func longHeader(field string) Case {
 	}
 }
 
-// oddDates is a commit of no year and of no zone.
+// oddDates is a commit with an impossible year and zone.
 func oddDates() Case {
 	return Case{
 		Name: "object/odd-dates",
@@ -265,7 +266,7 @@ func oddDates() Case {
 	}
 }
 
-// lyingSize are objects whose header names another size than they have.
+// lyingSize has objects whose headers state a wrong size.
 func lyingSize() Case {
 	return Case{
 		Name: "object/lying-size",

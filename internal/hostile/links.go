@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// links are symbolic links and submodules in the place of files and folders.
+// links returns cases with symbolic links and submodules in place of files and
+// folders.
 func links() []Case {
 	return []Case{
 		short(linksFor("manifest", func(r *Repository, dir, target string) {
@@ -26,7 +27,7 @@ func links() []Case {
 	}
 }
 
-// linksFor writes an app for each target that leads nowhere good.
+// linksFor writes an app for each of the bad targets.
 func linksFor(name string, write func(r *Repository, dir, target string)) Case {
 	return Case{
 		Name: "link/" + name, Want: Want{Refused: `apps/a0`},
@@ -48,7 +49,7 @@ func linksFor(name string, write func(r *Repository, dir, target string)) Case {
 	}
 }
 
-// badTargets are where links lead that must not be followed.
+// badTargets returns the targets of links that must not be followed.
 func badTargets(w World) []string {
 	up := strings.Repeat("../", 12)
 	return []string{
@@ -66,7 +67,7 @@ func linkedFederation() Case {
 	}
 }
 
-// submodules stand where files and folders should.
+// submodules has submodules in place of files and folders.
 func submodules() Case {
 	return Case{
 		Name: "link/submodules", Short: true, Want: Want{Refused: `apps/a`, All: true},
@@ -82,8 +83,8 @@ func submodules() Case {
 	}
 }
 
-// innocentLinks lead to where they may, a thousand of them, and one folder that is
-// below itself by a link.
+// innocentLinks has a thousand permitted links, and a folder that contains itself
+// through a link.
 func innocentLinks() Case {
 	return Case{
 		Name: "link/innocent",
@@ -97,7 +98,8 @@ func innocentLinks() Case {
 	}
 }
 
-// cycles are kustomizations that build on themselves, deeply, or ever so often.
+// cycles returns cases with kustomizations that build on themselves, on one
+// another deeply, or many times.
 func cycles() []Case {
 	refused := Want{Refused: `apps/a`, All: true}
 	return []Case{
@@ -148,7 +150,7 @@ func wide() Case {
 	}
 }
 
-// diamond is a chain of folders each of which builds on the next one twice.
+// diamond is a chain of folders that each build on the next one twice.
 func diamond() Case {
 	return Case{
 		Name: "cycle/diamond", Short: true, Want: Want{Refused: `apps/a.*\b500\b`, All: true},
@@ -168,7 +170,7 @@ func diamond() Case {
 	}
 }
 
-// components are six hundred of them at once.
+// components has six hundred components.
 func components() Case {
 	return Case{
 		Name: "cycle/components", Want: Want{Refused: `apps/a.*\b500\b`, All: true},

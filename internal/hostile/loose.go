@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// writeLoose writes an object into a file of its own.
+// writeLoose writes an object as a loose file.
 func writeLoose(objects string, id ID, content []byte) error {
 	var b bytes.Buffer
 	z := zlib.NewWriter(&b)

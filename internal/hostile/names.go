@@ -7,11 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-// Forged is what a name says that pretends to be a line of fedsync's own. It may
-// stand in a message, and never at the beginning of a line.
+// Forged is text in a name that imitates a line of fedsync's own. It may be in a
+// message, but never at the beginning of a line.
 const Forged = "E D99 c1 the cluster is lost"
 
-// odd are texts that fool terminals, readers and programs.
+// odd returns texts that mislead terminals, readers and programs.
 func odd() []string {
 	return []string{
 		"a\n" + Forged + "\n", "a\r" + Forged, "\x1b[2J\x1b[H", "\x1b]0;title\a", "\x1b]8;;http://example.com\aclick", "\u202egnp.exe", "\u2066a\u2069",
@@ -20,12 +20,12 @@ func odd() []string {
 	}
 }
 
-// oddTexts are those that are valid UTF-8.
+// oddTexts returns the odd texts that are valid UTF-8.
 func oddTexts() []string {
 	return slices.DeleteFunc(odd(), func(s string) bool { return !utf8.ValidString(s) })
 }
 
-// names are odd characters in everything that has a name.
+// names returns cases with odd characters in everything that has a name.
 func names() []Case {
 	field := func(name, refused string, text func(odd string) string) Case {
 		return Case{
@@ -61,7 +61,7 @@ func names() []Case {
 	}
 }
 
-// yamlString is a text as YAML takes it; bytes that are no text stay as they are.
+// yamlString returns a text as a YAML string; invalid bytes are left unchanged.
 func yamlString(s string) string {
 	if !utf8.ValidString(s) {
 		return `"` + s + `"`
@@ -69,7 +69,8 @@ func yamlString(s string) string {
 	return quoted(s)
 }
 
-// filesWithOddNames have their names in trees, where only slash and NUL cannot be.
+// filesWithOddNames has odd names in trees, where only slash and NUL are
+// impossible.
 func filesWithOddNames(worktree bool) Case {
 	c := Case{
 		Name: "name/file", Worktree: worktree,
@@ -114,7 +115,7 @@ func oddApps() Case {
 	}
 }
 
-// statusContexts would be posted to the forge under another check's name.
+// statusContexts requests a commit status under another check's name.
 func statusContexts() Case {
 	return Case{
 		Name: "name/status-context", Want: Want{Refused: `fedsync\.yaml.*context`, All: true},
@@ -125,7 +126,7 @@ func statusContexts() Case {
 	}
 }
 
-// oddKustomizations have odd text in each field that is text.
+// oddKustomizations has odd text in each text field.
 func oddKustomizations() Case {
 	return Case{
 		Name: "name/kustomization", Want: Want{Refused: `apps/a`},
@@ -144,7 +145,7 @@ func oddKustomizations() Case {
 	}
 }
 
-// oddSubject is the commit's own text.
+// oddSubject has odd text as the commit's message.
 func oddSubject() Case {
 	return Case{
 		Name: "name/commit",

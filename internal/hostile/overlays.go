@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// overlays are what many honest ones have, as often as it goes: each patches,
+// overlays are ordinary overlays in the largest possible number: each patches,
 // labels or generates for its cluster, and none is remarkable.
 func overlays() []Case {
-	differ := Want{Refused: `apps/a/clusters/c\d+: .*64 MiB of objects that differ`}
-	kustomized := Want{Refused: `apps/a/clusters/c\d+\S*: .*(more than 40,000 objects|the revision had .* of processor time)`}
+	differ := Want{Refused: `apps/a/clusters/c\d+: .*64 MiB of distinct objects`}
+	kustomized := Want{Refused: `apps/a/clusters/c\d+\S*: .*(more than 40,000 objects|the revision has used up its .* of processor time)`}
 	many, few := configMaps(1000, "v"), configMaps(300, "v")
 	pods := repeated(150, func(i int) string {
 		return fmt.Sprintf("---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: innocent-%d}\nspec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: nginx}]}}}\n", i)
@@ -30,8 +30,9 @@ func overlays() []Case {
 	}
 }
 
-// timed is overlaid with a part of the usual time. What kustomize patches or builds one
-// by one may take more of it by default than a case may, since honest overlays do.
+// timed is overlaid with a fraction of the usual time limit. The default allows
+// kustomize more time to patch or build objects one by one than a case may take,
+// because honest overlays need it.
 func timed(name string, want Want, base string, more func(i int) string) Case {
 	c := overlaid(name, want, base, more)
 	c.Args = append(c.Args, "--max-render-time=300ms")

@@ -3,7 +3,7 @@ package hostile
 import (
 	"bytes"
 	"compress/zlib"
-	"crypto/sha1" //nolint:gosec // Git's own hash.
+	"crypto/sha1" //nolint:gosec // Git's own hash
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -18,14 +18,14 @@ import (
 // ID names a Git object.
 type ID = plumbing.Hash
 
-// A pack collects objects as Git packs them. Nothing checks them.
+// A pack collects objects in Git's pack format, without checking them.
 type pack struct {
-	body  bytes.Buffer // the objects; their header comes before it
+	body  bytes.Buffer // the objects, without the pack's header
 	index idxfile.Writer
-	known map[ID]int64 // where each object begins
+	known map[ID]int64 // offset of each object
 }
 
-// packHeader is the length of what stands before a pack's first object.
+// packHeader is the length of a pack's header, in bytes.
 const packHeader = 12
 
 // add adds an object and returns its name.
@@ -45,22 +45,22 @@ func (p *pack) addZeros(size int64) ID {
 }
 
 func writeZeros(w io.Writer, size int64) {
-	_, _ = io.CopyN(w, zeros{}, size) // neither end can fail
+	_, _ = io.CopyN(w, zeros{}, size) // cannot fail
 }
 
-// zeros is a reader of zeros without end.
+// zeros is an endless reader of zeros.
 type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
-// addDelta adds an object as the instructions that make it of another one in the
-// pack. The name of the result is the caller's to know.
+// addDelta adds an object as a delta of another one in the pack. The caller must
+// know the id of the result.
 func (p *pack) addDelta(id, base ID, instructions []byte) {
 	p.put(id, plumbing.REFDeltaObject, int64(len(instructions)), func(w io.Writer) { _, _ = w.Write(instructions) }, base[:]...)
 }
 
-// put writes one object. Between its header and its content stand the bytes of
-// before, as they are.
+// put writes one object, with the bytes of before between its header and its
+// content.
 func (p *pack) put(id ID, kind plumbing.ObjectType, size int64, content func(io.Writer), before ...byte) {
 	if p.known == nil {
 		p.known = map[ID]int64{}
@@ -77,9 +77,9 @@ func (p *pack) put(id ID, kind plumbing.ObjectType, size int64, content func(io.
 	}
 	p.body.WriteByte(first)
 	p.body.Write(before)
-	z, _ := zlib.NewWriterLevel(&p.body, zlib.BestSpeed) // a level that there is
+	z, _ := zlib.NewWriterLevel(&p.body, zlib.BestSpeed) // a valid level
 	content(z)
-	_ = z.Close() // a buffer takes everything
+	_ = z.Close() // writing to a buffer cannot fail
 	p.index.Add(id, uint64(packHeader+at), crc32.ChecksumIEEE(p.body.Bytes()[at:]))
 }
 
@@ -87,7 +87,7 @@ func (p *pack) put(id ID, kind plumbing.ObjectType, size int64, content func(io.
 func (p *pack) write(dir string) error {
 	content := binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), uint32(len(p.known)))
 	content = append(content, p.body.Bytes()...)
-	sum := sha1.Sum(content) //nolint:gosec // Git's own hash.
+	sum := sha1.Sum(content) //nolint:gosec // Git's own hash
 	content = append(content, sum[:]...)
 	name := filepath.Join(dir, fmt.Sprintf("pack-%x", sum))
 	if err := os.WriteFile(name+".pack", content, 0o600); err != nil {

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// patchBombs are patches that copy what they copied, or that are many.
+// patchBombs returns cases with patches that copy their own copies, or with
+// many patches.
 func patchBombs() []Case {
 	var all []Case
 	for i, place := range patchPlaces() {
@@ -95,7 +96,7 @@ func jsonPatches() []text {
 // doublings copy the list b into itself, n times.
 func doublings(n int) string { return strings.Repeat("- {op: copy, from: /b, path: /b/-}\n", n) }
 
-// copiesOverPatches are copies spread over patches, each of which has few.
+// copiesOverPatches has copies spread over patches that each have few.
 func copiesOverPatches() Case {
 	return Case{
 		Name: "patch/copies-over-patches", Want: Want{Refused: `apps/a/`, All: true},
@@ -107,8 +108,8 @@ func copiesOverPatches() Case {
 	}
 }
 
-// copiesOverFolders are copies spread over kustomizations that build on one another,
-// and over files of patches.
+// copiesOverFolders has copies spread over kustomizations that build on one another,
+// and over patch files.
 func copiesOverFolders() Case {
 	return Case{
 		Name: "patch/copies-over-folders", Want: Want{Refused: `apps/a/`, All: true},
@@ -126,7 +127,7 @@ func copiesOverFolders() Case {
 	}
 }
 
-// manyPatches are as many patches as there are objects, for all of them.
+// manyPatches has as many patches as objects, and each applies to all objects.
 func manyPatches() Case {
 	return Case{
 		Name: "patch/many-for-many", Want: Want{Refused: `apps/a.*\d`},
@@ -139,7 +140,7 @@ func manyPatches() Case {
 	}
 }
 
-// configMaps are so many objects with a value each, in one file.
+// configMaps returns a file of n objects with a value each.
 func configMaps(n int, value string) string {
 	return repeated(n, func(i int) string { return "---\n" + configMap(fmt.Sprintf("%s-%d", Marker, i), value) })
 }

@@ -5,13 +5,14 @@ import (
 	"strings"
 )
 
-// policies are objects that are not the repository's to have: fedsync's own, and
-// what the operator's settings leave out.
+// policies returns cases with objects that the repository must not have:
+// fedsync's own, and those that the operator's settings exclude.
 func policies() []Case {
 	return []Case{short(ownObjects()), forgedLabels(), short(beyondNamespaces()), beyondKinds(), patchedBeyond()}
 }
 
-// ownObjects are fedsync's inventory, its claim, what it kept, and its namespace.
+// ownObjects has fedsync's inventory, its claim, its kept objects, and its
+// namespace.
 func ownObjects() Case {
 	refs := []string{
 		"{name: fedsync-web-a, namespace: fedsync-system, labels: {applyset.kubernetes.io/id: x}}", "{name: any, namespace: fedsync-system}",
@@ -34,7 +35,7 @@ func ownObjects() Case {
 	}
 }
 
-// forgedLabels claim that an object is another inventory's, or in it.
+// forgedLabels claims that an object is another inventory, or belongs to one.
 func forgedLabels() Case {
 	return Case{
 		Name: "policy/forged-labels",
@@ -47,7 +48,7 @@ func forgedLabels() Case {
 	}
 }
 
-// beyondNamespaces is what --allow-namespaces leaves out, in disguises.
+// beyondNamespaces has what --allow-namespaces excludes, in disguise.
 func beyondNamespaces() Case {
 	return Case{
 		Name: "policy/namespaces", Args: []string{"--allow-namespaces", "default"},
@@ -65,7 +66,7 @@ func beyondNamespaces() Case {
 	}
 }
 
-// beyondKinds is what --allow-kinds leaves out, in disguises.
+// beyondKinds has what --allow-kinds excludes, in disguise.
 func beyondKinds() Case {
 	return Case{
 		Name: "policy/kinds", Args: []string{"--allow-kinds", "ConfigMap"},
@@ -83,7 +84,7 @@ func beyondKinds() Case {
 	}
 }
 
-// patchedBeyond becomes what is left out when it is built.
+// patchedBeyond has objects that become excluded ones when they are built.
 func patchedBeyond() Case {
 	return Case{
 		Name: "policy/patched", Args: []string{"--allow-namespaces", "default", "--allow-kinds", "ConfigMap"},

@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// ownGroup lets the program and all that it starts be killed at once, and ends it
-// with this process.
+// ownGroup puts the program and everything that it starts into a process group
+// that can be killed as a whole, and makes it end with this process.
 func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// A family is a process and what it started, however deep.
+// A family is a process and all of its descendants.
 type family struct {
 	members   map[int]usage
-	strangers map[int]bool // processes that are known not to belong
+	strangers map[int]bool // processes known not to be members
 }
 
-// usage is what one process took so far.
+// usage is the resource usage of one process.
 type usage struct {
-	memory    int64 // the most it had of its own, in bytes
+	memory    int64 // peak of its own memory, in bytes
 	processor time.Duration
 }
 
@@ -33,11 +33,11 @@ func newFamily(pid int) *family {
 	return &family{members: map[int]usage{pid: {}}, strangers: map[int]bool{}}
 }
 
-// measure returns what the members took, added up. The memory is that of those who
-// live, each with the most it had, so it is an upper bound of what they have at once.
-// Pages of files, which is the program itself, are the same for all and count once.
-// (The kernel's own account for a parent is of no use here: it begins with the memory
-// of whoever started the process, which is a test.)
+// measure returns the total usage of the members. The memory is the sum of the peaks
+// of the living members, so it is an upper bound of what they use at the same time.
+// Pages of files, which are the program itself, are shared by all and count once.
+// (The kernel's own accounting for a parent is of no use here: it begins with the
+// memory of the process's creator, which is a test.)
 func (f *family) measure() (memory int64, processor time.Duration) {
 	f.find()
 	var files int64
@@ -64,7 +64,7 @@ func (f *family) find() {
 		return
 	}
 	defer func() { _ = dir.Close() }()
-	names, _ := dir.Readdirnames(-1) // what was read counts
+	names, _ := dir.Readdirnames(-1) // on an error, use what was read
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil || f.strangers[pid] {
@@ -81,23 +81,23 @@ func (f *family) find() {
 	}
 }
 
-// parent returns a process's parent; 0 where it is gone.
+// parent returns a process's parent; 0 if it has ended.
 func parent(pid int) int { return int(stat(pid, 4)) }
 
-// processorTime returns the time that a process used; 0 where it is gone.
+// processorTime returns the processor time of a process; 0 if it has ended.
 func processorTime(pid int) time.Duration {
-	const tick = 10 * time.Millisecond // USER_HZ is 100 on all that Linux runs on
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on all platforms of Linux
 	return time.Duration(stat(pid, 14)+stat(pid, 15)) * tick
 }
 
-// stat returns a number of a process by its place in proc_pid_stat(5); 0 where the
-// process is gone.
+// stat returns a number of a process by its position in proc_pid_stat(5); 0 if the
+// process has ended.
 func stat(pid, place int) int64 {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
 		return 0
 	}
-	// The second, the program's name in brackets, may hold anything.
+	// The second field, the program's name in brackets, may contain anything.
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	if len(fields) < place-2 {
 		return 0
@@ -106,8 +106,8 @@ func stat(pid, place int) int64 {
 	return n
 }
 
-// memoryOf returns the most memory that a process had of its own, and what it has of
-// files, in bytes; 0 where it is gone.
+// memoryOf returns the peak of a process's own memory, and its memory of files, in
+// bytes; 0 if it has ended.
 func memoryOf(pid int) (own, files int64) {
 	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	if err != nil {
@@ -128,7 +128,7 @@ func kibibytes(status []byte, name string) int64 {
 	return n << 10
 }
 
-// living returns how many members there are still.
+// living returns the number of living members.
 func (f *family) living() int {
 	n := 0
 	for pid := range f.members {
@@ -139,7 +139,7 @@ func (f *family) living() int {
 	return n
 }
 
-// kill ends all members.
+// kill kills all members.
 func (f *family) kill() {
 	for pid := range f.members {
 		_ = syscall.Kill(pid, syscall.SIGKILL)

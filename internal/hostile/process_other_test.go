@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// What a process takes while it runs is only measured on Linux.
+// The usage of a running process is measured only on Linux.
 
 func ownGroup(*exec.Cmd) {}
 

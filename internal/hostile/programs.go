@@ -2,7 +2,8 @@ package hostile
 
 import "fmt"
 
-// programs name programs that kustomize, Helm or git would run.
+// programs returns cases that name programs which kustomize, Helm or git would
+// run.
 func programs() []Case {
 	return []Case{
 		short(functions()), plugInPrograms(), charts(), programsOfGit(),
@@ -17,7 +18,7 @@ func programs() []Case {
 	}
 }
 
-// functions are annotations that ask for a program in each list of plugins.
+// functions has annotations that request a program in each list of plugins.
 func functions() Case {
 	return Case{
 		Name: "program/functions", Want: Want{Refused: `apps/aa?/`, All: true},
@@ -41,8 +42,8 @@ func functions() Case {
 	}
 }
 
-// plugInPrograms are plugins of the kind that kustomize looks for below its own
-// folder, and in its users' homes.
+// plugInPrograms has plugins of the kind that kustomize searches for below its
+// own folder, and in its users' homes.
 func plugInPrograms() Case {
 	return Case{
 		Name: "program/plugins", Want: Want{Refused: `apps/a/`, All: true},
@@ -62,7 +63,7 @@ func plugInPrograms() Case {
 	}
 }
 
-// charts are Helm charts in each place that can name one.
+// charts has Helm charts in each place that can name one.
 func charts() Case {
 	return Case{
 		Name: "program/helm", Want: Want{Refused: `apps/a/`, All: true},
@@ -87,7 +88,7 @@ func charts() Case {
 	}
 }
 
-// programsOfGit are programs that git would run for a look at the repository.
+// programsOfGit has programs that git would run when it reads the repository.
 func programsOfGit() Case {
 	return Case{
 		Name: "program/git-settings", Short: true, Worktree: true,

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// A Neighbour is an honest app that has its place in the same repository.
+// A Neighbour is an honest app in the same repository.
 type Neighbour struct {
-	Federation string            // the name that the federation is to have
-	Clusters   []string          // where the app runs, and what is hostile as well
+	Federation string            // the name of the federation
+	Clusters   []string          // where the app and the hostile apps run
 	App        string            // the name of the app; its folder is at the root
-	Files      map[string]string // the app's, by their path in the repository
+	Files      map[string]string // the app's files, by their path in the repository
 }
 
-// file is a fedsync.yaml of the honest app alone.
+// file returns a fedsync.yaml with only the honest app.
 func (n Neighbour) file() string {
 	return n.head() + "  apps:\n" + n.app()
 }
@@ -33,7 +33,7 @@ func (n Neighbour) app() string {
 	return fmt.Sprintf("  - {name: %s, path: %[1]s, clusterSelector: {matchLabels: {honest: \"yes\"}}}\n", n.App)
 }
 
-// Honest commits the neighbour alone.
+// Honest commits only the neighbour.
 func (r *Repository) Honest(n Neighbour, parents ...ID) {
 	r.File("fedsync.yaml", n.file())
 	for path, content := range n.Files {
@@ -42,8 +42,9 @@ func (r *Repository) Honest(n Neighbour, parents ...ID) {
 	r.commit = r.Commit(r.Files(), "honest", parents...)
 }
 
-// Beside commits what was added with the neighbour beside it. It reports whether it
-// could: some repositories are what they are as a whole, and are committed so.
+// Beside commits what was added together with the neighbour. It reports whether it
+// could: some hostile repositories consist of a whole tree or commit, and are
+// committed without the neighbour.
 func (r *Repository) Beside(n Neighbour, parents ...ID) bool {
 	own, apps, found := strings.Cut(r.federationFile, "  apps:\n")
 	own, plain := strings.CutPrefix(own, federationHead)
@@ -57,7 +58,7 @@ func (r *Repository) Beside(n Neighbour, parents ...ID) bool {
 		r.commit = r.Commit(r.Files(), "hostile", parents...)
 		return false
 	case own == "  - name: c1\n":
-		own = "" // the neighbour's clusters are enough
+		own = "" // the neighbour's clusters suffice
 	}
 	r.File("fedsync.yaml", n.head()+own+"  apps:\n"+n.app()+apps)
 	for path, content := range n.Files {
@@ -67,24 +68,26 @@ func (r *Repository) Beside(n Neighbour, parents ...ID) bool {
 	return true
 }
 
-// Pushable reports whether the case's repository can be pushed to another: what stands
-// in the Git folder itself cannot.
+// Pushable reports whether the case's repository can be pushed to another: files in
+// the Git folder itself cannot.
 func (c Case) Pushable(w World) bool {
 	r := New()
 	c.Build(r, w)
 	return len(r.own) == 0 && len(r.links) == 0
 }
 
-// FederationFile is the content of fedsync.yaml, empty where it is no plain file.
+// FederationFile returns the content of fedsync.yaml; empty if it is not a plain
+// file.
 func (r *Repository) FederationFile() string { return r.federationFile }
 
-// Push adds the objects to the bare repository in dir, and makes the commit that Honest
-// or Beside made its branch main.
+// Push adds the objects to the bare repository in dir, and points its branch main at
+// the commit made by Honest or Beside.
 func (r *Repository) Push(dir string) (ID, error) {
 	if err := r.writeObjects(dir); err != nil {
 		return ID{}, err
 	}
-	// As git does it: who reads the ref finds the one or the other.
+	// As git does, replace the ref atomically: a reader gets either the old or
+	// the new one.
 	ref := filepath.Join(dir, "refs", "heads", "main")
 	if err := os.WriteFile(ref+".lock", []byte(r.commit.String()+"\n"), 0o600); err != nil {
 		return ID{}, err

@@ -1,6 +1,6 @@
 package hostile
 
-// remotes name what is elsewhere, in each field.
+// remotes returns cases that name remote content in each field.
 func remotes() []Case {
 	var all []Case
 	for i, f := range fields() {
@@ -13,7 +13,8 @@ func remotes() []Case {
 	return append(all, remoteText(), remoteFunctions())
 }
 
-// elsewhere are addresses in every spelling that kustomize, or git for it, knows.
+// elsewhere returns addresses in every spelling that kustomize, or git for it,
+// accepts.
 func elsewhere(w World) []string {
 	h := w.Address
 	return []string{
@@ -30,7 +31,7 @@ func elsewhere(w World) []string {
 	}
 }
 
-// remoteText are addresses where YAML could stand as well.
+// remoteText has addresses in fields that also accept YAML.
 func remoteText() Case {
 	return Case{
 		Name: "remote/text", Short: true,
@@ -47,7 +48,7 @@ func remoteText() Case {
 	}
 }
 
-// remoteFunctions are functions that a plugin's annotations or a chart would load.
+// remoteFunctions has functions that a plugin's annotations or a chart would load.
 func remoteFunctions() Case {
 	return Case{
 		Name: "remote/charts",

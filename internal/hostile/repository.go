@@ -13,29 +13,29 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 )
 
-// A Repository is a Git repository in the making: one commit on the branch main.
-// What stands in it may be what git itself would refuse to make.
+// A Repository builds a Git repository with one commit on the branch main. It
+// may contain what git itself would refuse to create.
 type Repository struct {
-	packs   []*pack // that are complete
+	packs   []*pack // the completed packs
 	pack    *pack
-	loose   map[ID][]byte     // objects in files of their own, before compression
+	loose   map[ID][]byte     // loose objects, before compression
 	entries map[string]Entry  // of the commit, by path
-	root    ID                // the commit's tree, instead of entries
-	commit  ID                // what main names, instead of a commit that is made
+	root    ID                // the commit's tree, in place of entries
+	commit  ID                // target of main, in place of a generated commit
 	own     map[string]string // files of the Git folder, by path
 	links   map[string]string // symbolic links of the Git folder, by path
 
-	federationFile string // the content of fedsync.yaml, where it was added by path
+	federationFile string // the content of fedsync.yaml, if it was added by path
 }
 
-// An Entry is what a name in a tree stands for.
+// An Entry is an entry of a tree.
 type Entry struct {
 	Name string // only in Tree
 	Mode filemode.FileMode
 	ID   ID
 }
 
-// New begins a repository.
+// New returns an empty repository.
 func New() *Repository {
 	return &Repository{pack: &pack{}, loose: map[ID][]byte{}, entries: map[string]Entry{}, own: map[string]string{}, links: map[string]string{}}
 }
@@ -63,15 +63,15 @@ func (r *Repository) Folder(path string, tree ID) {
 	r.entries[path] = Entry{Mode: filemode.Dir, ID: tree}
 }
 
-// Submodule adds what stands for a commit of another repository.
+// Submodule adds a reference to a commit of another repository.
 func (r *Repository) Submodule(path string) {
 	r.entries[path] = Entry{Mode: filemode.Submodule, ID: plumbing.ComputeHash(plumbing.BlobObject, []byte(path))}
 }
 
-// Blob adds a content that no name leads to yet.
+// Blob adds a blob without a path.
 func (r *Repository) Blob(content []byte) ID { return r.pack.add(plumbing.BlobObject, content) }
 
-// Zeros adds a blob of so many zeros.
+// Zeros adds a blob of size zeros.
 func (r *Repository) Zeros(size int64) ID { return r.pack.addZeros(size) }
 
 // Tree adds a folder with these entries, in this order, whatever their names are.
@@ -83,16 +83,16 @@ func (r *Repository) Tree(entries ...Entry) ID {
 	return r.pack.add(plumbing.TreeObject, b.Bytes())
 }
 
-// NextPack has what is added from now on stand in another pack.
+// NextPack starts a new pack for what is added later.
 func (r *Repository) NextPack() {
 	r.packs = append(r.packs, r.pack)
 	r.pack = &pack{}
 }
 
-// Root makes a tree the commit's, instead of what was added by path.
+// Root sets the commit's tree, in place of what was added by path.
 func (r *Repository) Root(tree ID) { r.root = tree }
 
-// Head makes main name an object, instead of a commit that is made.
+// Head points main at an object, in place of a generated commit.
 func (r *Repository) Head(id ID) { r.commit = id }
 
 // Commit adds a commit with a message.
@@ -107,8 +107,8 @@ func (r *Repository) Commit(tree ID, message string, parents ...ID) ID {
 	return r.pack.add(plumbing.CommitObject, []byte(b.String()))
 }
 
-// Loose adds an object in a file of its own under a name that it need not have.
-// The header is of it as well: "blob 5\x00".
+// Loose adds a loose object under an id that need not match. The content
+// includes the header, such as "blob 5\x00".
 func (r *Repository) Loose(id ID, content string) { r.loose[id] = []byte(content) }
 
 // Own adds a file to the Git folder itself.
@@ -117,13 +117,13 @@ func (r *Repository) Own(path, content string) { r.own[path] = content }
 // OwnLink adds a symbolic link to the Git folder itself.
 func (r *Repository) OwnLink(path, target string) { r.links[path] = target }
 
-// Delta adds the blob of this name as instructions upon another one.
+// Delta adds the blob with this id as a delta of another one.
 func (r *Repository) Delta(base ID, instructions []byte, id ID) ID {
 	r.pack.addDelta(id, base, instructions)
 	return id
 }
 
-// Files returns the tree of what was added by path.
+// Files returns the tree of everything that was added by path.
 func (r *Repository) Files() ID { return r.folder("", r.sorted()) }
 
 func (r *Repository) sorted() []string {
@@ -135,7 +135,7 @@ func (r *Repository) sorted() []string {
 	return paths
 }
 
-// folder makes the tree of the paths, which are sorted, below a prefix.
+// folder adds the tree of the sorted paths below a prefix.
 func (r *Repository) folder(prefix string, paths []string) ID {
 	var entries []Entry
 	for len(paths) > 0 {
@@ -158,7 +158,8 @@ func (r *Repository) folder(prefix string, paths []string) ID {
 	return r.Tree(entries...)
 }
 
-// order is what Git sorts by: folders as if their names ended with a slash.
+// order returns Git's sort key: a folder sorts as if its name ended with a
+// slash.
 func (e Entry) order() string {
 	if e.Mode == filemode.Dir {
 		return e.Name + "/"
@@ -199,7 +200,7 @@ func (r *Repository) writeObjects(dir string) error {
 	return nil
 }
 
-// writeOwn writes what is no object.
+// writeOwn writes the files that are not objects.
 func (r *Repository) writeOwn(dir string) error {
 	files := map[string]string{
 		"HEAD":            "ref: refs/heads/main\n",
@@ -214,7 +215,7 @@ func (r *Repository) writeOwn(dir string) error {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, path)), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, path), []byte(content), 0o755); err != nil { //nolint:gosec // A hook must be fit to be run.
+		if err := os.WriteFile(filepath.Join(dir, path), []byte(content), 0o755); err != nil { //nolint:gosec // a hook must be executable
 			return err
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/fedsync/fedsync/internal/hostile"
 )
 
-// What a program may take that reads a repository.
+// The limits on a program that reads a repository.
 const (
 	maxTime   = 10 * time.Second
 	maxMemory = 512 << 20 // bytes, over all processes
@@ -23,27 +23,27 @@ const (
 	maxLine   = 8 << 10   // bytes of one line on standard error
 )
 
-// patience is more than maxTime, since other programs may have the processors.
-var patience = flag.Duration("patience", 6*maxTime, "how long a program is waited for, by the clock")
+// patience is longer than maxTime, since other programs may use the processors.
+var patience = flag.Duration("patience", 6*maxTime, "how long to wait for a program, by the clock")
 
-// A result is what one run came to.
+// A result is the result of one run.
 type result struct {
 	wall, processor time.Duration
 	memory          int64 // bytes
 	stdout, stderr  output
 	killed          string // why the program was killed; empty when it ended by itself
 	status          int
-	left            int // processes that it started and that outlived it
+	left            int // descendants that outlived it
 }
 
-// An output counts what is written, and keeps its beginning.
+// An output counts the bytes written, and keeps the beginning.
 type output struct {
-	limit int // of what is kept
+	limit int // bytes to keep
 	kept  bytes.Buffer
 	size  int64
-	never [][]byte // what may not be written
-	found []byte   // which of it was
-	last  []byte   // the end of what was written before
+	never [][]byte // texts that must not be written
+	found []byte   // the text of never that was written
+	last  []byte   // the end of the previous write
 }
 
 func (o *output) Write(p []byte) (int, error) {
@@ -61,7 +61,7 @@ func (o *output) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// run gives a case to the program and measures it.
+// run runs the program on a case and measures it.
 func run(t *testing.T, c hostile.Case, w *world) result {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "repository")
@@ -74,7 +74,7 @@ func run(t *testing.T, c hostile.Case, w *world) result {
 	if err := repository.Write(gitDir); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, append([]string{"render", "--repo", dir}, c.Args...)...) //nolint:noctx // Killed with all it started, below.
+	cmd := exec.Command(program, append([]string{"render", "--repo", dir}, c.Args...)...) //nolint:noctx // killed with its descendants below
 	cmd.Dir, cmd.Env = t.TempDir(), w.environment
 	ownGroup(cmd)
 	var r result
@@ -98,8 +98,8 @@ func (r *result) measure(all *family) {
 	r.memory, r.processor = max(r.memory, memory), max(r.processor, processor)
 }
 
-// left waits for what the program started to end with it, and returns how many
-// processes did not.
+// left waits for the program's descendants to end, and returns how many did
+// not.
 func left(all *family, tick <-chan time.Time) int {
 	const ticks = 400 // two seconds
 	for range ticks {
@@ -113,9 +113,9 @@ func left(all *family, tick <-chan time.Time) int {
 	return n
 }
 
-// watch waits for the program, and kills it when it takes far too much.
+// watch waits for the program, and kills it if it far exceeds a limit.
 func (r *result) watch(ctx context.Context, cmd *exec.Cmd, all *family) {
-	ended := make(chan error, 1) // nobody waits for it when the program is killed
+	ended := make(chan error, 1) // not received if the program is killed
 	go func() { ended <- cmd.Wait() }()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -124,7 +124,7 @@ func (r *result) watch(ctx context.Context, cmd *exec.Cmd, all *family) {
 		select {
 		case err := <-ended:
 			if errors.Is(err, exec.ErrWaitDelay) {
-				r.killed = "what it started held its output open"
+				r.killed = "its descendants kept its output open"
 			}
 			r.left = left(all, tick.C)
 			return
@@ -135,12 +135,12 @@ func (r *result) watch(ctx context.Context, cmd *exec.Cmd, all *family) {
 		case <-tick.C:
 			r.measure(all)
 			if r.memory > 3*maxMemory || r.processor > 3*maxTime/2 {
-				r.killed = "it took far more than it may"
+				r.killed = "it far exceeded a limit"
 			}
 		}
 		if r.killed != "" {
 			all.kill()
-			<-ended //nolint:errcheck // It is that it was killed.
+			<-ended //nolint:errcheck // it was killed
 			return
 		}
 	}

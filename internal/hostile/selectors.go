@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// selectors are annotations and fields whose reading could cost more than their
-// length.
+// selectors returns cases with annotations and fields that could cost more to
+// read than their length suggests.
 func selectors() []Case {
 	annotated := func(name, value string) Case {
 		return simple("selector/"+name, Want{Refused: `apps/a|innocent|ReplicaSet`}, map[string]string{
@@ -48,7 +48,7 @@ func selectors() []Case {
 	}
 }
 
-// findings make as many mistakes as a file has lines.
+// findings returns cases with as many mistakes as lines.
 func findings() []Case {
 	return []Case{
 		short(simple("finding/600000-documents", Want{Refused: `apps/a/x\.yaml.*`, All: true}, map[string]string{"x.yaml": strings.Repeat("--- 1\n", 600_000)})),
@@ -79,7 +79,7 @@ func findings() []Case {
 	}
 }
 
-// filesOfMistakes are many files with a mistake in each.
+// filesOfMistakes has many files with a mistake in each.
 func filesOfMistakes() Case {
 	return Case{
 		Name: "finding/files", Want: Want{Refused: `apps/a/`, All: true},
@@ -109,7 +109,7 @@ func clustersOfMistakes() Case {
 	}
 }
 
-// overlaysOfNobody are folders for clusters that there are not.
+// overlaysOfNobody has folders for clusters that do not exist.
 func overlaysOfNobody() Case {
 	return Case{
 		Name: "finding/overlays-of-nobody", Want: Want{Refused: `apps/a/clusters`},
@@ -124,12 +124,13 @@ func overlaysOfNobody() Case {
 	}
 }
 
-// mistakes is a file with one more mistake than are told, unlike all others.
+// mistakes returns a file with one more mistake than are reported, different
+// from all other files.
 func mistakes(i, j int) string {
 	return repeated(51, func(n int) string { return fmt.Sprintf("---\n- %d %d %d\n", n, i, j) })
 }
 
-// appsOfMistakes are a thousand apps with a thousand mistakes each.
+// appsOfMistakes has a thousand apps with a thousand mistakes each.
 func appsOfMistakes() Case {
 	return Case{
 		Name: "finding/apps", Want: Want{Refused: `apps/`, All: true},
@@ -146,7 +147,7 @@ func appsOfMistakes() Case {
 	}
 }
 
-// overlaysOfMistakes are five hundred overlays with a thousand mistakes each.
+// overlaysOfMistakes has five hundred overlays with a thousand mistakes each.
 func overlaysOfMistakes() Case {
 	return Case{
 		Name: "finding/overlays", Want: Want{Refused: `apps/`, All: true},
@@ -164,7 +165,7 @@ func overlaysOfMistakes() Case {
 	}
 }
 
-// disputes are twenty apps that all have the same objects, in three hundred clusters.
+// disputes has twenty apps with the same objects, in three hundred clusters.
 func disputes() Case {
 	return Case{
 		Name: "finding/disputes", Want: Want{Refused: `has the same object`, All: true},

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// sizes are many objects, apps and clusters, each small.
+// sizes returns cases with many small objects, apps and clusters.
 func sizes() []Case {
 	refused := Want{Refused: `apps/a.*\d`}
 	return []Case{
@@ -26,7 +26,7 @@ func sizes() []Case {
 	}
 }
 
-// prefixed are ConfigMaps in four files, with a prefix and labels.
+// prefixed has ConfigMaps in four files, with a prefix and labels.
 func prefixed(n int) Case {
 	return Case{
 		Name: "size/prefixed-and-labelled", Want: Want{Refused: `apps/a.*\d`, All: true},
@@ -40,7 +40,7 @@ func prefixed(n int) Case {
 	}
 }
 
-// manyApps is a fedsync.yaml of so many apps, each with a folder.
+// manyApps is a fedsync.yaml with n apps, each with a folder.
 func manyApps(n int) Case {
 	return Case{
 		Name: "size/30000-apps", Short: true, Want: Want{Refused: `fedsync\.yaml.*\d`},
@@ -96,7 +96,7 @@ func manyFiles() Case {
 	}
 }
 
-// tinyObjects are as many objects as can be, of as few bytes.
+// tinyObjects has as many objects as possible, as small as possible.
 func tinyObjects() Case {
 	return Case{
 		Name: "size/90-apps-of-9900-objects", Want: Want{Refused: `apps/.*\d`},
@@ -113,7 +113,8 @@ func tinyObjects() Case {
 	}
 }
 
-// longPath is a file of many objects whose path each of them has.
+// longPath is a file of many objects with a long path, which each of them
+// records.
 func longPath() Case {
 	return Case{
 		Name: "size/9900-objects-of-a-long-path",
@@ -126,7 +127,7 @@ func longPath() Case {
 	}
 }
 
-// manyPorts are Services with node ports that all want to be chosen or clash.
+// manyPorts has Services with node ports that must all be assigned, or clash.
 func manyPorts() Case {
 	return Case{
 		Name: "size/400000-ports", Want: Want{Refused: `\d`},
@@ -139,7 +140,7 @@ func manyPorts() Case {
 	}
 }
 
-// manyLists are lists in lists of lists.
+// manyLists has Lists nested in Lists.
 func manyLists() Case {
 	return Case{
 		Name: "size/lists", Want: Want{Refused: `apps/a`},

@@ -2,8 +2,8 @@ package hostile
 
 import "strings"
 
-// traversals name files outside of the repository, or outside of the folder that a
-// kustomization may read, in each field.
+// traversals returns cases that name files outside the repository, or outside the
+// folder that a kustomization may read, in each field.
 func traversals() []Case {
 	var all []Case
 	for i, f := range fields() {
@@ -16,7 +16,7 @@ func traversals() []Case {
 	return append(all, appFolders(), traversalByMade())
 }
 
-// outside are paths that lead out, in every spelling.
+// outside returns paths that lead out, in every spelling.
 func outside(w World) []string {
 	up := strings.Repeat("../", 12)
 	return []string{
@@ -30,7 +30,7 @@ func outside(w World) []string {
 	}
 }
 
-// appFolders are paths of apps in fedsync.yaml that lead out.
+// appFolders has paths of apps in fedsync.yaml that lead out.
 func appFolders() Case {
 	return Case{
 		Name: "traversal/app-path", Short: true,
@@ -43,10 +43,10 @@ func appFolders() Case {
 	}
 }
 
-// letters is a name of an app without digits: a, b, … z, za, zb ….
+// letters returns a name for an app without digits: a, b, … z, za, zb ….
 func letters(i int) string { return strings.Repeat("z", i/26) + string(rune('a'+i%26)) }
 
-// traversalByMade puts the path into a plugin when the folder that has it is built.
+// traversalByMade sets the path in a plugin when the plugin's folder is built.
 func traversalByMade() Case {
 	return Case{
 		Name: "traversal/built-plugin", Short: true,

@@ -12,17 +12,17 @@ import (
 	"github.com/fedsync/fedsync/internal/hostile"
 )
 
-// A world has what repositories reach for, and sees whether they got it.
+// A world has what repositories try to reach, and records whether they did.
 type world struct {
 	hostile.World
 
 	canary      string   // the content of the secret file
-	environment []string // the program's
-	ran         string   // the file that a program leaves which was run
+	environment []string // of the program
+	ran         string   // the file that the forbidden program creates when it runs
 	calls       atomic.Int64
 }
 
-// newWorld makes a world for one case.
+// newWorld returns a world for one case.
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
@@ -53,7 +53,7 @@ func write(t *testing.T, name, content string, mode os.FileMode) {
 	}
 }
 
-// listen counts who calls. It answers nothing: who calls would hang.
+// listen counts the callers. It does not answer, so a caller would hang.
 func (w *world) listen(t *testing.T) {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -78,7 +78,7 @@ func (w *world) listen(t *testing.T) {
 	t.Cleanup(func() { _ = listener.Close(); <-done })
 }
 
-// never is what no output of a case may hold.
+// never returns what no output of a case may contain.
 func (w *world) never(c hostile.Case) [][]byte {
 	never := [][]byte{[]byte(w.canary)}
 	for _, text := range c.Want.Never {

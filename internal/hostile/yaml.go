@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// yamlBombs are files of YAML that unfold, nest or repeat without end, and what is
-// hardly YAML.
+// yamlBombs returns cases with YAML files that unfold, nest or repeat endlessly,
+// and with barely valid YAML.
 func yamlBombs() []Case {
 	var all []Case
 	for i, place := range yamlPlaces() {
@@ -24,7 +24,7 @@ func yamlBombs() []Case {
 	return append(all, short(fanOfAliases()), manyValues(), oddYAML())
 }
 
-// A place is where a file of YAML is read.
+// A place is where a YAML file is read.
 type place struct {
 	name    string
 	refused string
@@ -49,7 +49,7 @@ func yamlPlaces() []place {
 	}
 }
 
-// A text is made when it is needed, since some are megabytes.
+// A text is generated when it is needed, since some have megabytes.
 type text struct {
 	name string
 	text func() string
@@ -77,7 +77,7 @@ func yamls() []text {
 	}
 }
 
-// laughs unfolds to width to the power of depth.
+// laughs returns a text that unfolds to width to the power of depth.
 func laughs(depth, width int) string {
 	var b strings.Builder
 	b.WriteString("l0: &l0 [x, x]\n")
@@ -88,7 +88,7 @@ func laughs(depth, width int) string {
 	return b.String()
 }
 
-// merges are maps each of which merges two of the one before.
+// merges returns maps that each merge the previous one three times.
 func merges() string {
 	var b strings.Builder
 	b.WriteString("m0: &m0 {a: 1}\n")
@@ -98,8 +98,8 @@ func merges() string {
 	return b.String()
 }
 
-// fanOfAliases are small files each of which unfolds to a little less than what one
-// file may.
+// fanOfAliases has small files that each unfold to a little less than the limit for
+// one file.
 func fanOfAliases() Case {
 	return Case{
 		Name: "yaml/fan-of-aliases", Want: Want{Refused: `apps/a.*\d`},
@@ -115,7 +115,7 @@ func fanOfAliases() Case {
 	}
 }
 
-// manyValues are fifty apps that hold 450,000 values each.
+// manyValues has fifty apps with 450,000 values each.
 func manyValues() Case {
 	return Case{
 		Name: "yaml/fifty-apps-of-values", Want: Want{Refused: `apps/.*\d`},
@@ -132,7 +132,7 @@ func manyValues() Case {
 	}
 }
 
-// oddYAML is no YAML, or another encoding of it, file by file.
+// oddYAML has files that are not YAML, or use another encoding.
 func oddYAML() Case {
 	return Case{
 		Name: "yaml/odd", Want: Want{Refused: `apps/a/`, All: true},

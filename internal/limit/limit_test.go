@@ -47,7 +47,7 @@ func TestListCountsWhatItLeavesOut(t *testing.T) {
 	}
 }
 
-func TestBudgetEndsForAll(t *testing.T) {
+func TestAnExceededBudgetFailsForAll(t *testing.T) {
 	b := limit.NewBudget(10)
 	if !b.Take(4) || !b.Take(6) {
 		t.Error("a budget of 10 had no 4 and 6")

@@ -10,9 +10,9 @@ const (
 	quantityExponent = 100
 )
 
-// Quantity reports whether a text is one that resource.ParseQuantity may be given.
-// What that takes grows with the square of the digits and with ten to the power of
-// the exponent: "1e2147483647" keeps it busy for hours.
+// Quantity reports whether a text is safe to pass to resource.ParseQuantity. Its
+// time grows with the square of the digits and exponentially with the exponent:
+// "1e2147483647" takes hours.
 func Quantity(text string) bool {
 	if len(text) > quantityBytes {
 		return false
@@ -22,7 +22,7 @@ func Quantity(text string) bool {
 		return true
 	}
 	exponent, err := strconv.ParseInt(text[at+1:], 10, 64)
-	if err != nil { // a suffix, such as Ei, or no quantity, or an exponent of many digits
+	if err != nil { // a suffix, such as Ei; or not a quantity; or an exponent of many digits
 		return !strings.ContainsAny(text[at+1:], "0123456789")
 	}
 	return -quantityExponent <= exponent && exponent <= quantityExponent

@@ -9,25 +9,26 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
-// Annotations of a claim that are read here.
+// Annotations of a claim.
 const (
 	annotationStorageClass = "volume.beta.kubernetes.io/storage-class"
 	annotationSelectedNode = "volume.kubernetes.io/selected-node"
 	annotationProvisioner  = "volume.kubernetes.io/storage-provisioner"
-	// annotationProvisionerBeta is its earlier name, which is still written.
+	// annotationProvisionerBeta is its earlier name, which is still in use.
 	annotationProvisionerBeta = "volume.beta.kubernetes.io/storage-provisioner"
 )
 
-// IsClaim reports whether it is a PersistentVolumeClaim.
+// IsClaim reports whether an object is a PersistentVolumeClaim.
 func IsClaim(u *unstructured.Unstructured) bool {
 	return u.GroupVersionKind().GroupKind() == schema.GroupKind{Kind: "PersistentVolumeClaim"}
 }
 
-// Claim is what a PersistentVolumeClaim says of its volume.
+// Claim is the state of a PersistentVolumeClaim's volume.
 type Claim struct {
 	StorageClass, Provisioner string
-	// AwaitsConsumer reports whether it may wait for the first pod that mounts it: no
-	// node was chosen for its volume. A claim without a class never does.
+	// AwaitsConsumer reports whether the claim may be waiting for the first pod that
+	// mounts it: no node was selected for its volume. A claim without a class never
+	// waits.
 	AwaitsConsumer bool
 }
 

@@ -1,5 +1,5 @@
 // Package live reads live objects of any kind.
 //
-// Its functions take what has the right shape and skip the rest: what a cluster
-// reports is not to be relied on.
+// Its functions read values of the right type and skip others, since a cluster
+// may report anything.
 package live

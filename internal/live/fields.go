@@ -15,13 +15,13 @@ func Objects(u *unstructured.Unstructured, path ...string) []map[string]any {
 	return found
 }
 
-// Text returns the string at a path; empty where there is none.
+// Text returns the string at a path; empty if there is none.
 func Text(u *unstructured.Unstructured, path ...string) string {
 	s, _, _ := unstructured.NestedString(u.Object, path...)
 	return s
 }
 
-// Number returns the integer at a path, and absent where there is none.
+// Number returns the integer at a path, or absent if there is none.
 func Number(u *unstructured.Unstructured, absent int64, path ...string) int64 {
 	n, found, err := unstructured.NestedInt64(u.Object, path...)
 	if !found || err != nil {
@@ -30,7 +30,7 @@ func Number(u *unstructured.Unstructured, absent int64, path ...string) int64 {
 	return n
 }
 
-// Flag returns the boolean at a path, and absent where there is none.
+// Flag returns the boolean at a path, or absent if there is none.
 func Flag(u *unstructured.Unstructured, absent bool, path ...string) bool {
 	b, found, err := unstructured.NestedBool(u.Object, path...)
 	if !found || err != nil {

@@ -11,9 +11,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Addresses gives what a load balancer has put into the object's status: IPs and
-// hostnames, each once, sorted. IPs are in the one form in which equal ones are
-// equal.
+// Addresses returns the IPs and hostnames of a load balancer in the object's
+// status, sorted and without duplicates. IPs are in canonical form, so that equal
+// ones compare equal.
 func Addresses(u *unstructured.Unstructured) []string {
 	var found []string
 	for _, entry := range Objects(u, "status", "loadBalancer", "ingress") {
@@ -30,21 +30,23 @@ func Addresses(u *unstructured.Unstructured) []string {
 	return SortUnique(found)
 }
 
-// SortUnique sorts in place and drops what is there twice; nil stays nil.
+// SortUnique sorts a list in place and removes duplicates; nil stays nil.
 func SortUnique(list []string) []string {
 	slices.Sort(list)
 	return slices.Compact(list)
 }
 
-// annotationClass is how an Ingress's class was named before it had a field.
+// annotationClass names an Ingress's class. It was used before there was a
+// field.
 const annotationClass = "kubernetes.io/ingress.class"
 
-// ClassName is an Ingress's class, by field or annotation.
+// ClassName returns an Ingress's class, from the field or the annotation.
 func ClassName(u *unstructured.Unstructured) string {
 	return cmp.Or(Text(u, "spec", "ingressClassName"), u.GetAnnotations()[annotationClass])
 }
 
-// SecretNames are the Secrets that an Ingress names, each once, sorted.
+// SecretNames returns the Secrets that an Ingress names, sorted and without
+// duplicates.
 func SecretNames(u *unstructured.Unstructured) []string {
 	var found []string
 	for _, entry := range Objects(u, "spec", "tls") {
@@ -55,7 +57,7 @@ func SecretNames(u *unstructured.Unstructured) []string {
 	return SortUnique(found)
 }
 
-// ServicePorts gives a Service's ports.
+// ServicePorts returns a Service's ports.
 func ServicePorts(u *unstructured.Unstructured) []federation.Port {
 	var found []federation.Port
 	for _, p := range Objects(u, "spec", "ports") {
@@ -72,7 +74,7 @@ func ServicePorts(u *unstructured.Unstructured) []federation.Port {
 	return found
 }
 
-// PortNumber gives a port; 0 for what is none.
+// PortNumber returns a value as a port; 0 if it is not one.
 func PortNumber(value any) int32 {
 	n, ok := value.(int64)
 	if !ok || n < 0 || n > 65535 {

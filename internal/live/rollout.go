@@ -7,13 +7,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// KindDeployment is that of a Deployment.
+// KindDeployment is the kind of a Deployment.
 const KindDeployment = "Deployment"
 
-// defaultUnavailable is what Kubernetes takes maxUnavailable and maxSurge for.
+// defaultUnavailable is Kubernetes' default for maxUnavailable and maxSurge.
 const defaultUnavailable = "25%"
 
-// rollingOut says whether a Deployment is replacing its pods, and has not given up.
+// rollingOut reports whether a Deployment is replacing its pods and has not exceeded
+// its progress deadline.
 func rollingOut(u *unstructured.Unstructured, replicas int64) bool {
 	if u.GetKind() != KindDeployment {
 		return false
@@ -28,20 +29,20 @@ func rollingOut(u *unstructured.Unstructured, replicas int64) bool {
 		Number(u, 0, "status", "updatedReplicas") < replicas
 }
 
-// Unavailable is how many pods a rollout may do without at a time. They are other
-// ones every few seconds, so that none of them is missing for long.
+// Unavailable returns how many pods may be unavailable during a rollout. Other
+// pods are affected every few seconds, so none of them is missing for long.
 func Unavailable(u *unstructured.Unstructured, replicas int64) int64 {
 	if Text(u, "spec", "strategy", "type") == "Recreate" || !rollingOut(u, replicas) {
 		return 0
 	}
 	most := share(u, replicas, "maxUnavailable", false)
 	if most == 0 && share(u, replicas, "maxSurge", true) == 0 {
-		return 1 // or the rollout could not begin
+		return 1 // otherwise the rollout could not begin
 	}
 	return most
 }
 
-// share reads a number or a percentage as the Deployment's controller does.
+// share resolves a number or a percentage as the Deployment's controller does.
 func share(u *unstructured.Unstructured, replicas int64, field string, roundUp bool) int64 {
 	written := intstr.FromString(defaultUnavailable)
 	switch value, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "strategy", "rollingUpdate", field); value := value.(type) {
@@ -52,7 +53,7 @@ func share(u *unstructured.Unstructured, replicas int64, field string, roundUp b
 	}
 	n, err := intstr.GetScaledValueFromIntOrPercent(&written, int(replicas), roundUp)
 	if err != nil {
-		return 0 // no API server takes it
+		return 0 // no API server accepts it
 	}
 	return int64(n)
 }

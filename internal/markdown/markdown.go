@@ -1,5 +1,5 @@
-// Package markdown writes what forges show of a plan or a report: Markdown in which what
-// others wrote is harmless, and that is never longer than a forge takes.
+// Package markdown writes plans and reports for forges, as Markdown in which untrusted
+// text is harmless and whose length never exceeds the forge's limit.
 package markdown
 
 import (
@@ -9,22 +9,23 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
-// Sheet writes parts as long as there is room for them. What has none is counted.
+// Sheet writes parts as long as there is room. It counts lines without room.
 type Sheet struct {
 	b    strings.Builder
 	most int
 }
 
-// tail is what is left for the words that say what was left out.
+// tail is the room reserved for the number of omitted lines, in bytes.
 const tail = 200
 
-// New makes an empty sheet of at most so many bytes.
+// New returns an empty sheet of no more than most bytes.
 func New(most int) *Sheet { return &Sheet{most: most} }
 
 // String returns what was written.
 func (s *Sheet) String() string { return s.b.String() }
 
-// Headf writes what begins a sheet, which must be short. Its arguments are Markdown.
+// Headf writes the beginning of a sheet, which must be short. Its arguments are
+// Markdown.
 func (s *Sheet) Headf(format string, args ...any) { fmt.Fprintf(&s.b, format, args...) }
 
 // List writes lines below a title, which may be empty. They are Markdown.
@@ -32,18 +33,18 @@ func (s *Sheet) List(title string, lines []string) {
 	s.write(title, "", "", len(lines), func(i int) string { return lines[i] + "\n" })
 }
 
-// Table writes rows that Row made below a title.
+// Table writes rows made by Row below a title.
 func (s *Sheet) Table(title string, head, rows []string) {
 	rule := strings.Repeat("|---", len(head)) + "|\n"
 	s.write(title, Row(head...)+"\n"+rule, "", len(rows), func(i int) string { return rows[i] + "\n" })
 }
 
-// Fold writes n lines of Markdown that are folded away below a title.
+// Fold writes n lines of Markdown that are collapsed below a title.
 func (s *Sheet) Fold(title string, n int, line func(int) string) {
 	s.write("", "<details><summary>"+Inline(title)+"</summary>\n\n", "\n</details>\n", n, func(i int) string { return line(i) + "\n" })
 }
 
-// write writes a part with as many of its n lines as there is room for.
+// write writes a part with as many of its n lines as fit.
 func (s *Sheet) write(title, head, foot string, n int, line func(int) string) {
 	if n == 0 || !s.fits(title+head+foot) {
 		return
@@ -66,7 +67,7 @@ func (s *Sheet) write(title, head, foot string, n int, line func(int) string) {
 
 func (s *Sheet) fits(text string) bool { return s.b.Len()+len(text)+tail <= s.most }
 
-// Lines makes a line of each.
+// Lines returns a line for each element.
 func Lines[T any](all []T, line func(T) string) []string {
 	lines := make([]string, len(all))
 	for i, one := range all {
@@ -75,7 +76,7 @@ func Lines[T any](all []T, line func(T) string) []string {
 	return lines
 }
 
-// Row makes a row of a table of texts that may be anybody's.
+// Row returns a row of a table with untrusted texts.
 func Row(cells ...string) string {
 	row := make([]string, len(cells))
 	for i := range cells {
@@ -84,12 +85,12 @@ func Row(cells ...string) string {
 	return "| " + strings.Join(row, " | ") + " |"
 }
 
-// apart stands behind a sign that a forge reads once the Markdown is HTML: what was escaped
-// is a plain sign again by then. It is a space without width.
+// apart follows a sign that forges interpret in the HTML, where an escaped sign is a plain
+// one again. It is a zero-width space.
 const apart = "&#8203;"
 
-// marks are what Markdown, HTML and the forges read in a line: mentions and references to
-// issues among them, which would send mail to whom an attacker likes.
+// marks escapes what Markdown, HTML and forges interpret in a line, including mentions
+// and references to issues, with which an attacker could send mail to anyone.
 var marks = strings.NewReplacer(
 	"\\", `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "&", "&amp;",
 	"|", `\|`, "~", `\~`, "!", `\!`+apart, "$", "&#36;", "%", "&#37;"+apart,
@@ -97,11 +98,11 @@ var marks = strings.NewReplacer(
 	"://", "&#58;"+apart+"//", "www.", "www"+apart+"&#46;",
 )
 
-// Inline makes a text of others harmless within a line.
+// Inline makes an untrusted text harmless within a line.
 func Inline(text string) string { return marks.Replace(untrusted.Line(text)) }
 
-// Code makes it harmless between backticks.
+// Code makes an untrusted text harmless between backticks.
 func Code(text string) string { return strings.ReplaceAll(untrusted.Line(text), "`", "'") }
 
-// Block makes it harmless within a block of code.
+// Block makes an untrusted text harmless within a block of code.
 func Block(text string) string { return strings.ReplaceAll(untrusted.Line(text), "```", "'''") }

@@ -10,11 +10,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// maxNamed is how many clusters a line names before it counts them.
+// maxNamed is how many clusters a line names before it counts the rest.
 const maxNamed = 20
 
-// writeDivisions prints how the replicas of each workload are divided, a line each:
-// what is the same in many clusters is said once.
+// writeDivisions prints how the replicas of each workload are divided, a line each.
+// Clusters with equal shares are combined.
 func writeDivisions(w io.Writer, r *status.Report) {
 	if len(r.Replicas) == 0 {
 		return
@@ -29,10 +29,10 @@ func writeDivisions(w io.Writer, r *status.Report) {
 	}
 }
 
-// division gives "26 = 2 in each of 13 clusters", or "14 = 2 in asia; 1 in each of
+// division returns "26 = 2 in each of 13 clusters", or "14 = 2 in asia; 1 in each of
 // 12 others".
 func division(d federation.ReplicasDecision, visible map[string]bool) string {
-	clusters := map[string][]string{} // by what is the same in them
+	clusters := map[string][]string{} // by the text of their share
 	var order []string
 	for _, s := range d.Shares {
 		words := shareText(s, visible[s.Cluster])
@@ -54,7 +54,7 @@ func division(d federation.ReplicasDecision, visible map[string]bool) string {
 		}
 	}
 	switch n := len(clusters[most]); {
-	case n == 0: // no two clusters are alike
+	case n == 0: // no two clusters have equal shares
 	case len(parts) == 0:
 		parts = append(parts, fmt.Sprintf("%s in each of %d clusters", most, n))
 	default:
@@ -73,8 +73,8 @@ func division(d federation.ReplicasDecision, visible map[string]bool) string {
 	return fmt.Sprintf("%d = %s", d.Total, strings.Join(parts, "; "))
 }
 
-// shareText gives "2", and in brackets what is not plain about it: "1 (+1 pending,
-// it has room for no more)". What is live in a cluster out of sight is not known.
+// shareText returns "2", with exceptions in brackets: "1 (+1 pending, it has room
+// for no more)". The live replicas of a cluster that is not visible are unknown.
 func shareText(s federation.ReplicasShare, visible bool) string {
 	away := s.Basis == federation.ShareOffline || s.Basis == federation.ShareLost || s.Basis == federation.ShareKept
 	var notes []string
@@ -96,12 +96,12 @@ func shareText(s federation.ReplicasShare, visible bool) string {
 	return fmt.Sprintf("%d (%s)", s.Share, strings.Join(notes, ", "))
 }
 
-// some names clusters, and counts those that are too many for a line.
+// some names clusters, and counts those that do not fit into a line.
 func some(names []string) string {
 	return untrusted.Some(names, maxNamed)
 }
 
-// Because says in words what made a share.
+// Because describes the reason for a share.
 func Because(b federation.ShareBasis) string {
 	switch b {
 	case federation.ShareByWeight:

@@ -10,7 +10,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-func TestDivisionsSayOnceWhatIsTheSame(t *testing.T) {
+func TestEqualSharesAreCombined(t *testing.T) {
 	type share = federation.ReplicasShare
 	equal := func(n int, s share) []share {
 		all := make([]share, n)
@@ -25,7 +25,7 @@ func TestDivisionsSayOnceWhatIsTheSame(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		decision federation.ReplicasDecision
-		away     string // a cluster that cannot be seen
+		away     string // a cluster that is not visible
 		want     string
 	}{
 		{"all alike", federation.ReplicasDecision{Total: 26, Shares: equal(13, two)}, "", "26 = 2 in each of 13 clusters"},

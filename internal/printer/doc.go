@@ -1,6 +1,6 @@
-// Package printer writes what commands answer: as tables and lines for people, as JSON and
+// Package printer writes the output of commands: tables and lines for people, JSON and
 // YAML for programs.
 //
-// In go reports, findings and other values; what clusters and repositories say in them can
-// neither steer a terminal nor pass for a line of fedsync's own.
+// Its input is reports, findings and other values. Text in them from clusters and
+// repositories can neither control a terminal nor imitate a line of fedsync's own.
 package printer

@@ -17,10 +17,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/preview"
 )
 
-// ErrNo is returned by a command whose answer is no, and which has said why.
+// ErrNo is returned by a command whose answer is no, and which has printed the
+// reason.
 var ErrNo = errors.New("the answer is no")
 
-// Error says why there is no answer, or why it is no.
+// Error prints why there is no answer, or why the answer is no.
 func Error(w io.Writer, err error) {
 	text := err.Error()
 	if mistakes := (fedfile.Errors{}); errors.As(err, &mistakes) && len(mistakes) > 0 {
@@ -29,8 +30,8 @@ func Error(w io.Writer, err error) {
 	fmt.Fprintf(plain{w}, "fedsync: %s\n", Indented(text, "  "))
 }
 
-// Findings names the findings, a line each and the remedy below it, and
-// gives ErrNo when one of them is an error.
+// Findings prints the findings, a line each with the remedy below it. It
+// returns ErrNo if one of them is an error.
 func Findings(w io.Writer, findings []federation.Finding) error {
 	const margin = "       "
 	var err error
@@ -46,11 +47,11 @@ func Findings(w io.Writer, findings []federation.Finding) error {
 	return err
 }
 
-// Uncommitted names the files whose changes were not looked at.
+// Uncommitted prints the files whose uncommitted changes were ignored.
 func Uncommitted(w io.Writer, u preview.Uncommitted, done string) {
 	w = plain{w}
 	if u.Unknown != "" {
-		fmt.Fprintf(w, "fedsync: what is not committed is not %s, and whether there is any is not known: %s\n", done, untrusted.Line(u.Unknown))
+		fmt.Fprintf(w, "fedsync: uncommitted changes are not %s, and could not be listed: %s\n", done, untrusted.Line(u.Unknown))
 	}
 	for _, path := range u.Files {
 		fmt.Fprintf(w, "fedsync: %s has changes that are not committed: not %s\n", untrusted.Line(path), done)
@@ -74,7 +75,7 @@ func YAML(w io.Writer, v any) error {
 	return err
 }
 
-// CheckFormat checks the value of --output, which takes words.
+// CheckFormat checks the value of --output against the permitted words.
 func CheckFormat(value string, words ...string) error {
 	if slices.Contains(words, value) {
 		return nil
@@ -82,11 +83,11 @@ func CheckFormat(value string, words ...string) error {
 	return fmt.Errorf("--output is %q; want %s", value, strings.Join(words, " or "))
 }
 
-// maxPrinted is how much of one line of a message is printed, in runes.
+// maxPrinted limits one printed line of a message, in runes.
 const maxPrinted = 2000
 
-// Indented gives a text whose further lines, which it may have of others, cannot
-// be taken for lines of our own. What is too long in a line is left out.
+// Indented returns a text with all lines after the first indented, so that
+// untrusted lines cannot imitate our own. The end of a long line is cut off.
 func Indented(text, margin string) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	for i, line := range lines {
@@ -95,8 +96,8 @@ func Indented(text, margin string) string {
 	return strings.Join(lines, "\n"+margin)
 }
 
-// OnTerminal gives a writer that is harmless where a person would read it, and
-// true to the byte where a program does.
+// OnTerminal returns a writer whose output is harmless on a terminal, and
+// unchanged for programs.
 func OnTerminal(w io.Writer) io.Writer {
 	if f, ok := w.(*os.File); ok {
 		if stat, err := f.Stat(); err == nil && stat.Mode()&os.ModeCharDevice != 0 {
@@ -106,8 +107,8 @@ func OnTerminal(w io.Writer) io.Writer {
 	return w
 }
 
-// Plain gives a writer that makes the control characters visible in what clusters and
-// repositories say, which a terminal would obey.
+// Plain returns a writer that escapes the control characters in text from clusters and
+// repositories, which a terminal would obey.
 func Plain(w io.Writer) io.Writer { return plain{w} }
 
 type plain struct{ w io.Writer }

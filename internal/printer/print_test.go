@@ -12,7 +12,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/preview"
 )
 
-func TestTerminalsObeyNobody(t *testing.T) {
+func TestOutputDoesNotControlTerminals(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"words", "203.0.113.10 · 13/13 clusters…", "203.0.113.10 · 13/13 clusters…"},
 		{"lines and tabs", "a\n\tb", "a\n\tb"},
@@ -42,7 +42,7 @@ func TestFilesThatAreNotCommittedTakeALineEach(t *testing.T) {
 	}
 }
 
-func TestErrorsOfOthersCannotPassForLinesOfOurs(t *testing.T) {
+func TestUntrustedErrorsCannotImitateOurLines(t *testing.T) {
 	var b strings.Builder
 	Error(&b, fmt.Errorf("apply: %s", "the webhook says\nfedsync: all is well\n"))
 	if got, want := b.String(), "fedsync: apply: the webhook says\n  fedsync: all is well\n"; got != want {
@@ -50,7 +50,7 @@ func TestErrorsOfOthersCannotPassForLinesOfOurs(t *testing.T) {
 	}
 }
 
-func TestALongLineOfOthersIsCut(t *testing.T) {
+func TestALongUntrustedLineIsCut(t *testing.T) {
 	var b strings.Builder
 	Error(&b, fmt.Errorf("read %s: no such file\nand more", strings.Repeat("a/", 1_000_000)))
 	first, rest, _ := strings.Cut(b.String(), "\n")
@@ -59,7 +59,7 @@ func TestALongLineOfOthersIsCut(t *testing.T) {
 	}
 }
 
-func TestErrorsSayAllThereIsToSay(t *testing.T) {
+func TestErrorsAreComplete(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		err  error

@@ -15,7 +15,7 @@ import (
 )
 
 // Report prints a report as kubectl would: the outcome, a table for each
-// cluster, how replicas are divided, and what is wrong.
+// cluster, how replicas are divided, and the findings.
 func Report(w io.Writer, r *status.Report) {
 	w = plain{w}
 	fmt.Fprintf(w, "%s  %s  %s\n", r.Federation, r.Revision, r.State)
@@ -34,7 +34,7 @@ func Report(w io.Writer, r *status.Report) {
 	}
 }
 
-// ClusterLine says in one line how a cluster is.
+// ClusterLine describes the state of a cluster in one line.
 func ClusterLine(c status.Cluster) string {
 	parts := []string{string(c.State)}
 	switch {
@@ -56,8 +56,8 @@ func ClusterLine(c status.Cluster) string {
 	return strings.Join(parts, "  ")
 }
 
-// writeObjects prints a cluster's objects; with a column for the traffic of its
-// Ingresses where there are load balancers of fedsync's.
+// writeObjects prints a cluster's objects, with a column for the traffic of its
+// Ingresses if fedsync manages load balancers.
 func writeObjects(w io.Writer, c status.Cluster, r *status.Report) {
 	if len(c.Objects) == 0 {
 		return
@@ -75,10 +75,11 @@ func writeObjects(w io.Writer, c status.Cluster, r *status.Report) {
 		row(o.Object.String(), hosts(o), orNone(o.Addresses), ports(o.Ports), ready(o),
 			traffic(r.Balancers, c.Name, o.Object), age(o.Created, r.Time))
 	}
-	_ = t.Flush() // the error is the writer's, which nobody reads after this
+	_ = t.Flush() // an error of the writer, which cannot be reported
 }
 
-// hosts gives "*" for an Ingress that takes every host, as kubectl does.
+// hosts returns the hosts of an Ingress; "*" if it accepts every host, as in
+// kubectl.
 func hosts(o federation.Observation) string {
 	if o.Object.Kind == "Ingress" && len(o.Hosts) == 0 {
 		return "*"
@@ -93,7 +94,7 @@ func orNone(items []string) string {
 	return strings.Join(items, ",")
 }
 
-// ports gives 80:30061/TCP for a node port, as kubectl does.
+// ports formats ports as kubectl does: 80:30061/TCP for a node port.
 func ports(all []federation.Port) string {
 	items := make([]string, len(all))
 	for i, p := range all {

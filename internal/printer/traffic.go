@@ -9,8 +9,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// writeBalancers prints the load balancers that fedsync keeps, a line each, and below
-// it the clusters that do not take traffic as they should.
+// writeBalancers prints the load balancers that fedsync manages, a line each, and
+// below each the clusters that do not take traffic as they should.
 func writeBalancers(w io.Writer, r *status.Report) {
 	if len(r.Balancers) == 0 {
 		return
@@ -26,7 +26,7 @@ func writeBalancers(w io.Writer, r *status.Report) {
 	}
 }
 
-// balancerLine gives "203.0.113.10 (nginx)  complete  13/13 clusters take traffic".
+// balancerLine returns "203.0.113.10 (nginx)  complete  13/13 clusters take traffic".
 func balancerLine(b status.Balancer) string {
 	address := "no address yet"
 	if b.Address != "" {
@@ -54,7 +54,7 @@ func balancerLine(b status.Balancer) string {
 	return fmt.Sprintf("%s  %s  %d/%d clusters take traffic", address, state, serving, len(b.Clusters))
 }
 
-// trafficLine gives "Unhealthy  0/6 healthy  firewall?".
+// trafficLine returns "Unhealthy  0/6 healthy  firewall?".
 func trafficLine(c federation.BalancerCluster) string {
 	parts := []string{string(c.State), fmt.Sprintf("%d/%d healthy", c.Healthy, c.Endpoints)}
 	if !c.Reason.IsZero() {
@@ -63,7 +63,7 @@ func trafficLine(c federation.BalancerCluster) string {
 	return strings.Join(parts, "  ")
 }
 
-// traffic gives the table's column TRAFFIC for an object of a cluster.
+// traffic returns the value of the column TRAFFIC for an object of a cluster.
 func traffic(balancers []status.Balancer, cluster string, object federation.ObjectRef) string {
 	for _, b := range balancers {
 		if b.Ingress != object {

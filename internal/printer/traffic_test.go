@@ -12,7 +12,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-func TestTheTableSaysWhichClustersTakeTraffic(t *testing.T) {
+func TestTheTableShowsWhichClustersTakeTraffic(t *testing.T) {
 	ingress := federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "nginx"}
 	shop := federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "shop"}
 	service := federation.ObjectRef{Kind: "Service", Namespace: "default", Name: "nginx"}

@@ -1,13 +1,13 @@
 package secret
 
-// A layer is a text of which some escapes were undone.
+// A layer is a text in which some escapes were undone.
 type layer struct {
 	text   string
-	at     []int   // where in the text below each byte stands; nil for the same place
-	undone escapes // to come here
+	at     []int   // position of each byte in the original text; nil if unchanged
+	undone escapes // the escapes undone so far
 }
 
-// from returns where in the first text a byte of the layer stands.
+// from returns the position of a byte of the layer in the original text.
 func (l layer) from(i int) int {
 	if l.at == nil {
 		return i
@@ -15,9 +15,9 @@ func (l layer) from(i int) int {
 	return l.at[i]
 }
 
-// eachLayer calls visit for a text and for what is left of it when the escapes of one
-// kind are undone, then those of another: what was escaped may have been escaped
-// before. It stops when visit returns false. Most texts have one layer.
+// eachLayer calls visit for a text and for each text that results from undoing its
+// escapes, one kind after another: escaped text may have been escaped again. It stops
+// when visit returns false. Most texts have one layer.
 func eachLayer(l layer, visit func(layer) bool) bool {
 	if !visit(l) {
 		return false
@@ -26,7 +26,7 @@ func eachLayer(l layer, visit func(layer) bool) bool {
 		if l.undone&kind != 0 || escapesIn(l.text)&kind == 0 {
 			continue
 		}
-		// What has no other escapes after this is seen as it is read.
+		// If no other escapes remain, the skeleton undoes this kind by itself.
 		if next := l.undo(kind); escapesIn(next.text)&^next.undone != 0 && !eachLayer(next, visit) {
 			return false
 		}
@@ -34,7 +34,7 @@ func eachLayer(l layer, visit func(layer) bool) bool {
 	return true
 }
 
-// undo undoes the escapes of one kind.
+// undo returns the layer with the escapes of one kind undone.
 func (l layer) undo(kind escapes) layer {
 	out, at := make([]byte, 0, len(l.text)), make([]int, 0, len(l.text))
 	for i := 0; i < len(l.text); {

@@ -7,7 +7,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Logger returns a logger whose lines are cleaned before they are written.
+// Logger returns a logger that removes the secrets from each line.
 func (s *Set) Logger(log *zap.Logger) *zap.Logger {
 	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return &cleanCore{core, s} }))
 }

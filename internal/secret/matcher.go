@@ -12,25 +12,26 @@ import (
 )
 
 const (
-	// window is how long, in letters and digits, a piece of a long secret is that is
-	// recognised by itself: a text may be cut within a secret.
+	// window is the length, in letters and digits, of a piece of a long secret that
+	// is recognised by itself: a text may be cut within a secret.
 	window = 12
-	// stride is how far apart the pieces begin. Any window+stride-1 characters in a
-	// row hold a whole one.
+	// stride is the distance between the beginnings of pieces. Any window+stride-1
+	// consecutive characters contain a whole piece.
 	stride = 4
-	// heads is how many bits tell whether a needle may begin somewhere.
+	// heads is the number of hashes, a bit each, in the filter for the
+	// beginning of a needle.
 	heads = 1 << 16
 )
 
-// matcher finds secrets. It does not change.
+// matcher finds secrets. It is immutable.
 type matcher struct {
-	short   *strings.Replacer // of secrets too short for a needle; nil for none
-	split   *regexp.Regexp    // finds them split by blanks; nil for none
+	short   *strings.Replacer // replaces secrets too short for a needle; nil for none
+	split   *regexp.Regexp    // matches the same secrets split by blanks; nil for none
 	needles map[uint32][]string
-	may     [heads / 64]uint64 // which hashes of four bytes begin a needle
+	may     [heads / 64]uint64 // hashes of the first four bytes of the needles
 }
 
-// newMatcher returns nil where there is nothing to find.
+// newMatcher returns a matcher, or nil if there is nothing to find.
 func newMatcher(secrets []string) *matcher {
 	m := &matcher{needles: map[uint32][]string{}}
 	var exact, split []string
@@ -57,7 +58,7 @@ func newMatcher(secrets []string) *matcher {
 			var letters []string
 			for letter := range strings.SplitSeq(s, "") {
 				if !utf8.ValidString(letter) {
-					letter = string(utf8.RuneError) // which is what a byte that is no character matches
+					letter = string(utf8.RuneError) // matches an invalid byte
 				}
 				letters = append(letters, regexp.QuoteMeta(letter))
 			}
@@ -76,13 +77,14 @@ func newMatcher(secrets []string) *matcher {
 	return m
 }
 
-// encodings are the skeletons of a secret in base64, wherever in an encoded text it
-// begins, and in hexadecimal digits.
+// encodings returns the skeletons of a secret in base64, at each possible position
+// within an encoded text, and in hexadecimal digits.
 func encodings(secret string) []string {
 	all := []string{hex.EncodeToString([]byte(secret))}
 	for before := range 3 {
 		encoded := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("\x00", before) + secret))
-		// What the bytes before and after it share a character with is not the secret's.
+		// A character shared with the bytes before or after the secret is not part of
+		// it.
 		encoded = encoded[(before*8+5)/6:]
 		if (before+len(secret))%3 != 0 {
 			encoded = encoded[:len(encoded)-1]
@@ -112,7 +114,7 @@ func (m *matcher) addOne(needle string) {
 
 func hash(head uint32) uint32 { return head * 2654435761 >> 16 } // Knuth's multiplier
 
-// exact takes out the short secrets.
+// exact masks the short secrets.
 func (m *matcher) exact(text string) string {
 	if m.short == nil {
 		return text
@@ -127,13 +129,13 @@ func (m *matcher) exact(text string) string {
 // span is a part of a text.
 type span struct{ from, to int }
 
-// replace masks what is found in a text, with the word around it: the end of an
-// encoded secret shares a character with what follows.
+// replace masks the secrets in a text, each with the word around it: the end of
+// an encoded secret shares a character with what follows.
 func (m *matcher) replace(text string) string {
 	if !m.in(text) {
 		return text
 	}
-	secret := make([]bool, len(text)) // which bytes are
+	secret := make([]bool, len(text)) // by byte: whether it belongs to a secret
 	eachLayer(layer{text: text}, func(l layer) (more bool) {
 		for undo := range eachOf(escapesIn(l.text)) {
 			at := make([]int, 0, len(l.text))
@@ -168,7 +170,7 @@ func (m *matcher) replace(text string) string {
 	return b.String()
 }
 
-// in reports whether a text holds a needle.
+// in reports whether a text contains a needle.
 func (m *matcher) in(text string) bool {
 	if len(m.needles) == 0 || len(text) < shortest || !m.maybe(text) {
 		return false
@@ -186,8 +188,8 @@ func (m *matcher) in(text string) bool {
 	return found
 }
 
-// maybe reports whether a text may hold a needle. It is quick, and nearly always the
-// answer is no.
+// maybe reports whether a text may contain a needle. It is fast, and the answer is
+// nearly always no.
 func (m *matcher) maybe(text string) bool {
 	var last uint32 // four characters of the skeleton, the oldest in the lowest byte
 	for i := range len(text) {
@@ -205,10 +207,10 @@ func (m *matcher) maybe(text string) bool {
 	return false
 }
 
-// escape marks the characters by which escapes begin.
+// escape marks the characters that begin an escape.
 const escape = 1
 
-// letters is what the skeleton has of each byte, zero for nothing.
+// letters maps each byte to its character in the skeleton, zero for none.
 var letters = func() (table [256]byte) {
 	for c := range table {
 		switch c := byte(c); {
@@ -223,7 +225,7 @@ var letters = func() (table [256]byte) {
 	return table
 }()
 
-// eachOf are all selections of some of the escapes, none of them included.
+// eachOf yields all subsets of the escapes, including the empty one.
 func eachOf(all escapes) iter.Seq[escapes] {
 	return func(yield func(escapes) bool) {
 		for some := escapes(0); some <= all; some++ {
@@ -234,12 +236,12 @@ func eachOf(all escapes) iter.Seq[escapes] {
 	}
 }
 
-// isWord reports whether a character may be one of an encoded secret.
+// isWord reports whether a character may be part of an encoded secret.
 func isWord(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || strings.IndexByte("+/=_-.~%", c) >= 0
 }
 
-// holds reports whether a skeleton holds a needle.
+// holds reports whether a skeleton contains a needle.
 func (m *matcher) holds(bare []byte) bool {
 	for i := 0; i+shortest <= len(bare); i++ {
 		if m.at(bare[i:]) > 0 {
@@ -249,7 +251,7 @@ func (m *matcher) holds(bare []byte) bool {
 	return false
 }
 
-// find returns where needles are in a skeleton, in order.
+// find returns the positions of the needles in a skeleton, in order.
 func (m *matcher) find(bare []byte) []span {
 	var all []span
 	for i := 0; i+shortest <= len(bare); i++ {
@@ -274,7 +276,7 @@ func (m *matcher) at(bare []byte) (length int) {
 	return length
 }
 
-// within reports whether a string of a JSON value holds a needle.
+// within reports whether a string in a JSON value contains a needle.
 func (m *matcher) within(value any) bool {
 	switch v := value.(type) {
 	case string:

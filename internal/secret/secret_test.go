@@ -21,7 +21,7 @@ import (
 	"github.com/fedsync/fedsync/internal/canary"
 )
 
-// written are the ways in which somebody may send a secret back.
+// written are the ways in which a secret may be sent back.
 var written = map[string]func(string) string{
 	"plain":             func(s string) string { return s },
 	"URL":               url.QueryEscape,
@@ -64,7 +64,7 @@ func unicodes(s string) string {
 	return b.String()
 }
 
-// random returns a secret of characters that tokens and passwords have.
+// random returns a secret of the characters of tokens and passwords.
 func random(r *rand.Rand, length int) string {
 	const characters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_.~&<\"%@:"
 	b := make([]byte, length)
@@ -126,7 +126,7 @@ func TestAPieceOfALongSecretIsFound(t *testing.T) {
 	}
 }
 
-func TestOrdinaryTextsStayAsTheyAre(t *testing.T) {
+func TestOrdinaryTextsAreUnchanged(t *testing.T) {
 	set := New("eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2lnbmF0dXJl", "hunter2!", "pw", "")
 	for _, text := range []string{
 		"", "x", `services "web" is forbidden: User "fedsync" cannot list resource "services"`,
@@ -141,7 +141,7 @@ func TestOrdinaryTextsStayAsTheyAre(t *testing.T) {
 		t.Errorf("a short secret: %q", got)
 	}
 	if got := set.Clean("hunter2!"); got != "hunter2!" {
-		t.Errorf("Clean takes out what a name may hold by chance: %q", got)
+		t.Errorf("Clean masks what a name may contain by chance: %q", got)
 	}
 	if got := (*Set)(nil).Mask("x") + (&Set{}).Clean("a text"); got != "xa text" {
 		t.Errorf("an empty set: %q", got)
@@ -164,7 +164,7 @@ func TestAnObjectIsCopiedOnlyWhereASecretIsInIt(t *testing.T) {
 	}
 }
 
-// sealed is a text that nobody else can take apart.
+// sealed is a text without exported fields.
 type sealed struct{ text string }
 
 func (s sealed) MarshalText() ([]byte, error) { return []byte(s.text), nil }
@@ -174,7 +174,7 @@ func (s *sealed) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func TestAValueIsCleanedWhateverItIsMadeOf(t *testing.T) {
+func TestAValueOfAnyTypeIsCleaned(t *testing.T) {
 	type name string
 	type inner struct {
 		Text   sealed
@@ -243,7 +243,7 @@ func TestSecretsOfHeadersAreLearnt(t *testing.T) {
 		set.LearnHeader(fmt.Sprintf("Bearer renewed-token-%d", i))
 	}
 	if got := set.Mask("first-token-1"); got == mask {
-		t.Error("a secret that was learnt long ago is still known: they grow without end")
+		t.Error("a secret that was learnt long ago is still known: they grow endlessly")
 	}
 }
 
@@ -272,8 +272,8 @@ func BenchmarkObjectWithoutASecret(b *testing.B) {
 	}
 }
 
-// A token file may hold anything, also what is no text.
-func TestASecretThatIsNoTextIsTakenOut(t *testing.T) {
+// A token file may contain anything, even invalid text.
+func TestASecretThatIsNotTextIsMasked(t *testing.T) {
 	for _, secret := range []string{"0000\xac000", "\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8", "päss\x80wort!", "\x00\x01\x02\x03!?!?"} {
 		s := New(secret)
 		for _, text := range []string{"a " + secret + " b", "a " + strings.Join(strings.Split(secret, ""), "\n") + " b"} {

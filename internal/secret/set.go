@@ -1,11 +1,11 @@
-// Package secret takes the secrets of one connection out of the texts that come
+// Package secret removes the secrets of one connection from the texts that come
 // back over it.
 //
-// The secrets go in when the connection is made, or are learnt from the requests
-// that bear them; texts of the other side go through before anybody sees them. Who
-// holds a secret may send it back in any shape, so what is compared is what is left
-// of a text without its shape: see skeleton. What a secret looks like that nobody
-// knows is not this package's to say.
+// The secrets are set when the connection is made, or learnt from the requests that
+// contain them. Texts from the other side are cleaned before they are used. The
+// other side may send a secret back in any encoding, so texts are compared without
+// their encoding: see skeleton. Unknown secrets are recognised by package
+// untrusted, by their form.
 package secret
 
 import (
@@ -20,39 +20,39 @@ import (
 )
 
 const (
-	// shortest is the least number of letters and digits by which a secret is
-	// recognised in any shape. A text may hold a shorter one by chance.
+	// shortest is the least number of letters and digits of a secret that is
+	// recognised in any shape. A text may contain a shorter one by chance.
 	shortest = 8
-	// shortestExact is the least length, in bytes, of a secret that is looked for
-	// at all: a shorter one would blank out ordinary words.
+	// shortestExact is the least length, in bytes, of a secret that is masked: a
+	// shorter one would mask ordinary words.
 	shortestExact = 4
-	// learntMost bounds the secrets that Learn keeps: a token that is renewed may
-	// still be quoted for a while.
+	// learntMost bounds the secrets that Learn remembers: a token that was
+	// renewed may still be quoted for a while.
 	learntMost = 16
-	// mask is what a secret is replaced by.
+	// mask replaces a secret.
 	mask = "***"
 )
 
-// Set holds the secrets of one connection. The zero value, and nil, holds none. It
-// is safe for concurrent use.
+// Set holds the secrets of one connection. The zero value and nil are empty sets.
+// It is safe for concurrent use.
 type Set struct {
-	mu     sync.Mutex // protects what follows, and changes of now
+	mu     sync.Mutex // protects what follows, and writes to now
 	fixed  []string
 	learnt []string // the newest last
 
 	now    atomic.Pointer[matcher]
-	header atomic.Pointer[string] // the last that LearnHeader saw
+	header atomic.Pointer[string] // the last argument of LearnHeader
 	found  atomic.Bool
 }
 
-// New returns a set of the secrets, of which empty ones are left out.
+// New returns a set of the secrets, without empty ones.
 func New(secrets ...string) *Set {
 	s := &Set{fixed: secrets}
 	s.now.Store(newMatcher(secrets))
 	return s
 }
 
-// Learn adds secrets, in place of those that were learnt long ago.
+// Learn adds secrets. They replace those that were learnt long ago.
 func (s *Set) Learn(secrets ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,7 +71,7 @@ func (s *Set) Learn(secrets ...string) {
 	s.now.Store(newMatcher(slices.Concat(s.fixed, s.learnt)))
 }
 
-// LearnHeader learns what an Authorization header holds. It costs next to nothing
+// LearnHeader learns the credentials in an Authorization header. It is cheap
 // while the header stays the same.
 func (s *Set) LearnHeader(header string) {
 	if last := s.header.Load(); header == "" || last != nil && *last == header {
@@ -84,7 +84,7 @@ func (s *Set) LearnHeader(header string) {
 		if plain, err := base64.StdEncoding.DecodeString(value); err == nil {
 			user, password, _ := strings.Cut(string(plain), ":")
 			if password == "" || password == "x-oauth-basic" {
-				password = user // forges take a token for the user's name
+				password = user // forges accept a token as the user name
 			}
 			found = append(found, password)
 		}
@@ -92,9 +92,8 @@ func (s *Set) LearnHeader(header string) {
 	s.Learn(found...)
 }
 
-// Mask returns a text without the secrets, in whatever shape they are in it. It is
-// for texts that report a failure: short secrets are taken out as well, and with them
-// a word that is equal to one.
+// Mask returns a text without the secrets, whatever their shape. It is for texts that
+// report a failure: it also masks short secrets, and so any word equal to one.
 func (s *Set) Mask(text string) string {
 	m := s.matcher()
 	if m == nil {
@@ -103,8 +102,8 @@ func (s *Set) Mask(text string) string {
 	return s.note(text, m.replace(m.exact(text)))
 }
 
-// Clean is Mask for what is no report of a failure, such as names: only secrets that
-// no such text holds by chance are taken out.
+// Clean is Mask for texts other than failures, such as names: it masks only secrets
+// that such a text does not contain by chance.
 func (s *Set) Clean(text string) string {
 	m := s.matcher()
 	if m == nil || len(text) < shortest {
@@ -120,10 +119,11 @@ func (s *Set) note(before, after string) string {
 	return after
 }
 
-// Found reports whether a secret was ever found: the other side sends them back.
+// Found reports whether a secret was ever found, which means that the other side
+// sends them back.
 func (s *Set) Found() bool { return s != nil && s.found.Load() }
 
-// In reports whether a string of a decoded JSON value holds a secret.
+// In reports whether a string in a decoded JSON value contains a secret.
 func (s *Set) In(value any) bool {
 	m := s.matcher()
 	if m == nil || !m.within(value) {
@@ -133,8 +133,8 @@ func (s *Set) In(value any) bool {
 	return true
 }
 
-// Object returns a decoded JSON value with every string cleaned, keys included. It
-// is the same value where there is nothing to clean, as nearly always.
+// Object returns a decoded JSON value with every string cleaned, including keys.
+// If there is nothing to clean, which is usual, it returns the same value.
 func (s *Set) Object(value any) any {
 	if !s.In(value) {
 		return value
@@ -149,17 +149,17 @@ func (s *Set) matcher() *matcher {
 	return s.now.Load()
 }
 
-// OfProxy returns what is secret of the proxy that the environment names for a request.
+// OfProxy returns the secrets of the proxy that the environment names for a request.
 func OfProxy(req *http.Request) []string {
 	proxy, err := http.ProxyFromEnvironment(req)
 	if err != nil {
-		return nil // the request fails of it, and nobody is sent anything
+		return nil // the request fails with this error, so nothing is sent
 	}
 	return OfURL(proxy)
 }
 
-// OfURL returns what is secret of a URL: its password, or else its user, which may
-// be a token.
+// OfURL returns the secret in a URL: its password, or else its user, which may be
+// a token.
 func OfURL(u *url.URL) []string {
 	if u == nil || u.User == nil {
 		return nil
@@ -170,14 +170,14 @@ func OfURL(u *url.URL) []string {
 	return []string{u.User.Username()}
 }
 
-// shapes are the ways in which a short secret is written as a whole.
+// shapes returns the encodings of a whole short secret.
 func shapes(secret string) []string {
-	quoted, _ := json.Marshal(secret) // a string always can be
+	quoted, _ := json.Marshal(secret) // strings can always be encoded
 	all := []string{
 		secret, url.QueryEscape(secret), url.PathEscape(secret), strings.Trim(string(quoted), `"`),
 		base64.StdEncoding.EncodeToString([]byte(secret)), base64.RawURLEncoding.EncodeToString([]byte(secret)),
 	}
 	slices.Sort(all)
-	slices.Reverse(all) // what begins with another comes before it
+	slices.Reverse(all) // a shape comes before its own prefixes
 	return slices.Compact(all)
 }

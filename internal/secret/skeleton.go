@@ -2,18 +2,18 @@ package secret
 
 import "strings"
 
-// escapes are ways to write a character by others, of which a text may use several.
-// A secret may hold what only looks like one.
+// escapes is a set of ways to escape a character. A text may use several, and a
+// secret may contain something that only looks like an escape.
 type escapes uint8
 
 const (
 	escapesURL   escapes = 1 << iota // %2B
 	escapesJSON                      // \u002b, \n
 	escapesHTML                      // &#43;, &amp;
-	escapesTwice                     // %252B, where the percent sign is escaped as well
+	escapesTwice                     // %252B, where the percent sign itself is escaped
 )
 
-// escapesIn returns those that a text may use.
+// escapesIn returns the escapes that a text may use.
 func escapesIn(text string) (all escapes) {
 	for i := range len(text) {
 		switch text[i] {
@@ -31,10 +31,10 @@ func escapesIn(text string) (all escapes) {
 	return all
 }
 
-// skeleton appends what is left of a text without its shape: its ASCII letters, in
-// lower case, and digits. Escapes are undone first; blanks, line ends, quotes and
-// invisible characters are left out like everything else. At gets the position of
-// each in the text, where it is not nil.
+// skeleton appends the text without its shape: only its ASCII letters, in lower
+// case, and digits. Escapes are undone first; blanks, line ends, quotes, invisible
+// and all other characters are left out. If at is not nil, the position of each
+// character in the text is appended to it.
 func skeleton(out []byte, text string, undo escapes, at *[]int) []byte {
 	for i := 0; i < len(text); {
 		c, width := unescaped(text[i:], undo)
@@ -52,11 +52,11 @@ func skeleton(out []byte, text string, undo escapes, at *[]int) []byte {
 	return out
 }
 
-// bareOf is the skeleton of a text in which nothing is escaped.
+// bareOf returns the skeleton of a text without escapes.
 func bareOf(text string) string { return string(skeleton(nil, text, 0, nil)) }
 
-// unescaped returns the first character of a text, and how many bytes it takes; zero
-// for one that the skeleton leaves out anyway.
+// unescaped returns the first character of a text, and its width in bytes. The
+// character is zero if the skeleton leaves it out anyway.
 func unescaped(text string, undo escapes) (c byte, width int) {
 	switch c = text[0]; {
 	case c == '%' && undo&escapesURL != 0:
@@ -69,7 +69,7 @@ func unescaped(text string, undo escapes) (c byte, width int) {
 	return c, 1
 }
 
-// unescapedURL reads %2B, and %252B and %25252B where it may have been escaped before.
+// unescapedURL reads %2B, and with twice also %252B and %25252B.
 func unescapedURL(text string, twice bool) (c byte, width int) {
 	from := 1
 	for twice && strings.HasPrefix(text[from:], "25") {
@@ -84,8 +84,9 @@ func unescapedURL(text string, twice bool) (c byte, width int) {
 	return 0, 1
 }
 
-// unescapedJSON leaves out a control character like the character itself. Of more
-// backslashes in a row, all but the last are left out: it may be escaped twice.
+// unescapedJSON leaves out an escaped control character, like an unescaped one.
+// It skips all but the last of several backslashes, since the text may be escaped
+// twice.
 func unescapedJSON(text string) (c byte, width int) {
 	if len(text) < 2 {
 		return 0, 1

@@ -6,9 +6,9 @@ import (
 	"reflect"
 )
 
-// Value returns a value of any type with every string in it cleaned, and every
-// error. Nothing of the value itself is changed: what has to be is copied. Fields
-// that are not exported stay as they are.
+// Value returns a value of any type with all its strings and errors cleaned. The
+// value itself is not changed: changed parts are copied. Unexported fields are
+// left unchanged.
 func Value[T any](s *Set, value T) T {
 	if s.matcher() == nil {
 		return value
@@ -63,8 +63,8 @@ func (s *Set) cleaned(v reflect.Value) reflect.Value {
 	return v
 }
 
-// cleanedText cleans what is a text by its methods, whatever fields it has; false where
-// it is none.
+// cleanedText cleans a value that has the methods of a text, whatever fields it has; it
+// returns false for other values.
 func (s *Set) cleanedText(v reflect.Value) (reflect.Value, bool) {
 	from, ok := reflect.TypeAssert[encoding.TextMarshaler](v)
 	if !ok {
@@ -94,8 +94,8 @@ func (s *Set) cleanedSlice(v reflect.Value) reflect.Value {
 	return out
 }
 
-// Error returns an error without the secrets, which is what it was before in every
-// other respect.
+// Error returns an error without the secrets in its text. errors.Is and errors.As
+// still find the original.
 func (s *Set) Error(err error) error {
 	if err == nil {
 		return nil
@@ -107,7 +107,7 @@ func (s *Set) Error(err error) error {
 	return err
 }
 
-// cleanError is an error in other words.
+// cleanError is an error with a cleaned text.
 type cleanError struct {
 	text string
 	err  error
@@ -116,8 +116,9 @@ type cleanError struct {
 // Error implements error.
 func (e *cleanError) Error() string { return e.text }
 
-// Is implements what errors.Is asks for. The error itself is not given away.
+// Is implements the method that errors.Is calls. There is no Unwrap, which
+// would reveal the original.
 func (e *cleanError) Is(target error) bool { return errors.Is(e.err, target) }
 
-// As implements what errors.As asks for.
+// As implements the method that errors.As calls.
 func (e *cleanError) As(target any) bool { return errors.As(e.err, target) }

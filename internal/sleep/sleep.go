@@ -1,4 +1,4 @@
-// Package sleep waits for a time that a context can end.
+// Package sleep provides a sleep that a context can interrupt.
 package sleep
 
 import (
@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// For waits for d. It returns early, with the context's cause, when the context ends; a
-// time that is over already still asks the context.
+// For waits for d. It returns early, with the context's cause, when the context ends.
+// It checks the context even if d is not positive.
 func For(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return context.Cause(ctx)

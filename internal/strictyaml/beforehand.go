@@ -9,20 +9,20 @@ import (
 	"github.com/fedsync/fedsync/internal/limit"
 )
 
-// The parser makes nodes of a whole document before anybody can count them, and
+// The parser builds the nodes of a whole document before they can be counted, and
 // each takes 165 bytes: 40 times a file of "- 1" lines. So the signs that begin a
-// value are counted beforehand. Which of them are part of a text is not known, so
-// there may be fewer nodes; there are never more than three for two signs.
+// value are counted beforehand. Some of them may be part of a text, so there may
+// be fewer nodes; there are never more than three for two signs.
 const (
-	// maxSigns is some 160 MiB of nodes, as in a file of 8 MiB whose average line
-	// "key: value" has 16 bytes.
+	// maxSigns corresponds to about 160 MiB of nodes, as in a file of 8 MiB whose
+	// average line "key: value" has 16 bytes.
 	maxSigns = 1_000_000
 	// maxDirectives bounds the %TAG directives: the parser compares each with all
-	// before it, and each tag with all of them. Nobody writes any.
+	// before it, and each tag with all of them. Manifests have none.
 	maxDirectives = 100
 )
 
-// refusedBeforehand returns why a file is not parsed at all.
+// refusedBeforehand returns the reason to refuse a file before parsing it.
 func refusedBeforehand(data []byte) (Problem, bool) {
 	line, directives := 1, 0
 	var c signs
@@ -48,12 +48,12 @@ func refusedBeforehand(data []byte) (Problem, bool) {
 	return Problem{}, false
 }
 
-// signs counts what begins a value.
+// signs counts the signs that begin a value.
 type signs struct {
 	n    int
-	flow bool // a bracket was seen: from there on commas may part values
-	sets bool // a brace was seen: from there on they may part keys without values
-	pair int  // what a colon since the last comma counted for; 0 for none
+	flow bool // after a bracket: commas may separate values
+	sets bool // after a brace: commas may separate keys without values
+	pair int  // count for a colon since the last comma; 0 for none
 }
 
 func (c *signs) count(data []byte, i int) {
@@ -92,8 +92,8 @@ func (c *signs) count(data []byte, i int) {
 	}
 }
 
-// blankAt reports whether a sign that stands before i is one to the parser. Bytes
-// that begin one of Unicode's line ends count as blank.
+// blankAt reports whether a blank at i makes what precedes it a sign to the
+// parser. Bytes that begin one of Unicode's line ends count as blank.
 func blankAt(data []byte, i int) bool {
 	if i >= len(data) {
 		return true
@@ -105,8 +105,8 @@ func blankAt(data []byte, i int) bool {
 	return false
 }
 
-// lineBegins reports whether a line may begin at i; the parser knows the line ends
-// CR, LF, NEL, LS and PS, and skips byte order marks.
+// lineBegins reports whether a line may begin at i. The parser recognizes the line
+// ends CR, LF, NEL, LS and PS, and skips byte order marks.
 func lineBegins(data []byte, i int) bool {
 	if i == 0 {
 		return true
@@ -118,8 +118,8 @@ func lineBegins(data []byte, i int) bool {
 	return false
 }
 
-// utf8Text returns a file in UTF-8. One in UTF-16, as PowerShell writes it, has a
-// byte order mark; the parser would read it too, but nothing else here.
+// utf8Text converts a file to UTF-8. A file in UTF-16, as PowerShell writes it,
+// has a byte order mark. The parser could read it, but nothing else here can.
 func utf8Text(data []byte) []byte {
 	var order binary.ByteOrder
 	switch {

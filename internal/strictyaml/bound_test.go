@@ -11,7 +11,7 @@ import (
 	"github.com/fedsync/fedsync/internal/strictyaml"
 )
 
-// costly are texts that make much of few bytes: of nodes, of problems, of work.
+// costly are texts that turn few bytes into many nodes, problems or much work.
 var costly = map[string]struct{ head, unit, tail string }{
 	"list":           {"", "- 1\n", ""},
 	"empty entries":  {"", "-\n", ""},
@@ -58,7 +58,8 @@ func TestDecodeTakesMemoryInProportionToTheFile(t *testing.T) {
 			runtime.ReadMemStats(&before)
 			_, err := strictyaml.Decode(data)
 			runtime.ReadMemStats(&after)
-			// Some 100 bytes of nodes and 300 of what the parser needs on the way.
+			// About 100 bytes for nodes, and 300 for what the parser needs
+			// temporarily.
 			if took := after.TotalAlloc - before.TotalAlloc; took > 600*size {
 				t.Errorf("Decode of %d bytes allocated %d", size, took)
 			}
@@ -72,7 +73,7 @@ func TestDecodeTakesMemoryInProportionToTheFile(t *testing.T) {
 	}
 }
 
-// A file that makes too much is refused before anything is made of it.
+// A file with too many values is refused before it is parsed.
 func TestDecodeRefusesBeforehand(t *testing.T) {
 	for _, name := range []string{"list", "flow list", "flow sets", "single pairs", "json", "documents", "directives"} {
 		c := costly[name]
@@ -90,9 +91,9 @@ func TestDecodeRefusesBeforehand(t *testing.T) {
 	}
 }
 
-// What a person writes is not refused: 4 MiB of short lines, of prose, of numbers
-// in a text.
-func TestDecodeTakesLargeFiles(t *testing.T) {
+// Files that a person may write are not refused: 4 MiB of short lines, of prose,
+// of numbers in a text.
+func TestDecodeAcceptsLargeFiles(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"manifests": fill(4<<20, "", "---\nkind: ConfigMap\nmetadata:\n  name: settings\n  labels: {app: web, tier: front}\ndata:\n  key: value\n", ""),
 		"csv":       fill(4<<20, "data: |\n", "  1,2,3,4,5,6,7,8,9\n", ""),
@@ -105,7 +106,7 @@ func TestDecodeTakesLargeFiles(t *testing.T) {
 	}
 }
 
-func TestDecodeCountsWhatItDoesNotName(t *testing.T) {
+func TestDecodeCountsTheMistakesThatItDoesNotName(t *testing.T) {
 	_, err := strictyaml.Decode(fill(7000, "", "- .inf\n", ""))
 	problems, _ := errors.AsType[strictyaml.Problems](err)
 	if len(problems) != limit.Mistakes+1 {
@@ -127,7 +128,7 @@ func TestDecodeReadsUTF16(t *testing.T) {
 	}
 }
 
-func TestDecodeWithinDrawsFromWhatIsShared(t *testing.T) {
+func TestDecodeWithinUsesASharedBudget(t *testing.T) {
 	// 60 small files of 9 × 1,000 × 20 values each: every one is below the file's limit.
 	file := []byte("a: &a [" + strings.Repeat("x,", 20) + "x]\nb: &b [" + strings.Repeat("*a,", 999) + "*a]\nc: [" + strings.Repeat("*b,", 8) + "*b]\n")
 	budget := limit.NewBudget(256 << 20)
@@ -154,7 +155,7 @@ func TestLineCostsTheSameInALargeMap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Without an index this would be 1.25 billion comparisons.
+	// Without an index this would take 1.25 billion comparisons.
 	for i := range keys {
 		if got := docs[0].Line(fmt.Sprintf("k%d", i)); got != i+1 {
 			t.Fatalf("Line(k%d) = %d, want %d", i, got, i+1)

@@ -7,7 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Line gives the line of the value at path, whose elements are keys and indices
+// Line returns the line of the value at path, whose elements are keys and indices
 // in decimal, or of the nearest value above it that exists.
 func (d Document) Line(path ...string) int {
 	n := d.Root
@@ -18,7 +18,8 @@ func (d Document) Line(path ...string) int {
 		if child == nil {
 			return line
 		}
-		// A key's line is where a reader looks: a block begins one line below.
+		// Use the key's line, where a person would search: a block begins one
+		// line below.
 		line = child.Line
 		if key != nil {
 			line = key.Line
@@ -28,18 +29,18 @@ func (d Document) Line(path ...string) int {
 	return line
 }
 
-// lines finds values by their path. Many mistakes in one large map must not cost
-// its length each, so its keys are indexed when they are first asked for. Safe for
-// concurrent use; the nil lines indexes nothing.
+// lines finds values by their path. The cost of many mistakes in a large map must
+// not be a multiple of its length, so its keys are indexed at the first lookup. It
+// is safe for concurrent use. A nil lines has no index.
 type lines struct {
 	mu   sync.Mutex                    // protects maps
 	maps map[*yaml.Node]map[string]int // of large maps: the index of each key in Content
 }
 
-// indexedFrom is how many keys and values a map has that is worth an index.
+// indexedFrom is the number of keys and values from which a map is indexed.
 const indexedFrom = 32
 
-// child gives the value under a key or an index, and the key.
+// child returns the value under a key or an index, and the key.
 func (l *lines) child(n *yaml.Node, step string) (key, child *yaml.Node) {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -55,8 +56,8 @@ func (l *lines) child(n *yaml.Node, step string) (key, child *yaml.Node) {
 	return nil, nil
 }
 
-// keyIndex returns where a key stands in a map's Content, the first one if it stands
-// twice; -1 where it does not.
+// keyIndex returns the index of a key in a map's Content, the first one if the key
+// appears twice; -1 if it is missing.
 func (l *lines) keyIndex(n *yaml.Node, key string) int {
 	if l == nil || len(n.Content) < indexedFrom {
 		for i := 0; i+1 < len(n.Content); i += 2 {

@@ -9,13 +9,13 @@ import (
 	"github.com/fedsync/fedsync/internal/limit"
 )
 
-// Problem is one mistake and its line, which is 0 where none is known.
+// Problem is one mistake and its line, which is 0 if unknown.
 type Problem struct {
 	Line    int
 	Message string
 }
 
-// Error gives "line 12: key "name" stands twice".
+// Error returns "line 12: key "name" appears twice".
 func (p Problem) Error() string {
 	if p.Line == 0 {
 		return p.Message
@@ -24,10 +24,10 @@ func (p Problem) Error() string {
 }
 
 // Problems are the mistakes of a file, in its order: at most limit.Mistakes, and
-// one more that counts the rest.
+// one more with the number of the rest.
 type Problems []Problem
 
-// Error gives one problem a line.
+// Error returns one problem per line.
 func (p Problems) Error() string {
 	lines := make([]string, len(p))
 	for i := range p {
@@ -41,7 +41,7 @@ func (r *reader) full() bool { return len(r.found) >= limit.Mistakes }
 
 func (r *reader) add(p Problem) { r.found = append(r.found, p) }
 
-// problems returns what was found as an error; nil for nothing.
+// problems returns the problems found as an error; nil for none.
 func (r *reader) problems() error {
 	if len(r.found) == 0 {
 		return nil
@@ -56,8 +56,8 @@ var syntaxLine = regexp.MustCompile(`^line (\d+): `)
 
 var syntaxAnchor = regexp.MustCompile(`unknown anchor '.*' referenced`)
 
-// syntaxProblem takes the line out of the parser's own text, and the one word of
-// the file that it may quote: "*word" may be a password that lacks its quotes.
+// syntaxProblem extracts the line from the parser's message, and removes the
+// word that it may quote from the file: "*word" may be an unquoted password.
 func syntaxProblem(err error) Problem {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	text = syntaxAnchor.ReplaceAllString(text, "unknown anchor referenced")

@@ -12,20 +12,20 @@ import (
 
 // A reader turns the nodes of a file's documents into values.
 type reader struct {
-	file    *limit.Budget // of bytes, for this file
-	shared  *limit.Budget // for others too; may be nil
+	file    *limit.Budget // bytes left for this file
+	shared  *limit.Budget // bytes left for this and other files; may be nil
 	depth   int
 	begins  int  // the line of the document's root
-	stopped bool // a limit was met, and nothing more is read
+	stopped bool // a limit was exceeded, and nothing more is read
 	found   Problems
-	more    int // problems that were left out of found
+	more    int // number of problems not in found
 }
 
-// maxDepth bounds how deep values may nest; an API server refuses far less.
+// maxDepth bounds the nesting of values; an API server's limit is far lower.
 const maxDepth = 1000
 
-// What values take, in bytes: measured on Go 1.26, 64 bits. A map of up to eight
-// keys has room for eight.
+// The sizes of values, in bytes: measured on Go 1.26, 64 bits. A map of up to
+// eight keys has room for eight.
 const (
 	scalarBytes   = 40 // the interface, and the number or the string's header
 	listBytes     = 48
@@ -34,7 +34,7 @@ const (
 	mapEntryBytes = 80
 )
 
-// mapCost is what a map of so many keys takes besides its values.
+// mapCost returns the size of a map with a number of keys, without its values.
 func mapCost(keys int) int64 {
 	switch {
 	case keys == 0:
@@ -45,7 +45,8 @@ func mapCost(keys int) int64 {
 	return mapBytes + int64(keys)*mapEntryBytes
 }
 
-// afford reports whether the budgets have room for a value, and says once if not.
+// afford reports whether the budgets have room for a value. If not, it records
+// the problem once.
 func (r *reader) afford(n *yaml.Node, bytes int64) bool {
 	switch {
 	case r.stopped:
@@ -74,8 +75,8 @@ func (r *reader) value(n *yaml.Node) any {
 	switch n.Kind {
 	case yaml.AliasNode:
 		if r.begins > n.Alias.Line {
-			// The parser keeps anchors for a whole file. YAML does not, nor do kubectl and kustomize.
-			r.problem(n, "*%s names an anchor of another document of the file: state the value in this one", limit.Text(n.Value, limit.ValueBytes))
+			// The parser remembers anchors for a whole file, unlike YAML, kubectl and kustomize.
+			r.problem(n, "*%s refers to an anchor in another document of the file: write the value in this one", limit.Text(n.Value, limit.ValueBytes))
 			return nil
 		}
 		return r.value(n.Alias)
@@ -121,14 +122,14 @@ func (r *reader) mapping(n *yaml.Node) map[string]any {
 		}
 		if key.ShortTag() == "!!merge" {
 			if len(merged) > 0 {
-				r.problem(n.Content[i], `"<<" stands twice in a map: name what it merges in one list`)
+				r.problem(n.Content[i], `"<<" appears twice in a map: list everything to merge in one`)
 				continue
 			}
 			merged = append(merged, value)
 			continue
 		}
 		if _, twice := m[key.Value]; twice {
-			r.twice(n, i, key.Value)
+			r.duplicateKey(n, i, key.Value)
 			continue
 		}
 		m[key.Value] = r.value(value)
@@ -139,21 +140,21 @@ func (r *reader) mapping(n *yaml.Node) map[string]any {
 	return m
 }
 
-// twice says that the key at index i of a map stands before it already.
-func (r *reader) twice(n *yaml.Node, i int, key string) {
+// duplicateKey records that the key at index i of a map has appeared before.
+func (r *reader) duplicateKey(n *yaml.Node, i int, key string) {
 	if r.full() {
 		r.more++
-		return // without looking for the first one, which may be far
+		return // without a search for the first one, which may take long
 	}
 	for at := 0; at < i; at += 2 {
 		if first := resolve(n.Content[at]); first.Value == key && first.Kind == yaml.ScalarNode {
-			r.problem(n.Content[i], "key %s stands twice, first on line %d", limit.Quote(key), n.Content[at].Line)
+			r.problem(n.Content[i], "key %s appears twice, first on line %d", limit.Quote(key), n.Content[at].Line)
 			return
 		}
 	}
 }
 
-// merge adds what "<<" names to m; what m says itself wins.
+// merge adds the maps that "<<" names to m; m's own keys take precedence.
 func (r *reader) merge(m map[string]any, n *yaml.Node) {
 	switch value := r.value(n).(type) {
 	case map[string]any:
@@ -192,7 +193,7 @@ func (r *reader) scalar(n *yaml.Node) any {
 	case "!!bool":
 		var b bool
 		if err := n.Decode(&b); err != nil {
-			r.problem(n, "the value is no boolean")
+			r.problem(n, "the value is not a boolean")
 		}
 		return b
 	case "!!int":
@@ -201,32 +202,32 @@ func (r *reader) scalar(n *yaml.Node) any {
 		}
 		var i int64
 		if err := n.Decode(&i); err != nil {
-			r.problem(n, "the value is no integer of 64 bits: quote it where it is a string")
+			r.problem(n, "the value is not a 64-bit integer: quote it if it is a string")
 		}
 		return i
 	case "!!float":
 		var f float64
 		if err := n.Decode(&f); err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-			r.problem(n, "the value is no number that JSON knows: quote it where it is a string")
+			r.problem(n, "the value is not a number in JSON: quote it if it is a string")
 			return nil
 		}
 		return f
 	case "!!binary":
 		var s string
 		if err := n.Decode(&s); err != nil {
-			r.problem(n, "the value is no base64")
+			r.problem(n, "the value is not base64")
 		}
 		return s
 	case "!!str", "!!timestamp":
 		return n.Value
 	default:
-		r.problem(n, "the value's tag is not known here: quote it where it is a string")
+		r.problem(n, "the value's tag is not supported: quote it if it is a string")
 		return nil
 	}
 }
 
-// decimal reads an integer as most are written, without the parser's decoder, which
-// takes ten times as long. What begins with 0 may be octal.
+// decimal reads an ordinary decimal integer, without the parser's decoder, which
+// takes ten times as long. A text that begins with 0 may be octal.
 func decimal(text string) (int64, bool) {
 	digits := text
 	if len(digits) > 0 && digits[0] == '-' {

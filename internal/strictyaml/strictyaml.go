@@ -1,17 +1,17 @@
-// Package strictyaml reads YAML and JSON as Kubernetes means them, and knows
-// the line of everything it read.
+// Package strictyaml reads YAML and JSON as Kubernetes does, and records the
+// line of every value.
 //
-// Bytes come in, documents go out: plain values (maps with string keys, slices,
-// strings, booleans, int64, float64 and nil) and the nodes they came from. What
-// a lenient reader would swallow is a Problem here: a key that stands twice, a
-// key that is no string, an alias that unfolds without end. The files of a
-// repository are read by pkg/federation/fedfile and pkg/render/manifest through it, so that both
-// say the same of the same mistake. A problem never quotes a value, which may be a
-// secret: the line says where it stands.
+// Its input is bytes, its output documents: plain values (maps with string keys, slices,
+// strings, booleans, int64, float64 and nil) and the nodes they came from. What a
+// lenient reader would accept is a Problem here: a key that appears twice, a key that is
+// not a string, an alias that unfolds endlessly. Both pkg/federation/fedfile
+// and pkg/render/manifest use it to read the files of a repository, so that they report a
+// mistake in the same way. A problem never quotes a value, which may be a secret: the
+// line shows where it is.
 //
-// What a file costs is bounded before and while it is read, whatever is in it:
-// beforehand.go counts what the parser would make of it, and a Budget what its
-// values take, with all aliases unfolded.
+// The cost of any file is bounded before and while it is read: beforehand.go
+// estimates the nodes that the parser would build, and a Budget counts the size
+// of its values, with all aliases unfolded.
 package strictyaml
 
 import (
@@ -24,26 +24,26 @@ import (
 	"github.com/fedsync/fedsync/internal/limit"
 )
 
-// Document is one document of a file that is not empty.
+// Document is one non-empty document of a file.
 type Document struct {
 	Value any
 	Root  *yaml.Node
 	lines *lines
 }
 
-// fileBytes bounds the memory for the values of one file. An alias costs what it
-// stands for, so a file of a few lines cannot fill the memory. The largest file
-// that is read has 8 MiB, which makes some 60 MiB of values.
+// fileBytes bounds the memory for the values of one file. An alias counts with
+// its full value, so a file of a few lines cannot fill the memory. The largest
+// file that is read has 8 MiB, which becomes about 60 MiB of values.
 const fileBytes = 128 << 20
 
 // Decode reads every document of data; empty ones are left out. The error is of
 // type Problems, and the documents before the first syntax error are returned
-// beside it.
+// with it.
 func Decode(data []byte) ([]Document, error) { return DecodeWithin(data, nil) }
 
-// DecodeWithin is Decode, and draws what the values take from a budget of bytes
-// that other files draw from as well; nil is one without end. When the budget is
-// spent that is a Problem, and what was read until then is incomplete.
+// DecodeWithin is Decode with a budget of bytes for the values, which it shares
+// with other files; nil means no limit. If the budget is exceeded, the error has
+// a Problem, and the documents are incomplete.
 func DecodeWithin(data []byte, budget *limit.Budget) ([]Document, error) {
 	data = utf8Text(data)
 	if p, refused := refusedBeforehand(data); refused {

@@ -61,16 +61,16 @@ func TestDecodeNamesTheLineOfEachProblem(t *testing.T) {
 		bomb += "a" + string(rune('0'+i)) + ": &a" + string(rune('0'+i)) + " [" + strings.TrimSuffix(strings.Repeat("*a"+prev+", ", 10), ", ") + "]\n"
 	}
 	cases := []struct{ name, data, want string }{
-		{"twice", "a: 1\nb: 2\na: 3\n", `line 3: key "a" stands twice, first on line 1`},
-		{"all at once", "a: 1\na: 2\nb: .inf\n", "line 2: key \"a\" stands twice, first on line 1\nline 3: the value is no number that JSON knows: quote it where it is a string"},
+		{"twice", "a: 1\nb: 2\na: 3\n", `line 3: key "a" appears twice, first on line 1`},
+		{"all at once", "a: 1\na: 2\nb: .inf\n", "line 2: key \"a\" appears twice, first on line 1\nline 3: the value is not a number in JSON: quote it if it is a string"},
 		{"syntax", "a: 1\nb: [\n", "not YAML"},
 		{"key", "? [a]\n: b\n", "line 1: a key must be a string"},
-		{"tag", "a: !secret b\n", "line 1: the value's tag is not known here: quote it where it is a string"},
+		{"tag", "a: !secret b\n", "line 1: the value's tag is not supported: quote it if it is a string"},
 		{"bomb", bomb, "unfolds to more than"},
 		{"itself", "a: &a [*a]\n", "an alias contains itself"},
-		{"two merges", "x: &x {one: 1}\ny: &y {two: 2}\nz:\n  <<: *x\n  a: b\n  <<: *y\n", `line 6: "<<" stands twice in a map: name what it merges in one list`},
-		{"an anchor of another document", "a: &x 1\n---\na: &y 2\nb: [*y, *x]\n", "line 4: *x names an anchor of another document of the file: state the value in this one"},
-		{"a merge of another document", "a: &x {b: c}\n---\nd:\n  <<: *x\n", "line 4: *x names an anchor of another document of the file: state the value in this one\nline 4: \"<<\" must name a map"},
+		{"two merges", "x: &x {one: 1}\ny: &y {two: 2}\nz:\n  <<: *x\n  a: b\n  <<: *y\n", `line 6: "<<" appears twice in a map: list everything to merge in one`},
+		{"an anchor of another document", "a: &x 1\n---\na: &y 2\nb: [*y, *x]\n", "line 4: *x refers to an anchor in another document of the file: write the value in this one"},
+		{"a merge of another document", "a: &x {b: c}\n---\nd:\n  <<: *x\n", "line 4: *x refers to an anchor in another document of the file: write the value in this one\nline 4: \"<<\" must name a map"},
 		{"an anchor that two documents have", "--- &x {a: b}\n--- &x\nd: &y {e: f}\ng: *y\n", ""},
 		{"too big", "a: 18446744073709551616000\n", ""},
 	}

@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 )
 
-// With builds fedsync, without the race detector, which takes a multiple of the memory,
-// and calls use with its path. It returns what use does, as TestMain exits: 1 where fedsync
-// cannot be built.
+// With builds fedsync and calls use with its path. It returns the exit status for TestMain:
+// that of use, or 1 if fedsync cannot be built. The program is built without the race
+// detector, which multiplies memory use.
 func With(use func(program string) int) int {
 	dir, err := os.MkdirTemp("", "fedsync-program-")
 	if err != nil {
@@ -19,7 +19,7 @@ func With(use func(program string) int) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	program := filepath.Join(dir, "fedsync")
-	build := exec.Command("go", "build", "-o", program, "github.com/fedsync/fedsync/cmd/fedsync") //nolint:noctx // There is no test yet.
+	build := exec.Command("go", "build", "-o", program, "github.com/fedsync/fedsync/cmd/fedsync") //nolint:noctx // there is no test, and so no context, yet
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build fedsync: %v\n%s", err, out)
 		return 1

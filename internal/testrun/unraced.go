@@ -52,9 +52,9 @@ var apart = []part{
 	// The process that renders uses up its time or its memory, of which the race detector
 	// takes much more; or one goroutine reads what a process may say.
 	{"pkg/render/worker", []string{
-		"TestABuildIsEndedWhenItTakesTooMuchMemory", "TestARevisionHasItsTimeInAll",
-		"TestManyBuildsBeyondTheirTimeLeaveTheOthersWhatTheyNeed",
-		"TestManyObjectsAndMistakesCrossThePipe", "TestWhatAProcessSaysIsBounded",
+		"TestABuildIsStoppedWhenItTakesTooMuchMemory", "TestARevisionHasATimeLimitInTotal",
+		"TestManySlowBuildsLeaveTimeForTheOthers",
+		"TestManyObjectsAndMistakesCrossThePipe", "TestMessagesOfAProcessAreBounded",
 	}},
 	// Kustomize builds what the renderer is compared with, in one goroutine.
 	{"pkg/render/kustomize", []string{"TestBuildEqualsKustomizeByteForByte", "TestRandomOverlaysEqualKustomize"}},

@@ -6,22 +6,24 @@ import (
 	"unicode/utf8"
 )
 
-// MaxLine is the most, in bytes, that is kept of one text of others. A condition's
-// message may be 32 KiB long, and every report holds it; nobody reads the rest.
+// MaxLine is how much of one untrusted text is kept, in bytes. A condition's
+// message may be 32 KiB long, and every report holds it; the rest would not be
+// read.
 const MaxLine = 1024
 
 const (
-	mask     = "***" // stands where a secret was
-	ellipsis = "…"   // ends what was cut
+	mask     = "***" // replaces a secret
+	ellipsis = "…"   // marks the end of a cut text
 )
 
 // Line returns Clean(text, MaxLine).
 func Line(text string) string { return Clean(text, MaxLine) }
 
-// Clean makes one line of a text: valid UTF-8 of at most most bytes, cut between two
-// runes, without control and invisible characters and without what looks like a
-// secret. Of a text that is much longer only the head is read, so that the time
-// depends on most alone. Clean(Clean(text, most), most) is Clean(text, most).
+// Clean turns a text into one line: valid UTF-8 of no more than most bytes, cut
+// between two runes, without control and invisible characters, and without anything
+// that looks like a secret. Only the head of a much longer text is read, so that the
+// time depends only on most. Clean(Clean(text, most), most) equals Clean(text,
+// most).
 func Clean(text string, most int) string {
 	var none *Secrets
 	return none.Clean(text, most)
@@ -30,11 +32,10 @@ func Clean(text string, most int) string {
 // Line returns s.Clean(text, MaxLine).
 func (s *Secrets) Line(text string) string { return s.Clean(text, MaxLine) }
 
-// Clean does what the function Clean does, and takes out the secrets too, in every
-// form that they were given to NewSecrets for.
+// Clean is like the function Clean, and also masks the secrets, in every shape.
 func (s *Secrets) Clean(text string, most int) string {
 	text, more := head(text, most)
-	text = s.settle(s.Mask(text)) // some secrets hold characters that a line has not
+	text = s.settle(s.Mask(text)) // some secrets contain characters that a line cannot
 	for range maxPasses {
 		short := shorten(text, most, more)
 		if short == text {
@@ -45,11 +46,11 @@ func (s *Secrets) Clean(text string, most int) string {
 	return shorten(ellipsis, most, false)
 }
 
-// maxPasses bounds how often a text is cleaned. What one pass takes out may complete
-// what the next one finds; only an attacker's text needs more than three.
+// maxPasses bounds how often a text is cleaned. What one pass removes may complete a
+// secret for the next; only an attacker's text needs more than three passes.
 const maxPasses = 12
 
-// settle takes out of a text what may not be shown until nothing is left of it.
+// settle removes what must not be shown, until a pass finds nothing more.
 func (s *Secrets) settle(text string) string {
 	for range maxPasses {
 		before := text
@@ -57,15 +58,16 @@ func (s *Secrets) settle(text string) string {
 			return text
 		}
 	}
-	return ellipsis // nothing of it is safe to show
+	return ellipsis // no part of it is safe to show
 }
 
-// window is how much of a text is read so that most bytes of it can be shown. It is
-// more, since white space and secrets take less room in the end.
+// window returns how many bytes of a text are read to show most bytes of it. It is
+// more than most, since white space and secrets shrink.
 func window(most int) int { return max(4*most, 8<<10) }
 
-// head returns what is read of a text, and whether that is not all of it. The last
-// word goes where it may be the beginning of a secret that continues behind it.
+// head returns the part of a text that is read, and whether there is more. It
+// drops the last word if that may be the beginning of a secret that continues
+// after the cut.
 func head(text string, most int) (string, bool) {
 	end := window(most)
 	if len(text) <= end {
@@ -78,8 +80,8 @@ func head(text string, most int) (string, bool) {
 	return prefix(text, max(most, end/4)), true
 }
 
-// shorten cuts a line to at most most bytes, an ellipsis included, which a line gets
-// too of which more was there.
+// shorten cuts a line to no more than most bytes, including an ellipsis. If more is
+// set, the line gets an ellipsis in any case.
 func shorten(line string, most int, more bool) string {
 	if len(line) <= most && (!more || strings.HasSuffix(line, ellipsis)) {
 		return line
@@ -90,7 +92,8 @@ func shorten(line string, most int, more bool) string {
 	return strings.TrimRight(prefix(line, most-len(ellipsis)), " ") + ellipsis
 }
 
-// prefix is the longest prefix of at most n bytes that ends with a whole rune.
+// prefix returns the longest prefix of at most n bytes that ends with a whole
+// rune.
 func prefix(text string, n int) string {
 	if n >= len(text) {
 		return text
@@ -103,12 +106,12 @@ func prefix(text string, n int) string {
 }
 
 // Shorten cuts a text to at most n runes, the last of them an ellipsis. It does not
-// clean: it is for columns of a fixed width.
+// clean the text: it is for columns of a fixed width.
 func Shorten(text string, n int) string {
 	if len(text) <= n {
 		return text
 	}
-	runes, end := 0, 0 // end is that of what fits beside the ellipsis
+	runes, end := 0, 0 // end of the part that fits together with the ellipsis
 	for i := range text {
 		if runes == n-1 {
 			end = i
@@ -121,9 +124,9 @@ func Shorten(text string, n int) string {
 	return text
 }
 
-// oneLine makes valid UTF-8 of a text, in one line: runs of white space and control
-// characters become one blank. What nobody sees goes, since it can split a secret, or
-// make a line read as another, but for the joiners where a language has them.
+// oneLine converts a text to one line of valid UTF-8: runs of white space and control
+// characters become one blank. Invisible characters are removed, since they can split
+// a secret or disguise a line. Joiners stay where a language needs them.
 func oneLine(text string) string {
 	if isOneLine(text) {
 		return text
@@ -131,7 +134,7 @@ func oneLine(text string) string {
 	text = strings.ToValidUTF8(text, string(utf8.RuneError))
 	var b strings.Builder
 	b.Grow(len(text))
-	last := ' ' // that was kept
+	last := ' ' // the last character kept
 	for i, r := range text {
 		switch {
 		case unicode.IsSpace(r), unicode.IsControl(r):
@@ -152,16 +155,16 @@ func oneLine(text string) string {
 	return strings.TrimSuffix(b.String(), " ")
 }
 
-// joiner reports whether a character is one of those that Persian, Hindi and emoji
-// need between two others. Elsewhere they are invisible.
+// joiner reports whether a character is one that Persian, Hindi and emoji need
+// between two others. Elsewhere it is invisible.
 func joiner(r rune) bool { return r == '\u200c' || r == '\u200d' }
 
-// joined reports whether a joiner may stand beside a character.
+// joined reports whether a joiner may be next to a character.
 func joined(r rune) bool {
 	return r > unicode.MaxASCII && r != utf8.RuneError && unicode.In(r, unicode.L, unicode.M, unicode.S)
 }
 
-// isOneLine reports whether oneLine would change nothing, for ASCII at least.
+// isOneLine reports whether a text is ASCII that oneLine would not change.
 func isOneLine(text string) bool {
 	last := byte(' ')
 	for i := range len(text) {
@@ -174,8 +177,8 @@ func isOneLine(text string) bool {
 	return last != ' ' || text == ""
 }
 
-// invisible reports whether a character shows nothing of itself: those that format,
-// which reverse the direction of writing among others, and those that are none.
+// invisible reports whether a character is invisible: a format character, such as
+// one that reverses the writing direction, or not a character.
 func invisible(r rune) bool {
 	return unicode.In(r, unicode.Cf, unicode.Noncharacter_Code_Point)
 }

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-func TestLineTakesOutSecrets(t *testing.T) {
+func TestLineMasksSecrets(t *testing.T) {
 	secrets := NewSecrets("hunter2!", "", "in")
 	for in, want := range map[string]string{
 		"dial tcp 10.0.0.1:6443: connection refused":                                        "dial tcp 10.0.0.1:6443: connection refused",
@@ -102,7 +102,7 @@ func TestShortenKeepsWholeRunes(t *testing.T) {
 	}
 }
 
-// The text of an API server may be as long as its answer.
+// The text from an API server may be as long as its answer.
 func TestCleaningMegabytesTakesNoLongerThanCleaningTheHead(t *testing.T) {
 	for name, unit := range map[string]string{
 		"words":          "the token expired, ",
@@ -130,10 +130,11 @@ func TestCleaningMegabytesTakesNoLongerThanCleaningTheHead(t *testing.T) {
 	}
 }
 
-func TestAHalfSecretAtTheEndOfWhatIsReadIsNotShown(t *testing.T) {
+func TestASecretCutAtTheEndIsNotShown(t *testing.T) {
 	secret := strings.Repeat("s3cr3t", 8)
 	for blanks := 0; blanks < window(MaxLine); blanks += 5 {
-		// The blanks go, so that the line ends far before what was read does.
+		// The blanks are removed, so the line ends far before the text that was
+		// read.
 		text := strings.Repeat(" ", blanks) + "user " + secret + " " + strings.Repeat("x ", 4*MaxLine)
 		if got := NewSecrets(secret).Line(text); strings.Contains(got, "s3cr3t") {
 			t.Fatalf("after %d blanks the line is %q", blanks, got)
@@ -147,7 +148,7 @@ func checkLine(t *testing.T, in, got string, most int) {
 		t.Errorf("Clean(%q, %d) = %q: %d bytes, valid %v", in, most, got, len(got), utf8.ValidString(got))
 	}
 	if strings.ContainsFunc(got, func(r rune) bool { return unicode.IsControl(r) || invisible(r) && !joiner(r) || Hidden(r) }) {
-		t.Errorf("Clean(%q, %d) = %q has characters that nobody sees", in, most, got)
+		t.Errorf("Clean(%q, %d) = %q has invisible characters", in, most, got)
 	}
 }
 
@@ -184,7 +185,7 @@ func FuzzCleanIsIdempotentAndBounded(f *testing.F) {
 	})
 }
 
-// secretShapes are the ways in which servers quote credentials; %s is the secret.
+// secretShapes are forms in which servers quote credentials; %s is the secret.
 var secretShapes = []string{
 	"Authorization: Bearer %s", "authorization: Basic %s", `"Authorization":"Bearer %s"`, "map[Authorization:[Bearer %s]]",
 	"https://bob:%s@example.com/a.git", "https://%s@example.com", "password=%s", "db_password = %s", `passwd="%s"`, "token='%s'",

@@ -6,13 +6,12 @@ import (
 	"unicode"
 )
 
-// shellPlain are the characters of a word that no shell reads.
+// shellPlain are the characters without a meaning for shells.
 const shellPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./:=,@-"
 
-// Quote returns one word of a command that somebody will paste into a shell: as it is
-// where it holds nothing that a shell reads, else in single quotes. Control
-// characters go, since a terminal acts on them inside quotes too, and a line end
-// becomes a blank.
+// Quote returns one word of a command to paste into a shell: unchanged if it has only
+// plain characters, otherwise in single quotes. Control characters are removed, since
+// a terminal acts on them even inside quotes, and a line end becomes a blank.
 func Quote(word string) string {
 	word = oneLine(withoutControls(word))
 	if word != "" && strings.Trim(word, shellPlain) == "" {
@@ -30,8 +29,8 @@ func withoutControls(word string) string {
 	}, word)
 }
 
-// Command returns a command to paste: the format with each argument quoted as Quote
-// does.
+// Command returns a command to paste: the format with each argument quoted by
+// Quote.
 func Command(format string, words ...string) string {
 	quoted := make([]any, len(words))
 	for i, word := range words {

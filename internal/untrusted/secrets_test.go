@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// echoes are how a server may send back what it was sent.
+// echoes returns the ways in which a server may send back a secret.
 func echoes(secret string) map[string]string {
-	inJSON, _ := json.Marshal(map[string]string{"said": secret}) // of strings
+	inJSON, _ := json.Marshal(map[string]string{"said": secret}) // strings can always be encoded
 	middle := len(secret) / 2
 	return map[string]string{
 		"plain":               "denied: " + secret + " is unknown",
@@ -71,7 +71,7 @@ func FuzzCleanNeverLeaksAndStaysText(f *testing.F) {
 		s := NewSecrets(secret)
 		in := strings.ReplaceAll(text, "%s", secret)
 		got := s.Line(in)
-		// A mask may by chance be a part of the secret, or join two halves to it.
+		// A mask may by chance be part of the secret, or join two halves of it.
 		if !strings.Contains(secret, "*") && secret != ellipsis && strings.Contains(strings.ReplaceAll(got, mask, "\x00"), secret) {
 			t.Errorf("Line(%q) = %q holds the secret %q", text, got, secret)
 		}

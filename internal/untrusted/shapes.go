@@ -6,36 +6,36 @@ import (
 	"strings"
 )
 
-// A shape is what a kind of secret looks like wherever it turns up. Its expression
-// has two groups: what stays in front of the secret, and the secret.
+// A shape is the form of a kind of secret. Its expression has two groups: what
+// stays in front of the secret, and the secret.
 type shape struct {
-	hints   []string // one of them is in the text, in lower case, or there is no match
+	hints   []string // without one of them in the text, in any case, there is no match
 	pattern *regexp.Regexp
 }
 
-// named is the end of a name that is given to secrets.
+// named matches the end of a name for secrets.
 const named = `(?:token|passw(?:or)?d|passphrase|secret|(?:api|access|private|signing)[_-]?key)`
 
 var namedHints = []string{"token", "passw", "passphrase", "secret", "key"}
 
-// shapes are tried in this order. Where something closes the secret, it need not be
-// there: the text may be cut.
+// shapes are tried in this order. A closing delimiter after a secret is optional:
+// the text may be cut.
 var shapes = []shape{
 	{[]string{"-----begin"}, regexp.MustCompile(`(?i)()(-----BEGIN.*?(?:-----END[^-]*(?:-----|$)|$))`)},
 	{[]string{"bearer", "basic", "negotiate"}, regexp.MustCompile(`(?i)(\b(?:bearer|basic|negotiate)\s+)([A-Za-z0-9._~+/=-]{4,})`)},
 	{[]string{"authorization"}, regexp.MustCompile(`(?i)(\bauthorization\\?["']?\s*[:=]\s*(?:\\?["'\[])*[a-z]+\s+)([^\s"',}\]\\]+)`)},
 	{[]string{"token"}, regexp.MustCompile(`(?i)(\btoken\s+)([A-Za-z0-9._~+/=-]{16,})`)}, // a shorter one may be a word
-	{[]string{"://"}, regexp.MustCompile(`(://)([^\s"']+)@`)},                            // up to the last @, since a password may hold others
+	{[]string{"://"}, regexp.MustCompile(`(://)([^\s"']+)@`)},                            // up to the last @, since a password may contain others
 	{[]string{"?", "&"}, regexp.MustCompile(`(?i)([?&](?:[a-z_-]*token|[a-z_-]*key|password|secret|sig|signature|code)=)([^&\s"']+)`)},
 	{namedHints, regexp.MustCompile(`(?i)([a-z0-9_-]*` + named + `\s*=\s*)("[^"]*"?|'[^']*'?|[^\s"'&,;]+)`)},
 	{namedHints, regexp.MustCompile(`(?i)("[a-z0-9_-]*` + named + `"\s*:\s*")((?:[^"\\]|\\.)+)`)},
 	{namedHints, regexp.MustCompile(`(?i)(\\"[a-z0-9_-]*` + named + `\\"\s*:\s*\\")((?:[^"\\]|\\[^"])+)`)},
 	{namedHints, regexp.MustCompile(`(?i)('[a-z0-9_-]*` + named + `'\s*:\s*')([^']+)`)},
-	// Of headers and of validation.
+	// In headers and validation errors.
 	{[]string{"cookie", "-token", "-key"}, regexp.MustCompile(`(?i)(\b(?:(?:set-)?cookie|[a-z]+-(?:[a-z]+-)*(?:token|api-?key))\s*:\s*)([^\s"',;]+(?:;\s*[^\s"',;]+=[^\s"',;]+)*)`)},
 	{[]string{"invalid value"}, regexp.MustCompile(`(?i)(` + named + `\]?: invalid value: )("(?:[^"\\]|\\.)*"?)`)},
 	{[]string{"passw"}, regexp.MustCompile(`(?i)(\bpassw(?:or)?d:)([^\s"',;\]}]+)`)}, // as Go prints a map or a struct
-	// Of JSON web tokens the head suffices: {" in base64 and what follows.
+	// The head of a JSON web token is enough: {" in base64 and what follows.
 	{[]string{"eyj"}, regexp.MustCompile(`()(\beyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]+){1,4}|\beyJ[A-Za-z0-9_-]{17,})`)},
 	{
 		[]string{"gh", "glpat-", "ya29.", "aiza", "akia", "xox"},
@@ -43,8 +43,8 @@ var shapes = []shape{
 	},
 }
 
-// withoutShapes masks what looks like a secret in a line. All shapes are looked for in
-// the same text, so that what one of them takes out does not hide another.
+// withoutShapes masks what looks like a secret in a line. All shapes are matched
+// against the same text, so that masking one does not hide another.
 func withoutShapes(line string) string {
 	hinted := hintedIn(line)
 	if hinted == 0 {
@@ -59,8 +59,8 @@ func withoutShapes(line string) string {
 	return masked(line, found)
 }
 
-// hintedIn returns the shapes of which a hint is in the line, a bit each. It goes
-// over the line once: nearly always there is none, and reports are full of lines.
+// hintedIn returns the shapes with a hint in the line, a bit each. It reads the
+// line once: usually there is no hint, and reports have many lines.
 func hintedIn(line string) (hinted uint32) {
 	if strings.Contains(line, kelvin) {
 		line = strings.ReplaceAll(line, kelvin, "k")
@@ -75,16 +75,16 @@ func hintedIn(line string) (hinted uint32) {
 	return hinted
 }
 
-// kelvin is the sign that an expression which ignores case takes for a k.
+// kelvin is a sign that a case-insensitive expression matches as k.
 const kelvin = "\u212a"
 
-// hint is a text, in lower case, that is in every text of some shapes.
+// hint is a text, in lower case, that every match of some shapes contains.
 type hint struct {
 	text   string
-	shapes uint32 // a bit each
+	shapes uint32 // a bit for each shape
 }
 
-// hints are those of all shapes, by their first byte.
+// hints are the hints of all shapes, by their first byte.
 var hints = func() (table [256][]hint) {
 	for i, shape := range shapes {
 		for _, text := range shape.hints {
@@ -100,7 +100,7 @@ var hints = func() (table [256][]hint) {
 	return table
 }()
 
-// hasFold reports whether a text begins with a prefix in lower case, in any case.
+// hasFold reports whether a text begins with a lower-case prefix, ignoring case.
 func hasFold(text, prefix string) bool {
 	if len(text) < len(prefix) {
 		return false
@@ -120,8 +120,8 @@ func lower(c byte) byte {
 	return c
 }
 
-// find appends where the secrets of this shape stand. A mask is none, so that a line
-// does not change when it is cleaned again.
+// find appends the positions of secrets of this shape. A mask is not a secret, so
+// that a line does not change when it is cleaned again.
 func (s *shape) find(found [][2]int, line string) [][2]int {
 	for _, at := range s.pattern.FindAllStringSubmatchIndex(line, -1) {
 		from, to := at[4], at[5]
@@ -132,14 +132,13 @@ func (s *shape) find(found [][2]int, line string) [][2]int {
 	return found
 }
 
-// sshUser reports whether a word is the user of an ssh URL that has no password. That
-// is no secret: nearly always it is git.
+// sshUser reports whether a word is the user of an ssh URL without a password. It is
+// not a secret: usually it is git.
 func sshUser(before, word string) bool {
 	return strings.HasSuffix(before, "ssh://") && plainUser.MatchString(word)
 }
 
-// masked returns the text with a mask for each of the ranges; those that meet share
-// one.
+// masked returns the text with a mask for each range; adjacent ranges share one.
 func masked(text string, ranges [][2]int) string {
 	if len(ranges) == 0 {
 		return text

@@ -14,7 +14,7 @@ func Some[T any](things []T, most int) string {
 	return SomeOf(names, len(things))
 }
 
-// SomeOf lists names of things of which there are total.
+// SomeOf lists names, and counts the rest of total.
 func SomeOf(names []string, total int) string {
 	list := strings.Join(names, ", ")
 	switch more := total - len(names); {

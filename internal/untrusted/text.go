@@ -5,35 +5,34 @@ import (
 	"strings"
 )
 
-// MaxText is the most, in bytes, that a Text holds: a text of others of MaxLine, and
-// as much of ours around it.
+// MaxText is the maximum length of a Text, in bytes: an untrusted text of MaxLine,
+// and as much of our own around it.
 const MaxText = 2 * MaxLine
 
-// Text is one line that may be shown: Clean has been over it, with MaxText. Nothing
-// but this package makes one, so that a field of this type cannot hold what somebody
-// else wrote as he wrote it. The zero Text is empty. Texts are compared with ==.
+// Text is one line that may be shown, the result of Clean with MaxText. Only this
+// package can make one, so a field of this type cannot hold unclean text. The zero
+// Text is empty. Texts can be compared with ==.
 type Text struct{ line string }
 
-// Const returns a text that is all ours. Only a constant can be given, so there is
+// Const returns a text of our own. Its argument must be a constant, so there is
 // nothing to clean.
 func Const(text constant) Text { return Text{string(text)} }
 
-// constant is a type that no other package has a variable of.
+// constant is a type that no other package can have a variable of.
 type constant string
 
 // New cleans a text.
 func New(text string) Text { return Text{Clean(text, MaxText)} }
 
-// Said cleans what somebody else said, and keeps no more of it than MaxLine, so that
-// a Text that quotes it has room for as much of ours.
-func Said(text string) Text { return Text{Line(text)} }
+// Excerpt cleans an untrusted text and cuts it to MaxLine, so that a Text that quotes
+// it has room for our own text.
+func Excerpt(text string) Text { return Text{Line(text)} }
 
 // Textf formats a text, and cleans it.
 func Textf(format string, args ...any) Text { return New(fmt.Sprintf(format, args...)) }
 
-// List returns a head and a list after it, of as many things as a Text has room for
-// whole, and counts the rest: "see each: a; b; and 3 more". So of commands none is cut
-// in its middle.
+// List returns a head and a list of as many whole things as fit into a Text, and
+// counts the rest: "see each: a; b; and 3 more". So no command is cut in its middle.
 func List(head string, things []string, separator string) Text {
 	const room = MaxText - 32 // for the count
 	size, fit := len(head), 0
@@ -48,13 +47,13 @@ func List(head string, things []string, separator string) Text {
 	return New(list)
 }
 
-// Text cleans a text, and takes the secrets out.
+// Text cleans a text, and masks the secrets.
 func (s *Secrets) Text(text string) Text { return Text{s.Clean(text, MaxText)} }
 
 // String returns the line.
 func (t Text) String() string { return t.line }
 
-// IsZero reports whether the text is empty. Encoders ask for it.
+// IsZero reports whether the text is empty. Encoders call it.
 func (t Text) IsZero() bool { return t.line == "" }
 
 // Compare orders texts as strings.Compare does.
@@ -66,7 +65,7 @@ func (t Text) Equal(o Text) bool { return t == o }
 // MarshalText implements encoding.TextMarshaler.
 func (t Text) MarshalText() ([]byte, error) { return []byte(t.line), nil }
 
-// UnmarshalText implements encoding.TextUnmarshaler. What is read is cleaned.
+// UnmarshalText implements encoding.TextUnmarshaler. It cleans the text.
 func (t *Text) UnmarshalText(text []byte) error {
 	*t = New(string(text))
 	return nil

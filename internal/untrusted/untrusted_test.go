@@ -34,7 +34,7 @@ func FuzzURLNeverLeaks(f *testing.F) {
 	f.Add("https", "me", "s3cret-token", "example.com")
 	f.Add("ssh", "git", "p@ss/word:?#", "example.com")
 	f.Fuzz(func(t *testing.T, scheme, user, secret, host string) {
-		// Of a secret that is part of what is written anyway nothing can be told.
+		// A secret that is part of the fixed text cannot be recognized.
 		written := scheme + user + mask + "https://ssh://@" + host + "/a.git"
 		if len(secret) < 6 || strings.Contains(written, secret) || strings.Contains(written, url.QueryEscape(secret)) || strings.ContainsAny(host, "@:/?#") {
 			return
@@ -94,13 +94,13 @@ func TestQuoteLeavesPlainWordsAlone(t *testing.T) {
 	}
 }
 
-// FuzzQuoteIsOneWord asks a shell.
+// FuzzQuoteIsOneWord checks the result with a shell.
 func FuzzQuoteIsOneWord(f *testing.F) {
 	for _, word := range []string{"plain", "", "a b", "$(id)", "`id`", "it's", `\`, "*", "~", "a\nb", "!x", "-n", "a=b"} {
 		f.Add(word)
 	}
 	f.Fuzz(func(t *testing.T, word string) {
-		out, err := exec.CommandContext(t.Context(), "sh", "-c", "printf '%s|' x "+Quote(word)).Output() //nolint:gosec // The test is what a shell makes of it.
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", "printf '%s|' x "+Quote(word)).Output() //nolint:gosec // the test is how a shell reads it
 		if want := "x|" + oneLine(withoutControls(word)) + "|"; err != nil || string(out) != want {
 			t.Errorf("a shell reads %s as %q (%v), want %q", Quote(word), out, err, want)
 		}

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// URL returns a repository's URL without what may be a credential, fit for logs and
-// pages. It prefers to hide too much: whatever stands before the last @ of an http
-// URL goes, since a password that was not escaped may itself hold slashes, colons
-// and further @; so do query and fragment. The user of an ssh URL stays, its
-// password goes. A URL without any of these, and a local path, stay as they are.
+// URL returns a repository's URL without possible credentials, for logs and pages.
+// It rather hides too much: it masks everything before the last @ of an http URL,
+// since an unescaped password may itself contain slashes, colons and further @, and
+// masks query and fragment. It leaves the user of an ssh URL, and masks a password.
+// A URL without any of these, and a local path, are unchanged.
 func URL(repository string) string {
 	scheme, rest, ok := strings.Cut(repository, "://")
 	if !ok {
@@ -31,11 +31,11 @@ func URL(repository string) string {
 	return scheme + "://" + user + rest
 }
 
-// plainUser is what an ssh user looks like, and a user with a password does not.
+// plainUser matches an ssh user, but not a user with a password.
 var plainUser = regexp.MustCompile(`^[A-Za-z0-9._-]{1,32}$`)
 
-// scp does for [user@]host:path what URL does for URLs. A local path may hold an @
-// too; it is one when a slash comes first.
+// scp is URL for [user@]host:path. A local path may contain an @ too; it is a path
+// if a slash comes first.
 func scp(repository string) string {
 	at := strings.LastIndexByte(repository, '@')
 	if at < 0 || plainUser.MatchString(repository[:at]) || strings.HasPrefix(repository, "/") || strings.HasPrefix(repository, ".") {

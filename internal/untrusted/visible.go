@@ -8,13 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// Visible replaces what a reader could not see, or would see in the wrong place, by
-// its escape: control characters, which a terminal would obey, and the format
-// characters that reorder or hide text (https://trojansource.codes). A commit's
-// subject with a right-to-left override in it then reads \u202e, and cannot disguise
-// itself. Line ends and tabs stay. Invalid UTF-8 becomes U+FFFD.
+// Visible escapes characters that are invisible or misplace text: control
+// characters, which a terminal would obey, and format characters that reorder or
+// hide text (https://trojansource.codes). A right-to-left override in a commit's
+// subject then reads \u202e, and disguises nothing. Line ends and tabs are
+// unchanged. Invalid UTF-8 becomes U+FFFD.
 //
-// It is for whole answers rather than for single texts, so that no text can be
+// It is meant for whole answers rather than single texts, so that no text is
 // forgotten.
 func Visible(text []byte) []byte {
 	out := make([]byte, 0, len(text))
@@ -37,8 +37,8 @@ func Visible(text []byte) []byte {
 	return out
 }
 
-// VisibleJSON does the same to a document of JSON, by escapes of JSON: who reads it as
-// text sees them, and a program gets what was there.
+// VisibleJSON is Visible for a JSON document, with JSON escapes: a person sees the
+// escapes, and a program decodes the original characters.
 func VisibleJSON(text []byte) []byte {
 	out := make([]byte, 0, len(text)+len(text)/64)
 	for len(text) > 0 {
@@ -60,9 +60,9 @@ func VisibleJSON(text []byte) []byte {
 	return out
 }
 
-// plainPrefix returns how much of the beginning of a text is ASCII that is not hidden,
-// which is nearly all of it: to look at that a rune at a time would take longer than
-// all else that makes a report.
+// plainPrefix returns the length of the beginning of a text that is ASCII without
+// hidden characters, which is usually nearly all of it. Decoding it rune by rune would
+// take longer than everything else in making a report.
 func plainPrefix(text []byte) int {
 	for i, b := range text {
 		if (b < ' ' && b != '\n' && b != '\t') || b >= 0x7f {
@@ -77,7 +77,7 @@ func Hidden(r rune) bool {
 	switch r {
 	case '\n', '\t':
 		return false
-	case '\u200c', '\u200d': // the joiners, which Persian, Hindi and emoji need
+	case '\u200c', '\u200d': // joiners, which Persian, Hindi and emoji need
 		return false
 	case '\u2028', '\u2029': // line and paragraph separator
 		return true

@@ -10,34 +10,33 @@ import (
 	"github.com/fedsync/fedsync/pkg/failure"
 )
 
-// largeFrom is how much of a body, or of one event of a watch, is read without
-// waiting; longFrom is how much of a refusal. Of what is larger, one at a time is read
-// in a cluster: what a server may send at most is then no multiple of the requests that
-// are under way.
+// largeFrom is how many bytes of a body, or of one event of a watch, are read without
+// waiting; longFrom is the same for a refusal. Larger ones are read one at a time per
+// cluster, so that the memory for them is not a multiple of the requests in progress.
 const (
 	largeFrom = 1 << 20
 	longFrom  = 64 << 10
 )
 
-// body is the body of an answer, and who asked for it.
+// body is the body of an answer, with its request.
 type body struct {
 	io.ReadCloser
 	guard *Guard
 	req   *http.Request
 
 	has      count
-	err      error // of all later reads; nil while there is none
+	err      error // returned by all later reads; nil for none
 	turn     *turn
-	returned time.Time // when what was read last was handed out; zero before
-	handed   int       // bytes of it
+	returned time.Time // when the last read returned; zero before
+	handed   int       // bytes that it returned
 }
 
 func (g *Guard) body(req *http.Request, resp *http.Response) *body {
 	return &body{ReadCloser: resp.Body, guard: g, req: req, turn: newTurn(g.large)}
 }
 
-// read reads no more than is needed to exceed most, and takes its turn after so much
-// without. It pauses where the cluster keeps us busy.
+// read reads no more than is needed to exceed most. After the first without bytes it
+// waits for its turn. It pauses if the cluster uses too much time.
 func (b *body) read(p []byte, most limit, without int) (int, error) {
 	if b.err != nil {
 		return 0, b.err
@@ -58,8 +57,8 @@ func (b *body) read(p []byte, most limit, without int) (int, error) {
 	return n, err
 }
 
-// pause waits where what was read before made more work than a cluster's share. It fails
-// when the request's context ends, or the body is closed.
+// pause waits if the previous reads took more than the cluster's share of time. It fails
+// when the request's context ends or the body is closed.
 func (b *body) pause() error {
 	if b.returned.IsZero() {
 		return nil
@@ -69,18 +68,18 @@ func (b *body) pause() error {
 	return wait(b.req.Context(), b.guard.pace.work(busy, now), b.turn.over)
 }
 
-// fail breaks the body off.
+// fail ends the body with an error.
 func (b *body) fail(m *failure.Misbehaviour) error {
 	_ = b.Close()
 	b.err = b.guard.caught(b.req, m)
 	return b.err
 }
 
-// decoding is how long the turn of a large body lasts after it was closed, where its
-// request's context does not end before. What was read is decoded by then.
+// decoding is how long a large body retains its turn after it was closed, unless its
+// request's context ends before. By then its content has been decoded.
 const decoding = time.Second
 
-// whole is a body that is one value.
+// whole is a body with one value.
 type whole struct {
 	*body
 	most limit
@@ -102,14 +101,14 @@ func (w *whole) Close() error {
 	return w.ReadCloser.Close()
 }
 
-// events is the body of a watch: one value after the other, each of which is bounded.
+// events is the body of a watch: a series of values, each of which is bounded.
 type events struct {
 	*body
 
-	stop func() bool // of what looks after a watch that nobody closes
+	stop func() bool // stops the cleanup for a watch that is never closed
 
 	mu      sync.Mutex // protects what follows
-	longest int64      // event, in the guard's account
+	longest int64      // bytes of its longest event, as counted by the guard
 	ended   bool
 }
 
@@ -121,7 +120,7 @@ func (g *Guard) events(req *http.Request, resp *http.Response) *events {
 
 // Read implements io.Reader.
 func (e *events) Read(p []byte) (int, error) {
-	if e.has.bytes <= largeFrom { // the large event before was decoded, or this would not be called
+	if e.has.bytes <= largeFrom { // the previous large event has been decoded, or this would not be called
 		e.turn.leave()
 	}
 	n, err := e.read(p, objectLimit, largeFrom)
@@ -138,8 +137,8 @@ func (e *events) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// hold enters into the account how long an event is, and returns what there is of all
-// watches.
+// hold counts the length of an event, and returns the total of the longest events of
+// all watches.
 func (e *events) hold(long int64) int64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -151,7 +150,7 @@ func (e *events) hold(long int64) int64 {
 	return e.guard.longest.Add(more)
 }
 
-// release takes the watch out of the account.
+// release removes the watch from the total.
 func (e *events) release() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -169,8 +168,8 @@ func (e *events) Close() error {
 	return e.ReadCloser.Close()
 }
 
-// refusal is the body of an answer that reports a failure. The end of a long one is
-// left out.
+// refusal is the body of an answer that reports a failure. The end of a long body
+// is cut off.
 type refusal struct{ *body }
 
 // Read implements io.Reader.

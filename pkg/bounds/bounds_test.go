@@ -23,7 +23,7 @@ import (
 
 const token = "canary-0123456789-abcdefghijklmnop"
 
-// served is a guarded client of a server that speaks HTTP/2 over TLS.
+// served is a guarded client of an HTTP/2 server with TLS.
 type served struct {
 	*http.Client
 
@@ -63,7 +63,7 @@ func (s *served) get(ctx context.Context, path string) (body string, err error) 
 	return string(content), err
 }
 
-// endless writes a text again and again until nobody reads it any more.
+// endless writes a text repeatedly until it is no longer read.
 func endless(w io.Writer, begin, again string) {
 	_, err := io.WriteString(w, begin)
 	for block := strings.Repeat(again, 1+4096/len(again)); err == nil; {
@@ -71,7 +71,7 @@ func endless(w io.Writer, begin, again string) {
 	}
 }
 
-func TestWhatHasNoEndIsBrokenOff(t *testing.T) {
+func TestEndlessAnswersAreCutOff(t *testing.T) {
 	for name, c := range map[string]struct {
 		path   string
 		answer http.HandlerFunc
@@ -128,14 +128,14 @@ func TestWhatHasNoEndIsBrokenOff(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 		if caught := s.caught.Load(); caught == nil || caught != m {
-			t.Errorf("%s: the guard told of %v, want of the same", name, caught)
+			t.Errorf("%s: the guard reported %v, want the same", name, caught)
 		}
-		// Whoever wants to know by itself is told alone.
+		// A caller that catches it is notified instead of the guard.
 		s.caught.Store(nil)
 		var own *failure.Misbehaviour
 		_, _ = s.get(failure.Catching(ctx, func(m *failure.Misbehaviour) { own = m }), c.path)
 		if own == nil || s.caught.Load() != nil {
-			t.Errorf("%s: who asked was told of %v, the guard of %v", name, own, s.caught.Load())
+			t.Errorf("%s: the caller got %v, the guard reported %v", name, own, s.caught.Load())
 		}
 		cancel()
 	}
@@ -146,7 +146,7 @@ func TestWhatAnAPIServerAnswersPasses(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Query().Has("watch"):
-			for range 30 { // more than one answer may have
+			for range 30 { // together more than the limit of one answer
 				_, _ = io.WriteString(w, event)
 			}
 		case r.URL.Query().Has("limit"):
@@ -193,10 +193,10 @@ func TestLargeAnswersAreReadOneAfterTheOther(t *testing.T) {
 	}
 }
 
-// Watches keep buffers that are as large as their largest event, whatever comes after it.
+// Watches hold buffers as large as their largest event until they end.
 func TestTheLargestEventsOfAllWatchesAreBounded(t *testing.T) {
-	// Eight of them are too large by more than one read: what ReadFull gets with the last
-	// bytes, it does not tell.
+	// Eight of them exceed the limit by more than one read: ReadFull ignores an error
+	// that comes with the last bytes.
 	large := `{"type":"ADDED","object":{"a":"` + strings.Repeat("x", 3<<20+128<<10) + `"}}` + "\n"
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -204,7 +204,7 @@ func TestTheLargestEventsOfAllWatchesAreBounded(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
-	// watch reads one event, and goes on reading until ctx ends.
+	// watch reads one event, and continues to read until ctx ends.
 	watch := func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/api/v1/services?watch=1", http.NoBody)
 		if err != nil {
@@ -224,7 +224,7 @@ func TestTheLargestEventsOfAllWatchesAreBounded(t *testing.T) {
 		}()
 		return nil
 	}
-	// One after the other, they are no more than one.
+	// One after another, they count as one.
 	for range 2 * WatchBytes / (3 << 20) {
 		ctx, cancel := context.WithCancel(t.Context())
 		if err := watch(ctx); err != nil {

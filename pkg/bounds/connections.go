@@ -13,19 +13,19 @@ import (
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Connections are those that the clients of one cluster hold.
+// Connections are the connections that the clients of one cluster hold.
 //
 // HTTP/2 carries all of a client's requests and watches over one connection. When
-// a cluster goes away without a word, as in a partition, nothing tells so for the
-// 45 s that HTTP/2 takes to miss its pings, and after the partition the kernel
-// waits as long again before it sends anew. The prober knows within seconds.
+// a cluster disappears silently, as in a partition, HTTP/2 takes 45 s to miss its
+// pings, and after the partition the kernel waits as long again before it
+// retransmits. The prober notices within seconds.
 type Connections struct {
 	tracker *connrotation.ConnectionTracker
 }
 
-// TrackConnections copies cfg into one whose clients' connections can be closed,
-// and gives what closes them. Clients made of the copy share no connection with
-// those of any other configuration, and send each request once; see failure.Once.
+// TrackConnections returns a copy of cfg, and the Connections of the clients made
+// from it. These clients share no connection with clients of any other
+// configuration, and never retry a request; see failure.Once.
 func TrackConnections(cfg *rest.Config) (*rest.Config, *Connections) {
 	tracked := rest.CopyConfig(cfg)
 	dialer := connrotation.NewDialer(OwnDialer(cfg.Dial))
@@ -34,13 +34,13 @@ func TrackConnections(cfg *rest.Config) (*rest.Config, *Connections) {
 	return tracked, &Connections{tracker: dialer.ConnectionTracker}
 }
 
-// Close cuts every connection, and with them what runs over them: each request
-// fails and each watch begins anew, over a new connection. It is meant for the
-// moment in which a cluster turns Offline.
+// Close closes every connection: each request in progress fails, and each watch
+// restarts over a new connection. It is meant for when a cluster becomes
+// Offline.
 func (c *Connections) Close() { c.tracker.CloseAll() }
 
-// OwnDialer gives a dialer that no other configuration has, by way of dial where
-// the configuration brought one.
+// OwnDialer returns a dialer that no other configuration shares. It uses dial if
+// the configuration has one.
 func OwnDialer(dial dialFunc) dialFunc {
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext

@@ -2,33 +2,33 @@ package bounds
 
 import "bytes"
 
-// count counts the bytes and the values of JSON while it passes. It knows no more of
-// JSON than where strings and values end. What is no JSON it may count wrongly; then
-// the decoder behind it stops.
+// count counts the bytes and values of a stream of JSON. It only recognizes where
+// strings and values end. It may miscount invalid JSON, which the decoder after it
+// refuses.
 type count struct {
 	bytes  int
-	values int // braces, brackets and commas: at least half as many as a decoder makes values of
-	most   int // of values in one that has passed
+	values int // braces, brackets and commas: at least half the number of decoded values
+	most   int // the most values in one completed event
 
 	depth   int
 	quoted  bool // within a string
 	escaped bool // after a backslash
 }
 
-// exceeds reports whether there is more than a limit allows.
+// exceeds reports whether the count exceeds a limit.
 func (c *count) exceeds(most limit) bool {
 	return c.bytes > most.bytes || max(c.values, c.most) > most.values
 }
 
-// IsObject reports whether JSON is no larger than an object may be.
+// IsObject reports whether JSON is within the limit for an object.
 func IsObject(raw []byte) bool {
 	var has count
 	has.add(raw, false)
 	return !has.exceeds(objectLimit)
 }
 
-// add takes in what follows. Where events are counted, each value at the top begins
-// with nothing.
+// add counts the next bytes. If events is set, the count restarts with each
+// top-level value.
 func (c *count) add(p []byte, events bool) {
 	c.bytes += len(p)
 	for i := 0; i < len(p); i++ {
@@ -55,8 +55,8 @@ func (c *count) add(p []byte, events bool) {
 	}
 }
 
-// unquote returns where the quote is that ends a string; the length of p where it does
-// not end there.
+// unquote returns the position of the quote that ends a string, or the length of p if
+// there is none.
 func (c *count) unquote(p []byte) (end int) {
 	if c.escaped {
 		c.escaped = false

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestEventsAreCountedExactly holds the count to encoding/json, whatever is in the
-// strings and wherever the reads end.
+// TestEventsAreCountedExactly compares the count with encoding/json, for any
+// content of strings and any boundaries of reads.
 func TestEventsAreCountedExactly(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6)) //nolint:gosec // repeatable on purpose
 	parts := []string{`"`, `\`, `{`, `}`, `[`, `]`, `,`, "\n", "x", "\\\"", "\\\\", "é"}

@@ -1,14 +1,13 @@
-// Package bounds is what stands between a member cluster and everything that reads
-// its answers.
+// Package bounds protects everything that reads a member cluster's answers.
 //
-// A Guard is the transport of all clients of one cluster. It passes on what an API
-// server answers, and breaks off what none does: a body, an event or headers without
-// end, what is not JSON, or a redirect, which would be sent our credentials. That is a
-// failure.Misbehaviour, with the figure. Bodies are counted behind decompression and
-// while they are read, so that no more than a bound is ever held. List reads a page
-// object by object, so that a page is never held at all. Of answers that report a
-// failure the Guard takes the connection's secrets, and all but the words that a reader
-// has time for.
+// A Guard is the transport of all clients of one cluster. It passes on normal answers,
+// and refuses what no API server sends: an endless body, event or header, content that
+// is not JSON, or a redirect, which would receive our credentials. The error is a
+// failure.Misbehaviour that names the limit. Bodies are counted after decompression and
+// while they are read, so that no more than a limit is ever held. List reads a page
+// object by object, so that a page is never held as a whole. From answers that report a
+// failure, the Guard removes the connection's secrets and all but the beginning of the
+// text.
 package bounds
 
 import (
@@ -25,30 +24,30 @@ import (
 	"github.com/fedsync/fedsync/pkg/failure"
 )
 
-// The bounds of one answer. An API server stores no object of more than about 1.5
-// MiB, the limit of etcd for a request; as JSON, with its managed fields, an object is
-// smaller than twice that. Lists come in pages of 500 objects.
+// The limits on one answer. An API server stores no object of more than about 1.5 MiB,
+// etcd's limit for a request; as JSON, with its managed fields, an object is smaller
+// than twice that. Lists are read in pages of 500 objects.
 const (
 	// ListBytes bounds a page of a list.
 	ListBytes = 64 << 20
-	// ListValues bounds the values in it, of whatever kind: as Go values they take a
-	// hundred bytes each, however few they take as JSON.
+	// ListValues bounds the values of any kind in a page. A Go value takes a hundred
+	// bytes, even if it is short as JSON.
 	ListValues = 1_000_000
 	// ObjectBytes bounds every other answer, and one event of a watch.
 	ObjectBytes = 4 << 20
-	// ObjectValues bounds the values in it.
+	// ObjectValues bounds the values in such an answer or event.
 	ObjectValues = 250_000
-	// RefusalBytes bounds what is read of an answer that reports a failure.
+	// RefusalBytes bounds how much of an answer that reports a failure is read.
 	RefusalBytes = 1 << 20
 	// HeaderBytes bounds the headers of an answer.
 	HeaderBytes = 256 << 10
-	// StreamBytes bounds what a server may send of an answer that nobody reads yet.
-	// Go's own would be 4 MiB for each request that is under way.
+	// StreamBytes bounds how much of an unread answer a server may send. Go's
+	// default is 4 MiB for each request in progress.
 	StreamBytes = 256 << 10
-	// WatchBytes bounds the largest events of all watches of a cluster that are open,
-	// added up. Each watch has buffers until its end that are a multiple of its largest
-	// event. Of a cluster that is honest they are ConfigMaps and Secrets, of 1 MiB, and
-	// definitions.
+	// WatchBytes bounds the sum of the largest events of a cluster's open watches.
+	// Until it ends, each watch holds buffers of a multiple of its largest event. In a
+	// normal cluster these are ConfigMaps and Secrets of up to 1 MiB, and
+	// CustomResourceDefinitions.
 	WatchBytes = 24 << 20
 	// Objects bounds how many objects one watch or list has.
 	Objects = 100_000
@@ -62,14 +61,14 @@ const (
 type Guard struct {
 	secrets    *secret.Set
 	misbehaved func(*failure.Misbehaviour)
-	large      chan struct{} // held by the one large body that is being read
-	longest    atomic.Int64  // event of each watch, added up
-	pace       pace          // of reading, all bodies together
+	large      chan struct{} // holds a token while a large body is read
+	longest    atomic.Int64  // sum of the longest events of all watches
+	pace       pace          // of reading all bodies
 }
 
-// New returns the guard of the cluster that cfg leads to. Misbehaved is told of each
-// answer that exceeds a bound, unless whoever asked is told; see failure.Catching. It
-// must not block; nil is allowed.
+// New returns the guard for the cluster of cfg. It calls misbehaved for each answer
+// that exceeds a limit, unless the caller of the request catches it; see
+// failure.Catching. misbehaved must not block, and may be nil.
 func New(cfg *rest.Config, misbehaved func(*failure.Misbehaviour)) *Guard {
 	if misbehaved == nil {
 		misbehaved = func(*failure.Misbehaviour) {}
@@ -81,24 +80,26 @@ func New(cfg *rest.Config, misbehaved func(*failure.Misbehaviour)) *Guard {
 	}
 }
 
-// Secrets are those of the connection, by what the requests bear as well.
+// Secrets returns the connection's secrets, including those learned from
+// requests.
 func (g *Guard) Secrets() *secret.Set { return g.secrets }
 
-// Attach returns a copy of cfg whose clients are guarded. The guard is next to the
-// network: it sees the credentials that anything else adds to a request.
+// Attach returns a copy of cfg whose clients are guarded. The guard is the
+// transport closest to the network, so it reads credentials that others add to a
+// request.
 func (g *Guard) Attach(cfg *rest.Config) *rest.Config {
 	guarded := rest.CopyConfig(cfg)
 	guarded.WrapTransport = transport.Wrappers(func(next http.RoundTripper) http.RoundTripper {
 		boundTransport(next)
-		return &guarding{guard: g, next: next}
+		return &guardTransport{guard: g, next: next}
 	}, cfg.WrapTransport)
 	return guarded
 }
 
-// boundTransport bounds what a transport reads before anybody asks for it. Go's own
-// would take headers of 10 MiB. It is called before the transport is used.
+// boundTransport bounds what a transport reads by itself. Go's default allows
+// headers of 10 MiB. It must be called before the transport is used.
 func boundTransport(rt http.RoundTripper) {
-	for rt != http.DefaultTransport { // which is not ours
+	for rt != http.DefaultTransport { // which must not be changed
 		if t, ok := rt.(*http.Transport); ok {
 			t.MaxResponseHeaderBytes = HeaderBytes
 			t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: StreamBytes}
@@ -112,8 +113,8 @@ func boundTransport(rt http.RoundTripper) {
 	}
 }
 
-// secretsOf are the secrets of a configuration. What a plugin gives is learnt from
-// the requests.
+// secretsOf returns the secrets of a configuration. A plugin's credentials are
+// learned from requests.
 func secretsOf(cfg *rest.Config) []string {
 	secrets := []string{cfg.BearerToken, cfg.Password}
 	if server, err := url.Parse(cfg.Host); err == nil {

@@ -18,23 +18,23 @@ import (
 	"github.com/fedsync/fedsync/pkg/failure"
 )
 
-// Page is what a page of a list says besides its objects.
+// Page is a page of a list without its objects.
 type Page struct {
 	ResourceVersion string
 	Continue        string // empty on the last page
-	Objects         int    // how many were visited
+	Objects         int    // number of visited objects
 }
 
-// List asks for a page of a list, and gives each object to visit as it comes, so that
-// a page takes no more memory than one object. Where visit fails, so does the page. What
-// was visited of a page that fails was there all the same.
+// List requests a page of a list, and calls visit with each object as it arrives, so
+// that a page takes no more memory than one object. If visit fails, so does the page.
+// Objects visited before a failure are valid.
 //
-// A client that is not guarded reads the page as a whole before.
+// A client without a Guard reads the whole page first.
 func List(ctx context.Context, from dynamic.ResourceInterface, o metav1.ListOptions, visit func(*unstructured.Unstructured) error) (Page, error) {
 	v := &visiting{visit: visit}
 	list, err := from.List(context.WithValue(ctx, visitingKey{}, v), o)
 	if v.err != nil {
-		return Page{}, v.err // the client has more words for it
+		return Page{}, v.err // more specific than the client's error
 	}
 	if err != nil {
 		return Page{}, err
@@ -51,14 +51,14 @@ func List(ctx context.Context, from dynamic.ResourceInterface, o metav1.ListOpti
 	return page, nil
 }
 
-// tokenMost bounds what a list has the next request say, in bytes.
+// tokenMost bounds a list's continue token, in bytes.
 const tokenMost = 16 << 10
 
 // visiting is a page that is being read.
 type visiting struct {
 	visit   func(*unstructured.Unstructured) error
 	objects int
-	err     error // of visit
+	err     error // from visit
 }
 
 type visitingKey struct{}
@@ -77,14 +77,14 @@ func (v *visiting) take(u *unstructured.Unstructured) error {
 	return v.err
 }
 
-// visited is the body of a page whose objects are visited at the first read, and which
-// has all but them.
+// visited is the body of a page. Its first read visits the objects; what it returns is
+// the page without them.
 type visited struct {
 	io.ReadCloser
 	guard *Guard
 	req   *http.Request
 	page  *visiting
-	rest  *bytes.Reader // nil before
+	rest  *bytes.Reader // nil before the first read
 }
 
 // Read implements io.Reader.
@@ -99,7 +99,7 @@ func (b *visited) Read(p []byte) (int, error) {
 	return b.rest.Read(p)
 }
 
-// readPage gives the objects away and returns the list without them.
+// readPage passes the objects to visit and returns the list without them.
 func (b *visited) readPage() ([]byte, error) {
 	from := &rationed{from: b.ReadCloser, left: ObjectBytes}
 	d := json.NewDecoder(from)
@@ -137,7 +137,7 @@ func (b *visited) readPage() ([]byte, error) {
 
 func (b *visited) readItems(d *json.Decoder, from *rationed, list map[string]json.RawMessage) error {
 	if t, err := d.Token(); err != nil || t == nil {
-		return err // null stands for none
+		return err // null means none
 	} else if t != json.Delim('[') {
 		return fmt.Errorf("the items of a list are a %T", t)
 	}
@@ -161,7 +161,7 @@ func (b *visited) readItems(d *json.Decoder, from *rationed, list map[string]jso
 	return err
 }
 
-// value reads one value whole, as far as an object may be long.
+// value reads one whole value, up to the limit for an object.
 func (b *visited) value(d *json.Decoder, from *rationed) (json.RawMessage, error) {
 	from.left = ObjectBytes
 	var raw json.RawMessage
@@ -179,8 +179,8 @@ func (b *visited) tooLarge(has count) error {
 	return b.guard.caught(b.req, failure.Misbehaves("answers %s with an object of more than %s", b.guard.name(b.req), objectLimit.figure(has)))
 }
 
-// explain says which bound an error stands for. What ends too soon is no end for those
-// who read the rest.
+// explain returns the error for an exceeded limit. An early io.EOF becomes an
+// unexpected one, so that readers do not treat it as the end.
 func (b *visited) explain(err error) error {
 	switch {
 	case errors.Is(err, errRation):
@@ -191,8 +191,8 @@ func (b *visited) explain(err error) error {
 	return err
 }
 
-// name names the kind of an object that does not have it of its own: it is the list's.
-// An API server writes that before the objects, or in each of them.
+// name sets the kind of an object that lacks it, from the kind of the list. An API
+// server writes the kind before the objects, or in each of them.
 func name(u *unstructured.Unstructured, list map[string]json.RawMessage) error {
 	if u.GetKind() != "" && u.GetAPIVersion() != "" {
 		return nil
@@ -219,14 +219,14 @@ func expect(d *json.Decoder, want json.Delim) error {
 	return nil
 }
 
-// rationed lets no more be read than is left.
+// rationed limits reading to the bytes that are left.
 type rationed struct {
 	from io.Reader
 	left int
 }
 
-// errRation is why nothing more can be read.
-var errRation = errors.New("a value has no end")
+// errRation is returned when nothing is left.
+var errRation = errors.New("a value is too long")
 
 // Read implements io.Reader.
 func (r *rationed) Read(p []byte) (int, error) {

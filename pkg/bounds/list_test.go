@@ -20,7 +20,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/failure"
 )
 
-// lists returns a client of Services that gets a text for every list.
+// lists returns a client of Services whose lists all get the same text.
 func lists(t *testing.T, guarded bool, text string) dynamic.ResourceInterface {
 	t.Helper()
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -70,7 +70,7 @@ func TestAPageWithoutObjects(t *testing.T) {
 	}
 }
 
-func TestAPageThatIsNone(t *testing.T) {
+func TestAnInvalidPage(t *testing.T) {
 	object := `{"metadata":{"name":"a"}},`
 	for name, c := range map[string]struct {
 		text, want string
@@ -113,8 +113,8 @@ func TestAVisitEndsAPage(t *testing.T) {
 	}
 }
 
-// Nobody reads yet, and the server goes on: what it may send meanwhile is bounded.
-func TestWhatNobodyReadsYetIsBounded(t *testing.T) {
+// The amount that a server may send before it is read is bounded.
+func TestUnreadAnswersAreBounded(t *testing.T) {
 	var sent atomic.Int64
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -132,10 +132,10 @@ func TestWhatNobodyReadsYetIsBounded(t *testing.T) {
 	defer func() { _ = resp.Body.Close() }()
 	for before := int64(-1); before != sent.Load(); {
 		before = sent.Load()
-		time.Sleep(200 * time.Millisecond) //nolint:forbidigo // that nothing happens is no event
+		time.Sleep(200 * time.Millisecond) //nolint:forbidigo // there is no event to wait for when nothing happens
 	}
 	if n := sent.Load(); n < StreamBytes/2 || n > 2*StreamBytes {
-		t.Errorf("the server sent %d KiB that nobody reads, want about %d", n>>10, StreamBytes>>10)
+		t.Errorf("the server sent %d KiB that are not read, want about %d", n>>10, StreamBytes>>10)
 	}
 }
 

@@ -9,22 +9,24 @@ import (
 	"github.com/fedsync/fedsync/pkg/failure"
 )
 
-// RefsBytes bounds a Git server's list of refs: half a million have room in it.
+// RefsBytes bounds a Git server's list of refs, in bytes: enough for half a
+// million.
 const RefsBytes = 32 << 20
 
-// Outside is the transport of a client of anybody but a cluster: a forge, a Git server,
-// a cloud. It learns the credential that a request bears and takes it out of what
-// reports a failure, and it breaks off answers without end. It follows no redirect:
-// whoever does must not send a credential to another host.
+// Outside is the transport of a client of anything but a cluster: a forge, a Git
+// server, a cloud. It learns the credentials in requests and removes them from
+// failures, and it refuses endless answers. It does not follow redirects: a client that
+// does must not send a credential to another host.
 type Outside struct {
-	Next    http.RoundTripper // what asks; it must bound headers, as Headers does
-	Secrets *secret.Set       // learns credentials
-	// Most bounds the bytes of the answer to a request, behind decompression. Nil, or
-	// zero, is no bound.
+	Next    http.RoundTripper // sends requests; it must bound headers, as Headers does
+	Secrets *secret.Set       // collects credentials
+	// Most returns the limit on the answer to a request, in bytes after
+	// decompression. Nil, or zero, means no limit.
 	Most func(*http.Request) int64
 }
 
-// Headers returns a copy of a transport that bounds the headers of answers.
+// Headers returns a copy of a transport, with a limit on the headers of
+// answers.
 func Headers(t *http.Transport) *http.Transport {
 	t = t.Clone()
 	t.MaxResponseHeaderBytes = HeaderBytes
@@ -67,12 +69,12 @@ func (o *Outside) name(req *http.Request) string {
 	return req.Method + " " + o.Secrets.Mask(short(strings.ToValidUTF8(req.URL.Path, "\uFFFD")))
 }
 
-// ended is a body that ends with an error once more than left bytes were read.
+// ended is a body that returns an error when more than left bytes are read.
 type ended struct {
 	io.ReadCloser
 	left     int64
 	exceeded func() error
-	err      error // of all later reads; nil while there is none
+	err      error // returned by all later reads; nil for none
 }
 
 // Read implements io.Reader.

@@ -7,32 +7,34 @@ import (
 	"time"
 )
 
-// What may be used of a processor for what one cluster sends. A cluster that is honest
-// sends much only when it is connected, and is listed somewhat later; one that floods us
-// leaves the processors to the others.
+// The share of a processor for the answers of one cluster. A normal cluster sends much
+// only when it is connected, and its lists then take somewhat longer. A cluster that
+// floods us cannot take the processors from others.
 const (
-	// freeWork is how long may be worked at once without a pause.
+	// freeWork is how long work may take without a pause.
 	freeWork = 250 * time.Millisecond
-	// workShare is how much of the time may be worked after that.
+	// workShare is the fraction of the time for work after that.
 	workShare = 0.4
-	// pageWork is what a further page of a list costs besides its objects, here and there.
+	// pageWork is the cost of a further page of a list in addition to its objects, on both
+	// sides.
 	pageWork = 3 * time.Millisecond
-	// byteWork is the most that a byte can cost, as of small objects: what takes longer
-	// waits for a processor, or for whoever reads, and must not wait here as well.
+	// byteWork is the most time that a byte can cost, as in small objects. A longer
+	// time is spent waiting for a processor or for the reader, and must not count here
+	// as well.
 	byteWork = 200 * time.Nanosecond
-	// longestPause bounds one pause, whatever the clock says.
+	// longestPause bounds one pause, even if the clock jumps.
 	longestPause = 500 * time.Millisecond
 )
 
-// pace says when to pause, by how long the answers of a cluster kept us busy: from one
+// pace decides when to pause, by the time spent on the answers of a cluster: from one
 // read of a body to the next. It is safe for concurrent use.
 type pace struct {
 	mu    sync.Mutex    // protects what follows
-	spent time.Duration // of freeWork, at that time
+	spent time.Duration // of freeWork, at the time at
 	at    time.Time
 }
 
-// work takes down that we were busy until now, and returns how long to pause.
+// work records that work took busy until now, and returns how long to pause.
 func (p *pace) work(busy time.Duration, now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -44,7 +46,8 @@ func (p *pace) work(busy time.Duration, now time.Time) time.Duration {
 	return min(longestPause, time.Duration(float64(p.spent-freeWork)/workShare))
 }
 
-// wait waits so long, or until ctx ends or the channel is closed, which is an error.
+// wait waits for pause. It returns an error if ctx ends or the channel is closed
+// before.
 func wait(ctx context.Context, pause time.Duration, over <-chan struct{}) error {
 	if pause <= 0 {
 		return nil

@@ -13,27 +13,28 @@ import (
 	"github.com/fedsync/fedsync/internal/secret"
 )
 
-// What is left of the words of a refusal. Nobody reads more, and everything that
-// looks at them takes its time with each byte.
+// How much of a refusal's text is kept, in bytes. More would not be read, and
+// processing takes time for each byte.
 const (
 	messageMost = 8 << 10
 	textMost    = 2 << 10
 	causesMost  = 100
 )
 
-// replaceBody replaces the body of an answer when it is read, up to a limit.
+// replaceBody replaces the body of an answer with a cleaned one, which reads at
+// most most bytes.
 func (g *Guard) replaceBody(resp *http.Response, most int, clean func([]byte) []byte) {
 	resp.Header.Del("Content-Length")
 	resp.ContentLength = -1
 	resp.Body = &replaced{from: resp.Body, most: int64(most), clean: clean}
 }
 
-// replaced is a body that is read as a whole, and cleaned, at the first read.
+// replaced is a body that is read as a whole and cleaned at the first read.
 type replaced struct {
 	from    io.ReadCloser
 	most    int64
 	clean   func([]byte) []byte
-	content *bytes.Reader // nil before
+	content *bytes.Reader // nil before the first read
 }
 
 // Read implements io.Reader.
@@ -65,8 +66,8 @@ func (g *Guard) cleanRefusal(raw []byte) []byte {
 	return []byte(words(string(raw), textMost, g.secrets))
 }
 
-// cleanShortJSON takes the secrets out of the strings of a document that is short enough
-// to be passed on whole: a client reads the reason of a refusal from its fields.
+// cleanShortJSON removes the secrets from the strings of a document that is short enough
+// to be passed on as a whole: a client reads the reason of a refusal from its fields.
 func (g *Guard) cleanShortJSON(raw []byte) ([]byte, bool) {
 	raw = bytes.TrimSpace(raw)
 	if len(raw) > messageMost || !bytes.HasPrefix(raw, []byte("{")) {
@@ -85,7 +86,7 @@ func (g *Guard) cleanShortJSON(raw []byte) ([]byte, bool) {
 type cleanedKey struct{}
 
 // Cleaned returns a context for a request whose answer is not written back anywhere:
-// the secrets are taken out of the object as well, names included.
+// secrets are then removed from the object too, including its names.
 func Cleaned(ctx context.Context) context.Context { return context.WithValue(ctx, cleanedKey{}, true) }
 
 func isCleaned(req *http.Request) bool { return req.Context().Value(cleanedKey{}) != nil }
@@ -96,9 +97,9 @@ func (g *Guard) cleanObject(raw []byte) []byte {
 	}
 	var object any
 	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber() // as they are
+	decoder.UseNumber() // unchanged
 	if decoder.Decode(&object) != nil {
-		return nil // what it is nobody can tell, but that it holds a secret
+		return nil // not JSON, but it holds a secret
 	}
 	cleaned, err := json.Marshal(g.secrets.Object(object))
 	if err != nil {
@@ -107,8 +108,8 @@ func (g *Guard) cleanObject(raw []byte) []byte {
 	return cleaned
 }
 
-// CleanStatus takes the secrets, and what nobody reads, out of a Status that is an
-// answer or the event of a watch.
+// CleanStatus removes secrets and excess text from a Status that is an answer or
+// the event of a watch.
 func CleanStatus(status *metav1.Status, secrets *secret.Set) {
 	status.Message = words(status.Message, messageMost, secrets)
 	status.Reason = metav1.StatusReason(words(string(status.Reason), textMost, secrets))
@@ -127,8 +128,8 @@ func CleanStatus(status *metav1.Status, secrets *secret.Set) {
 	}
 }
 
-// words returns the beginning of a text, without secrets. Of a long text the end goes
-// first, with the word that is cut: a piece of a secret cannot be recognised.
+// words returns the beginning of a text, without secrets. A long text is cut first,
+// before the last partial word, since a piece of a secret cannot be recognised.
 func words(text string, most int, secrets *secret.Set) string {
 	if len(text) > 2*most {
 		text = text[:2*most]

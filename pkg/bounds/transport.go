@@ -13,17 +13,17 @@ import (
 	"github.com/fedsync/fedsync/pkg/failure"
 )
 
-// guarding is the guard as a transport.
-type guarding struct {
+// guardTransport is the transport of a guard.
+type guardTransport struct {
 	guard *Guard
 	next  http.RoundTripper
 }
 
-// WrappedRoundTripper lets client-go find the transport.
-func (t *guarding) WrappedRoundTripper() http.RoundTripper { return t.next }
+// WrappedRoundTripper returns the wrapped transport to client-go.
+func (t *guardTransport) WrappedRoundTripper() http.RoundTripper { return t.next }
 
 // RoundTrip implements http.RoundTripper.
-func (t *guarding) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t *guardTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	g := t.guard
 	g.secrets.LearnHeader(req.Header.Get("Authorization"))
 	if visitingOf(req) != nil && req.URL.Query().Has("continue") {
@@ -37,8 +37,8 @@ func (t *guarding) RoundTrip(req *http.Request) (*http.Response, error) {
 		case isEndlessHeader(err):
 			return nil, g.caught(req, failure.Misbehaves("answers %s with headers of more than %s", g.name(req), size(HeaderBytes)))
 		case strings.Contains(err.Error(), "connection error: PROTOCOL_ERROR"):
-			// Headers that are much longer come out as this, too.
-			return nil, g.caught(req, failure.Misbehaves("answers %s as no HTTP/2 server does, or with headers of more than %s", g.name(req), size(HeaderBytes)))
+			// Much longer headers also cause this error.
+			return nil, g.caught(req, failure.Misbehaves("answers %s with invalid HTTP/2, or with headers of more than %s", g.name(req), size(HeaderBytes)))
 		}
 		return nil, g.secrets.Error(err)
 	}
@@ -50,7 +50,7 @@ func (t *guarding) RoundTrip(req *http.Request) (*http.Response, error) {
 	case isRedirect(resp.StatusCode):
 		_ = resp.Body.Close()
 		return nil, g.caught(req, g.redirect(req, resp))
-	case !isWhatWasAskedFor(req, resp):
+	case !hasRequestedType(req, resp):
 		_ = resp.Body.Close()
 		return nil, g.caught(req, failure.Misbehaves("answers %s with %s, which is not JSON",
 			g.name(req), g.secrets.Mask(short(cmp.Or(resp.Header.Get("Content-Type"), resp.Status)))))
@@ -73,10 +73,10 @@ func (t *guarding) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// limit is the most that one answer may have.
+// limit is the limit on one answer.
 type limit struct{ bytes, values int }
 
-// figure is which of the two is exceeded.
+// figure formats the limit that is exceeded.
 func (l limit) figure(has count) string {
 	if has.bytes > l.bytes {
 		return size(l.bytes)
@@ -86,7 +86,8 @@ func (l limit) figure(has count) string {
 
 var objectLimit = limit{ObjectBytes, ObjectValues}
 
-// limitOf tells lists by what is asked for: all of them are asked for in pages.
+// limitOf returns the limit on the answer to a request. It recognizes lists by
+// their page size, which all of them request.
 func limitOf(req *http.Request) limit {
 	if req.Method == http.MethodGet && req.URL.Query().Has("limit") {
 		return limit{ListBytes, ListValues}
@@ -101,9 +102,9 @@ func isWatch(req *http.Request) bool {
 
 func isRedirect(code int) bool { return code >= 300 && code < 400 && code != http.StatusNotModified }
 
-// isWhatWasAskedFor reports whether an answer is JSON where that was asked for. Only
-// JSON is counted right, so nothing else is decoded, whatever decoders there are.
-func isWhatWasAskedFor(req *http.Request, resp *http.Response) bool {
+// hasRequestedType reports whether an answer to a request for JSON is JSON. Only
+// JSON is counted correctly, so nothing else must be decoded.
+func hasRequestedType(req *http.Request, resp *http.Response) bool {
 	if !strings.Contains(req.Header.Get("Accept"), runtime.ContentTypeJSON) {
 		return true // a probe
 	}
@@ -111,9 +112,9 @@ func isWhatWasAskedFor(req *http.Request, resp *http.Response) bool {
 	return err == nil && kind == runtime.ContentTypeJSON && resp.StatusCode != http.StatusSwitchingProtocols
 }
 
-// redirect says where an answer points. An API server never redirects; whatever does
-// so in its place is not followed, since it would be sent our credentials and what we
-// write.
+// redirect returns the error for a redirect. An API server never redirects. A
+// redirect from something in its place is not followed, since the target would
+// receive our credentials and writes.
 func (g *Guard) redirect(req *http.Request, resp *http.Response) *failure.Misbehaviour {
 	target := ""
 	if to, err := resp.Location(); err == nil && to.Host != req.URL.Host {
@@ -123,7 +124,7 @@ func (g *Guard) redirect(req *http.Request, resp *http.Response) *failure.Misbeh
 		"correct the server's address in the kubeconfig", g.name(req), target, resp.StatusCode, http.StatusText(resp.StatusCode))
 }
 
-// caught tells of a misbehaviour whoever is to know, and returns it.
+// caught reports a misbehaviour, and returns it.
 func (g *Guard) caught(req *http.Request, m *failure.Misbehaviour) *failure.Misbehaviour {
 	if !failure.Caught(req.Context(), m) {
 		g.misbehaved(m)
@@ -131,17 +132,17 @@ func (g *Guard) caught(req *http.Request, m *failure.Misbehaviour) *failure.Misb
 	return m
 }
 
-// tooLarge says which bound an answer exceeds.
+// tooLarge returns the error for an answer that exceeds a limit.
 func (g *Guard) tooLarge(req *http.Request, most limit, has count) *failure.Misbehaviour {
 	return failure.Misbehaves("answers %s with more than %s", g.name(req), most.figure(has))
 }
 
-// name names a request: "GET /apis".
+// name describes a request, as in "GET /apis".
 func (g *Guard) name(req *http.Request) string {
 	return req.Method + " " + g.secrets.Mask(short(req.URL.Path))
 }
 
-// shortMost is how much is shown of a name.
+// shortMost is how many bytes of a name are shown.
 const shortMost = 200
 
 func short(text string) string {
@@ -166,7 +167,7 @@ func isEndlessHeader(err error) bool {
 		strings.Contains(text, "too many 1xx informational responses")
 }
 
-// cleanHeader takes the secrets out of what an answer says besides its body. Warnings
+// cleanHeader removes the secrets from an answer's headers and status line. Warnings
 // are logged, and the status line is quoted.
 func (g *Guard) cleanHeader(resp *http.Response) {
 	resp.Status = g.secrets.Mask(resp.Status)

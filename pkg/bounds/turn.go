@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// A turn is one body's at the large bodies of a cluster. A body may be closed by
-// somebody else than who reads it, at any time: after that nothing holds the turn.
+// A turn is a body's turn among the large bodies of a cluster. A body may be
+// closed at any time by another goroutine than its reader: after that nothing
+// holds the turn.
 type turn struct {
-	large chan struct{} // the guard's
-	over  chan struct{} // closed when the body was
+	large chan struct{} // of the guard
+	over  chan struct{} // closed when the body is
 
 	mu      sync.Mutex // protects what follows
 	release func()     // nil while the turn is not held
@@ -20,8 +21,9 @@ type turn struct {
 
 func newTurn(large chan struct{}) *turn { return &turn{large: large, over: make(chan struct{})} }
 
-// take waits until no other large body is read, and does nothing where the turn is
-// held. It fails when ctx ends, with which the turn ends too, or the body is closed.
+// take waits until no other large body is read. It does nothing if the turn is
+// already held. It fails when ctx ends, which also ends the turn, or when the body
+// is closed.
 func (t *turn) take(ctx context.Context) error {
 	t.mu.Lock()
 	held := t.release != nil
@@ -48,7 +50,7 @@ func (t *turn) take(ctx context.Context) error {
 	return nil
 }
 
-// leave gives the turn to others; it may be taken again.
+// leave releases the turn, which may be taken again.
 func (t *turn) leave() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -58,7 +60,7 @@ func (t *turn) leave() {
 	}
 }
 
-// end lets nobody take the turn any more, and leaves it after a time.
+// end prevents the turn from being taken again, and releases it after a time.
 func (t *turn) end(after time.Duration) {
 	t.mu.Lock()
 	first, held := !t.ended, t.release != nil

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// Whoever closes a body, and whenever, nothing is left that keeps others from theirs.
-func TestNoTurnIsKeptByABodyThatWasClosed(t *testing.T) {
+// However a body is closed, its turn is released.
+func TestAClosedBodyReleasesItsTurn(t *testing.T) {
 	large := make(chan struct{}, 1)
 	for range 2000 {
 		turn := newTurn(large)
 		var both sync.WaitGroup
 		both.Go(func() {
 			if turn.take(t.Context()) == nil {
-				_ = turn.take(t.Context()) // each read asks
+				_ = turn.take(t.Context()) // as each read does
 			}
 		})
 		both.Go(func() { turn.end(0) })
@@ -29,7 +29,7 @@ func TestNoTurnIsKeptByABodyThatWasClosed(t *testing.T) {
 	}
 }
 
-func TestATurnIsWaitedForNoLongerThanItsBodyIsOpen(t *testing.T) {
+func TestWaitingForATurnEndsWhenItsBodyIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		large := make(chan struct{}, 1)
 		first, second, third := newTurn(large), newTurn(large), newTurn(large)
@@ -49,7 +49,7 @@ func TestATurnIsWaitedForNoLongerThanItsBodyIsOpen(t *testing.T) {
 		first.end(time.Second) // closed twice
 		synctest.Wait()
 		if len(errs) != 0 {
-			t.Error("the turn is given before what was read is decoded")
+			t.Error("the turn is released before the content is decoded")
 		}
 		if err := <-errs; err != nil {
 			t.Errorf("the next: %v", err)
@@ -57,7 +57,7 @@ func TestATurnIsWaitedForNoLongerThanItsBodyIsOpen(t *testing.T) {
 		cancel()
 		synctest.Wait()
 		if len(large) != 0 {
-			t.Error("the turn is held when its context has ended")
+			t.Error("the turn is still held after its context has ended")
 		}
 	})
 }

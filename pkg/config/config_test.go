@@ -16,8 +16,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/web"
 )
 
-// flagsOf gives the flags of a command, set as on its command line, and the table
-// of all.
+// flagsOf returns the flags of a command, set from its command line, and the table
+// of all flags.
 func flagsOf(t *testing.T, arguments []string, groups ...string) (c *Config, fs, table *pflag.FlagSet) {
 	t.Helper()
 	c = &Config{}
@@ -31,7 +31,7 @@ func flagsOf(t *testing.T, arguments []string, groups ...string) (c *Config, fs,
 	return c, fs, table
 }
 
-func TestFlagsComeBeforeTheEnvironmentAndThatBeforeTheFile(t *testing.T) {
+func TestFlagsOverrideTheEnvironmentWhichOverridesTheFile(t *testing.T) {
 	c, fs, table := flagsOf(t, []string{"--repo=of-flag"}, Groups()...)
 	file := fileWith(t, "fedsync.yaml", `
 repo: of-file
@@ -56,7 +56,7 @@ allow-namespaces: [shop, web]
 	}
 }
 
-func TestACommandTakesItsOwnSettingsOfAFileForAll(t *testing.T) {
+func TestACommandTakesItsSettingsFromASharedFile(t *testing.T) {
 	c, fs, table := flagsOf(t, nil, GroupRepository)
 	file := fileWith(t, "fedsync.yaml", "repo: here\nlisten: 127.0.0.1:9\n")
 	if err := Complete(fs, table, []string{"FEDSYNC_LISTEN=127.0.0.1:8"}, file); err != nil {
@@ -67,7 +67,7 @@ func TestACommandTakesItsOwnSettingsOfAFileForAll(t *testing.T) {
 	}
 }
 
-func TestASlipOfThePenIsNoDefault(t *testing.T) {
+func TestAMisspelledSettingIsAnError(t *testing.T) {
 	cases := []struct{ name, file, environment, want string }{
 		{"an unknown setting", "repos: x\n", "", `unknown setting "repos"`},
 		{"a setting twice", "repo: x\nrepo: y\n", "", "already set"},
@@ -89,7 +89,7 @@ func TestASlipOfThePenIsNoDefault(t *testing.T) {
 	}
 	_, fs, table := flagsOf(t, nil, Groups()...)
 	if err := Complete(fs, table, nil, filepath.Join(t.TempDir(), "none")); err == nil {
-		t.Error("a file that is not there is no error, want one")
+		t.Error("a missing file is not an error, want one")
 	}
 }
 
@@ -119,7 +119,7 @@ func TestCheckNamesAllMistakesAtOnce(t *testing.T) {
 	}
 }
 
-func TestTheWebhooksOfAllForgesAreTaken(t *testing.T) {
+func TestTheWebhooksOfAllForgesAreAccepted(t *testing.T) {
 	h := web.New(web.Options{WebhookSecret: func() ([]byte, error) { return nil, nil }})
 	for _, f := range forges.All() {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, f.Webhook, strings.NewReader("{}"))
@@ -130,7 +130,7 @@ func TestTheWebhooksOfAllForgesAreTaken(t *testing.T) {
 	}
 }
 
-// fileWith makes a file for the time of the test.
+// fileWith creates a file for the duration of the test.
 func fileWith(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -151,7 +151,7 @@ func TestFurtherFieldManagersAreNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := c.Check(); (err == nil) != taken {
-			t.Errorf("--adopt-from=%s: %v, want it taken: %v", value, err, taken)
+			t.Errorf("--adopt-from=%s: %v, want it accepted: %v", value, err, taken)
 		}
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/fedsync/fedsync/internal/glob"
 )
 
-// Contexts names the contexts that a kubeconfig has, sorted: those that match one of the
-// patterns, or all where there are none. The empty file stands for the one that kubectl
-// would read.
+// Contexts returns the names of a kubeconfig's contexts, sorted: those that match one of
+// the patterns, or all if there are no patterns. The empty file means the one that
+// kubectl would read.
 func Contexts(file string, patterns []string) ([]string, error) {
 	k, err := NewKubeconfig(&Config{Kubeconfig: file}, zap.NewNop())
 	if err != nil {

@@ -51,8 +51,8 @@ func TestARepositoryNamesNoContextThatTheOperatorDoesNotAllow(t *testing.T) {
 		t.Errorf("Connection of an allowed context: %v", err)
 	}
 
-	// One that is there and one that is not are refused in the same words, which say
-	// nothing of the kubeconfig.
+	// An existing context and a missing one are refused with the same message, which
+	// reveals nothing about the kubeconfig.
 	refusal := func(name string) string {
 		_, err := some.Connection(name)
 		if err == nil {
@@ -62,7 +62,7 @@ func TestARepositoryNamesNoContextThatTheOperatorDoesNotAllow(t *testing.T) {
 	}
 	there, missing := refusal("admin"), refusal("nowhere")
 	if there != missing {
-		t.Errorf("a context that is there: %q, one that is not: %q; want the same", there, missing)
+		t.Errorf("an existing context: %q, a missing one: %q; want the same", there, missing)
 	}
 	if !strings.Contains(there, "--contexts") || strings.Contains(there, "team") || strings.Contains(there, file) {
 		t.Errorf("refusal %q, want the setting's name, and no pattern, context or path", there)

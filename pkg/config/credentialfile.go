@@ -15,15 +15,15 @@ import (
 	"github.com/fedsync/fedsync/pkg/member"
 )
 
-// The most that is read of a file. A thousand clusters with their certificates are
+// The limits on files, in bytes. A thousand clusters with their certificates take
 // about 5 MB.
 const (
 	maxKubeconfig     = 64 << 20
 	maxCredentialFile = 1 << 20
 )
 
-// credentialFileError is about a file that a kubeconfig names. Its text holds
-// nothing of what is in the file.
+// credentialFileError is an error with a file that a kubeconfig names. Its text
+// holds none of the file's content.
 type credentialFileError struct {
 	Context string
 	What    string // "token file"
@@ -41,16 +41,16 @@ func (e *credentialFileError) Unwrap() error { return e.Err }
 
 var (
 	errEmptyFile  = errors.New("it is empty")
-	errNotRegular = errors.New("it is no regular file")
+	errNotRegular = errors.New("it is not a regular file")
 )
 
-// checkFile reports why a file cannot be read whole; nil if it can.
+// checkFile returns an error if a file cannot be read as a whole.
 func checkFile(file string, limit int64) error {
 	i, err := os.Stat(file)
 	switch {
 	case err != nil:
 		return reasonOf(err)
-	case !i.Mode().IsRegular(): // a pipe would be waited for
+	case !i.Mode().IsRegular(): // reading a pipe would block
 		return errNotRegular
 	case i.Size() > limit:
 		return fmt.Errorf("it has more than %d bytes", limit)
@@ -58,7 +58,7 @@ func checkFile(file string, limit int64) error {
 	return nil
 }
 
-// reasonOf leaves the path out of an error, which the caller names.
+// reasonOf returns an error without its path, which the caller names.
 func reasonOf(err error) error {
 	if wrapped, ok := errors.AsType[*fs.PathError](err); ok {
 		return wrapped.Err
@@ -66,7 +66,7 @@ func reasonOf(err error) error {
 	return err
 }
 
-// readFile reads a file that is not larger than the limit.
+// readFile reads a file that does not exceed the limit.
 func readFile(file string, limit int64) ([]byte, error) {
 	if err := checkFile(file, limit); err != nil {
 		return nil, err
@@ -75,15 +75,15 @@ func readFile(file string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, reasonOf(err)
 	}
-	defer f.Close() //nolint:errcheck // It was only read.
+	defer f.Close() //nolint:errcheck // opened for reading only
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	switch {
 	case err != nil:
 		return nil, reasonOf(err)
-	case int64(len(data)) > limit: // it grew
+	case int64(len(data)) > limit: // it has grown
 		return nil, fmt.Errorf("it has more than %d bytes", limit)
 	case len(bytes.TrimSpace(data)) == 0:
-		return nil, errEmptyFile // half-written, mostly
+		return nil, errEmptyFile // probably half-written
 	}
 	return data, nil
 }
@@ -91,12 +91,12 @@ func readFile(file string, limit int64) ([]byte, error) {
 // credentialFile is a file that a kubeconfig names.
 type credentialFile struct {
 	what, file string
-	set        func([]byte) // puts its content into the kubeconfig, in its place
+	set        func([]byte) // puts the file's content into the kubeconfig
 }
 
-// credentialFiles returns the files that decide how a cluster is reached: what
-// stands in the kubeconfig itself wins over a file, but for a token, of which the
-// file is the newer one. The arguments may be nil.
+// credentialFiles returns the files that decide how a cluster is reached. A value
+// in the kubeconfig itself takes precedence over a file, except for a token,
+// where the file is newer. The arguments may be nil.
 func credentialFiles(cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) []credentialFile {
 	var all []credentialFile
 	add := func(what string, file *string, inline *[]byte) {
@@ -122,8 +122,8 @@ func credentialFiles(cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo)
 }
 
 // inlined returns the part of a kubeconfig that a context uses, with the content of
-// the files it names in their place. So a session has the credentials that its
-// digest was made of, and what a file lacks is said with its name.
+// files in place of their names. So a session uses the credentials that its digest
+// was computed from, and errors name the file.
 func inlined(config *clientcmdapi.Config, name string, context *clientcmdapi.Context) (*clientcmdapi.Config, error) {
 	part := clientcmdapi.NewConfig()
 	part.CurrentContext = name
@@ -144,7 +144,8 @@ func inlined(config *clientcmdapi.Config, name string, context *clientcmdapi.Con
 	return part, nil
 }
 
-// namedFiles returns every file that a kubeconfig names, once, sorted.
+// namedFiles returns every file that a kubeconfig names, sorted and without
+// duplicates.
 func namedFiles(config *clientcmdapi.Config) []string {
 	if config == nil {
 		return nil
@@ -164,8 +165,8 @@ func namedFiles(config *clientcmdapi.Config) []string {
 	return slices.Compact(all)
 }
 
-// contentOf is a digest of the content of kubeconfigs and of the files that they
-// name.
+// contentOf returns a digest of the content of kubeconfigs and of the files that
+// they name.
 func contentOf(config *clientcmdapi.Config, kubeconfigs []string) string {
 	var parts []any
 	add := func(file string, limit int64) {

@@ -26,34 +26,34 @@ import (
 	"github.com/fedsync/fedsync/pkg/member"
 )
 
-// Kubeconfig gives each member cluster its connection, and says when one has
-// changed. Safe for concurrent use.
+// Kubeconfig provides the connection to each member cluster, and reports when
+// one has changed. It is safe for concurrent use.
 type Kubeconfig struct {
 	rules *clientcmd.ClientConfigLoadingRules
-	only  []string // patterns of the contexts that may be named; none for all
+	only  []string // patterns of the permitted contexts; empty for all
 	log   *zap.Logger
 
 	mu     sync.Mutex // protects what follows
 	config *clientcmdapi.Config
-	err    error // of the last load; config is then the one before
-	// content is a digest of all that was read, the files that config names
-	// included.
+	err    error // of the last load; config is then the previous one
+	// content is a digest of everything that was read, including the files that
+	// config names.
 	content string
-	plugins map[string]*execplugin.Plugin // by digest of what they are called with
-	said    map[string]string             // by context: why it cannot be used, as the log has it
+	plugins map[string]*execplugin.Plugin // by digest of their arguments
+	logged  map[string]string             // by context: the last logged reason why it cannot be used
 }
 
 // NewKubeconfig loads the file that the settings name, or what kubectl would load
-// where they name none.
+// if they name none.
 func NewKubeconfig(cfg *Config, log *zap.Logger) (*Kubeconfig, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = cfg.Kubeconfig
-	k := &Kubeconfig{rules: rules, only: cfg.Contexts, log: log, plugins: map[string]*execplugin.Plugin{}, said: map[string]string{}}
+	k := &Kubeconfig{rules: rules, only: cfg.Contexts, log: log, plugins: map[string]*execplugin.Plugin{}, logged: map[string]string{}}
 	k.load()
 	return k, k.err
 }
 
-// load reads the files, and reports whether what they say is another than before.
+// load reads the files, and reports whether their content has changed.
 func (k *Kubeconfig) load() (news bool) {
 	config, err := k.read()
 	k.mu.Lock()
@@ -71,17 +71,18 @@ func (k *Kubeconfig) load() (news bool) {
 	return news
 }
 
-// readTries bounds how often kubeconfigs are read that change while they are.
+// readTries bounds how often kubeconfigs are read again because they change
+// during the read.
 const readTries = 3
 
-// read reads the kubeconfigs themselves. One that is being written must not be taken
-// for one without clusters.
+// read reads the kubeconfigs themselves. A file that is being written must not be
+// mistaken for one without clusters.
 func (k *Kubeconfig) read() (*clientcmdapi.Config, error) {
 	files := k.rules.GetLoadingPrecedence()
 	for range readTries {
 		before := statsOf(files)
 		for _, file := range files {
-			// The loader would read whatever it is, and a pipe without end.
+			// The loader would read any file, even an endless pipe.
 			if err := checkFile(file, maxKubeconfig); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, fmt.Errorf("%s: %w", file, err)
 			}
@@ -97,14 +98,15 @@ func (k *Kubeconfig) read() (*clientcmdapi.Config, error) {
 	return nil, fmt.Errorf("%s: changes while it is read", strings.Join(files, ", "))
 }
 
-// Err is the reason why the newest file could not be read; nil if it was.
+// Err returns the reason why the newest file could not be read; nil if it was
+// read.
 func (k *Kubeconfig) Err() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.err
 }
 
-// Connection gives the way to the cluster of a context.
+// Connection returns the connection to the cluster of a context.
 func (k *Kubeconfig) Connection(name string) (member.Connection, error) {
 	if !k.allows(name) {
 		err := fmt.Errorf("context %q is not allowed here: it matches no pattern of the operator's setting --contexts", name)
@@ -126,10 +128,10 @@ func (k *Kubeconfig) Connection(name string) (member.Connection, error) {
 	}
 	cfg, err := clientcmd.NewNonInteractiveClientConfig(*config, name, &clientcmd.ConfigOverrides{}, k.rules).ClientConfig()
 	if err != nil {
-		// It quotes the file, the password of a proxy included.
+		// It quotes the file, including the password of a proxy.
 		return member.Connection{}, fmt.Errorf("context %q of kubeconfig %s: %s", name, k.files(), untrusted.Line(err.Error()))
 	}
-	// The content of the files is in it.
+	// It includes the content of the files.
 	digest, err := digestOf(config.Clusters[context.Cluster], config.AuthInfos[context.AuthInfo])
 	if err != nil {
 		return member.Connection{}, fmt.Errorf("context %q: %w", name, err)
@@ -140,8 +142,9 @@ func (k *Kubeconfig) Connection(name string) (member.Connection, error) {
 	return member.Connection{REST: cfg, Digest: digest}, nil
 }
 
-// plugIn makes cfg take its credentials from our own runner of plugins, where a
-// plugin gives them; k.mu is held. Connections with one plugin share its runs.
+// plugIn makes cfg get its credentials from our own runner of plugins, if a
+// plugin provides them. k.mu must be held. Connections with the same plugin
+// share its runs.
 func (k *Kubeconfig) plugIn(cfg *rest.Config, context *clientcmdapi.Context) error {
 	if cfg.ExecProvider == nil {
 		return nil
@@ -161,7 +164,7 @@ func (k *Kubeconfig) plugIn(cfg *rest.Config, context *clientcmdapi.Context) err
 	return nil
 }
 
-// Close ends the plugins that run.
+// Close ends the running plugins.
 func (k *Kubeconfig) Close() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -170,9 +173,9 @@ func (k *Kubeconfig) Close() {
 	}
 }
 
-// Servers says where the context of each cluster leads, so that two which lead to
-// one API server are seen: its URL, and the proxy and the name by which it is
-// reached. A cluster without a usable context has none.
+// Servers returns where the context of each cluster leads, to detect two contexts
+// of one API server: its URL, and the proxy and the name by which it is reached.
+// A cluster without a usable context is left out.
 func (k *Kubeconfig) Servers(clusters []federation.Cluster) map[string]string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -191,8 +194,9 @@ func (k *Kubeconfig) Servers(clusters []federation.Cluster) map[string]string {
 	return servers
 }
 
-// allows reports whether a repository may name a context. It is asked before the
-// context is looked for: a refusal must not tell whether there is one.
+// allows reports whether a repository may name a context. It must be checked
+// before the context is looked up: a refusal must not reveal whether the context
+// exists.
 func (k *Kubeconfig) allows(context string) bool {
 	return len(k.only) == 0 || glob.MatchAny(k.only, context)
 }

@@ -15,17 +15,17 @@ import (
 	"go.uber.org/zap"
 )
 
-// Several events make one change: half-written files come and go. And some
-// changes make no event, as on a network file system: what the files are is looked
-// at now and then, without reading them.
+// Several events make one change, since files may be half-written. And some
+// changes cause no event, as on a network file system, so the files' metadata is
+// checked at intervals.
 const (
 	settleTime   = 50 * time.Millisecond
 	pollInterval = 30 * time.Second
 )
 
-// Watch reads the kubeconfigs and the files that they name again as they change,
-// and calls changed when they say something new, until ctx ends. No other file in
-// the same folders counts.
+// Watch reads the kubeconfigs and the files that they name again when they
+// change, and calls changed when their content is new, until ctx ends. Other
+// files in the same folders are ignored.
 func (k *Kubeconfig) Watch(ctx context.Context, changed func()) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -51,22 +51,22 @@ func (k *Kubeconfig) Watch(ctx context.Context, changed func()) error {
 			k.log.Warn("watching the kubeconfig failed", zap.Error(err))
 			settle.Reset(settleTime)
 		case <-poll.C:
-			// What could not be read may be readable without another change.
+			// An unreadable file may become readable without another change.
 			if now := statsOf(k.watched()); !now.equal(stats) || k.Err() != nil {
 				settle.Reset(0)
 			}
 		case <-settle.C:
-			// First the watches, so that no change falls in between.
+			// Set the watches first, so that no change is missed.
 			w.follow(k.watched())
 			stats = statsOf(k.watched())
 			before := k.Err()
 			if !k.load() {
 				continue
 			}
-			w.follow(k.watched()) // it may name other files now
+			w.follow(k.watched()) // it may now name other files
 			switch err := k.Err(); {
 			case err != nil && (before == nil || before.Error() != err.Error()):
-				k.log.Warn("kubeconfig not read, the one before stays", zap.Error(err))
+				k.log.Warn("kubeconfig not read, the previous one stays in use", zap.Error(err))
 			case err == nil:
 				k.log.Info("kubeconfig read")
 			}
@@ -75,7 +75,7 @@ func (k *Kubeconfig) Watch(ctx context.Context, changed func()) error {
 	}
 }
 
-// watched are the files by which clusters are reached.
+// watched returns the files by which clusters are reached.
 func (k *Kubeconfig) watched() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -86,12 +86,12 @@ func (k *Kubeconfig) watched() []string {
 type fileWatch struct {
 	watcher *fsnotify.Watcher
 	log     *zap.Logger
-	names   map[string]bool // what an event must be about
-	failed  string          // the last error, so that it is logged once
+	names   map[string]bool // paths whose events count
+	failed  string          // the last error, so that it is logged only once
 }
 
-// follow makes the watches those of files. A watch is on a folder, since a file
-// that is replaced, as an editor does, takes its watch with it.
+// follow sets the watches to those for files. A watch is on a folder, since a
+// watch on a file is lost when the file is replaced, as editors do.
 func (w *fileWatch) follow(files []string) {
 	w.names = map[string]bool{}
 	folders := map[string]bool{}
@@ -100,14 +100,14 @@ func (w *fileWatch) follow(files []string) {
 	}
 	for _, folder := range w.watcher.WatchList() {
 		if !folders[folder] {
-			_ = w.watcher.Remove(folder) // it may be gone, and the watch with it
+			_ = w.watcher.Remove(folder) // it may be gone, and its watch too
 		}
 	}
 	var all error
 	for folder := range folders {
-		w.names[folder] = true // that it was moved or deleted counts
-		// One that is watched already costs nothing; one that was replaced is
-		// another folder, and must be watched anew.
+		w.names[folder] = true // moving or deleting the folder counts
+		// Adding a watched folder costs nothing; a replaced folder must be
+		// watched again.
 		if err := w.watcher.Add(folder); err != nil {
 			all = errors.Join(all, err)
 		}
@@ -116,19 +116,20 @@ func (w *fileWatch) follow(files []string) {
 		w.failed = ""
 	} else if text := all.Error(); text != w.failed {
 		w.failed = text
-		w.log.Warn("some folders of credentials cannot be watched, their files are looked at every 30 seconds", zap.Error(all))
+		w.log.Warn("some folders of credentials cannot be watched, their files are checked every 30 seconds", zap.Error(all))
 	}
 }
 
 func (w *fileWatch) concerns(name string) bool { return w.names[filepath.Clean(name)] }
 
-// trace adds the folders that lead to a file, and what in them decides where the
-// path leads: its symbolic links, the file itself, or the first part that does not
-// exist yet. Kubernetes swaps a mounted Secret by replacing a link beside it.
+// trace adds the folders that lead to a file, and the names in them that decide
+// where the path leads: its symbolic links, the file itself, or the first part
+// that does not exist yet. Kubernetes updates a mounted Secret by replacing a link
+// next to it.
 func trace(file string, folders, names map[string]bool) {
 	path, err := filepath.Abs(file)
 	if err != nil {
-		return // there is no working folder, and no file either
+		return // without a working folder there is no file either
 	}
 	at, rest := string(filepath.Separator), strings.Split(strings.Trim(path, string(filepath.Separator)), string(filepath.Separator))
 	const mostLinks = 40 // as many as the kernel follows
@@ -160,7 +161,7 @@ func trace(file string, folders, names map[string]bool) {
 	}
 }
 
-// fileStats are what is known of files without reading them.
+// fileStats is the metadata of files.
 type fileStats map[string]fs.FileInfo // nil where it does not exist
 
 func statsOf(files []string) fileStats {

@@ -14,7 +14,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// watched is a kubeconfig that is watched, and names a token file.
+// watched is a watched kubeconfig that names a token file.
 type watched struct {
 	*Kubeconfig
 
@@ -79,11 +79,11 @@ func link(t *testing.T, target, name string) {
 	}
 }
 
-// awaitToken takes a step and waits until the connection has the token that the step
+// awaitToken calls step and waits until the connection has the token that step
 // returns; "" for none.
 func (w *watched) awaitToken(step func() string) {
 	w.t.Helper()
-	before := w.changes.Load() // it may be told of before step returns
+	before := w.changes.Load() // changed may be called before step returns
 	want := step()
 	deadline := time.Now().Add(10 * time.Second)
 	for again := range time.Tick(10 * time.Millisecond) {
@@ -96,12 +96,12 @@ func (w *watched) awaitToken(step func() string) {
 			return
 		}
 		if again.After(deadline) {
-			w.t.Fatalf("the token is %q, want %q: %v; told of: %v", got, want, err, w.changes.Load() != before)
+			w.t.Fatalf("the token is %q, want %q: %v; changed was called: %v", got, want, err, w.changes.Load() != before)
 		}
 	}
 }
 
-func TestCredentialFilesThatComeOrChangeLaterAreSeen(t *testing.T) {
+func TestCredentialFilesThatAppearOrChangeLaterAreNoticed(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		steps func(t *testing.T, dir, file string) []func() string // each returns the token to await
@@ -202,7 +202,7 @@ func TestOtherFilesInTheSameFoldersChangeNothing(t *testing.T) {
 	for i := range 40 {
 		write(t, filepath.Join(w.dir, "log"), strings.Repeat("a line\n", i))
 		write(t, filepath.Join(dir, "log"), strings.Repeat("a line\n", i))
-		write(t, file+".new", "one") // replaced by the same
+		write(t, file+".new", "one") // replaced by an equal file
 		if err := os.Rename(file+".new", file); err != nil {
 			t.Fatal(err)
 		}
@@ -210,11 +210,11 @@ func TestOtherFilesInTheSameFoldersChangeNothing(t *testing.T) {
 	}
 	<-time.After(3 * settleTime)
 	if n := w.changes.Load(); n != 0 || w.logged.Len() > 0 || digest() != before {
-		t.Errorf("%d changes were told and %v logged, want none", n, w.logged.All())
+		t.Errorf("%d changes and the log lines %v, want none", n, w.logged.All())
 	}
 	w.awaitToken(func() string { write(t, file, "two"); return "two" })
 	if digest() == before {
-		t.Error("another token has the digest of the one before")
+		t.Error("another token has the digest of the previous one")
 	}
 }
 
@@ -233,23 +233,23 @@ func TestABrokenKubeconfigIsLoggedOnce(t *testing.T) {
 	}
 }
 
-// A disk that is full leaves an empty file.
-func TestAKubeconfigThatWasEmptiedLeavesTheOneBefore(t *testing.T) {
+// A full disk leaves an empty file.
+func TestAnEmptiedKubeconfigLeavesThePreviousOneInUse(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
 	write(t, token, "one")
 	w := watchKubeconfig(t, token)
 	write(t, filepath.Join(w.dir, "kubeconfig"), "")
-	w.load() // unless the watch has already
+	w.load() // unless the watch has done it already
 	if w.Err() == nil || !strings.Contains(w.Err().Error(), "kubeconfig is empty") {
-		t.Errorf("the error is %v, want one that says that the kubeconfig is empty", w.Err())
+		t.Errorf("the error is %v, want one for an empty kubeconfig", w.Err())
 	}
 	if _, err := w.Connection("a"); err != nil {
-		t.Errorf("the way to cluster a is lost: %v", err)
+		t.Errorf("the connection to cluster a is lost: %v", err)
 	}
 }
 
-// Truncated and written in place, as an editor does it, the file is empty for a moment.
-func TestAKubeconfigThatIsBeingWrittenIsNeverOneWithoutClusters(t *testing.T) {
+// Truncated and written in place, as editors do, the file is empty for a moment.
+func TestAKubeconfigIsNeverReadHalfWritten(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
 	write(t, token, "one")
 	file := filepath.Join(t.TempDir(), "kubeconfig")
@@ -268,7 +268,7 @@ func TestAKubeconfigThatIsBeingWrittenIsNeverOneWithoutClusters(t *testing.T) {
 				return
 			default:
 			}
-			// Of another length each time: clocks of files are coarse.
+			// A different length each time, since file times are coarse.
 			if err := os.WriteFile(file, []byte(content+strings.Repeat("#", i%1000)), 0o600); err != nil {
 				ended <- err
 				return
@@ -291,10 +291,10 @@ func TestAKubeconfigThatIsBeingWrittenIsNeverOneWithoutClusters(t *testing.T) {
 func TestFilesThatCannotBeReadAreNotWaitedFor(t *testing.T) {
 	dir := t.TempDir()
 	for name, f := range map[string]func(string) error{
-		"it is empty":            func(file string) error { return os.WriteFile(file, nil, 0o600) },
-		"it is no regular file":  func(file string) error { return os.Mkdir(file, 0o700) },
-		"it has more than":       func(file string) error { return os.Truncate(touch(t, file), maxCredentialFile+1) },
-		"no such file or direct": func(string) error { return nil },
+		"it is empty":              func(file string) error { return os.WriteFile(file, nil, 0o600) },
+		"it is not a regular file": func(file string) error { return os.Mkdir(file, 0o700) },
+		"it has more than":         func(file string) error { return os.Truncate(touch(t, file), maxCredentialFile+1) },
+		"no such file or direct":   func(string) error { return nil },
 	} {
 		file := filepath.Join(dir, name)
 		if err := f(file); err != nil {

@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// contextError says that a context is not in the kubeconfig, or may not be named. Its
-// text is for the operator: it may have paths, and the names of the other contexts.
+// contextError reports that a context is not in the kubeconfig, or may not be named. Its
+// text is for the operator: it may contain paths, and the names of other contexts.
 type contextError struct {
-	words string // what everybody may read
+	words string // the public text
 	err   error
 }
 
@@ -18,9 +18,9 @@ func (e *contextError) Error() string { return e.err.Error() }
 // Unwrap returns the reason.
 func (e *contextError) Unwrap() error { return e.err }
 
-// publishedError stands for an error whose text is not for the page, the report and
-// the forge, where everybody can read it. Who asks what kind of error it is gets the
-// answer of the original.
+// publishedError replaces the text of an error that must not reach the page, the
+// report and the forge, where everyone can read it. errors.Is and errors.As still
+// find the original.
 type publishedError struct {
 	words string
 	err   error
@@ -32,7 +32,7 @@ func (e *publishedError) Error() string { return e.words }
 // Unwrap returns the original.
 func (e *publishedError) Unwrap() error { return e.err }
 
-// Published returns what everybody may read of an error of Connection.
+// Published returns an error of Connection with a text that everyone may read.
 func Published(err error) error {
 	words := "its entry in fedsync's kubeconfig cannot be used; fedsync's log says why"
 	if file, ok := errors.AsType[*credentialFileError](err); ok {
@@ -43,16 +43,16 @@ func Published(err error) error {
 	return &publishedError{words: words, err: err}
 }
 
-// IsNews reports whether a context cannot be used for a reason that is another than
-// the last.
+// IsNews reports whether the reason why a context cannot be used differs from the
+// last one.
 func (k *Kubeconfig) IsNews(context string, err error) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil {
-		delete(k.said, context)
+		delete(k.logged, context)
 		return false
 	}
-	before := k.said[context]
-	k.said[context] = err.Error()
+	before := k.logged[context]
+	k.logged[context] = err.Error()
 	return before != err.Error()
 }

@@ -10,21 +10,21 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxSecretFile is how large a file may be that is looked through for Secrets: an
-// API server takes objects of a megabyte and a half.
+// maxSecretFile limits the files that are searched for Secrets, in bytes: an API
+// server accepts objects of 1.5 MiB.
 const maxSecretFile = 4 << 20
 
-// files takes what Secrets hold that stand in a repository, and the literals and
-// environment files of secretGenerators, whether or not the rest can be rendered.
-// It takes too much rather than too little: what cannot be read as YAML is read
-// line by line.
+// files adds the content of Secrets in a repository, and the literals and
+// environment files of secretGenerators, even if the rest cannot be rendered. It
+// rather adds too much than too little: a file that is not YAML is read line by
+// line.
 func (s *secretTexts) files(files fs.FS) {
 	if files == nil {
 		return
 	}
-	_ = fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error { // What cannot be read holds nothing that could be quoted.
+	_ = fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error { // An unreadable file cannot be quoted.
 		if err != nil || entry.IsDir() {
-			return nil //nolint:nilerr // The others are read all the same.
+			return nil //nolint:nilerr // The others are still read.
 		}
 		switch path.Ext(name) {
 		case ".yaml", ".yml", ".json", "":
@@ -41,7 +41,7 @@ func (s *secretTexts) files(files fs.FS) {
 	})
 }
 
-// manifests takes what the documents of a file of that folder hold.
+// manifests adds the secrets in the documents of a file in dir.
 func (s *secretTexts) manifests(files fs.FS, dir string, data []byte) {
 	decoder := yaml.NewDecoder(strings.NewReader(string(data)))
 	for {
@@ -58,8 +58,8 @@ func (s *secretTexts) manifests(files fs.FS, dir string, data []byte) {
 	}
 }
 
-// node looks for Secrets and their generators wherever they stand: in a List, or as
-// text in a patch.
+// node finds Secrets and their generators anywhere: in a List, or as text in a
+// patch.
 func (s *secretTexts) node(files fs.FS, dir string, n *yaml.Node) {
 	if n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "Secret") && strings.Contains(n.Value, "\n") {
 		s.manifests(files, dir, []byte(n.Value))
@@ -85,12 +85,12 @@ func (s *secretTexts) node(files fs.FS, dir string, n *yaml.Node) {
 	}
 }
 
-// values takes every scalar at and below a node, but for keys.
+// values adds every scalar at and below a node, except keys.
 func (s *secretTexts) values(n *yaml.Node) {
 	if n.Kind == yaml.ScalarNode {
 		s.value(n.Value)
 		if strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") {
-			s.add(n.Tag[1:]) // "!word" is a password that lacks its quotes
+			s.add(n.Tag[1:]) // "!word" is an unquoted password
 		}
 	}
 	for i, child := range n.Content {
@@ -132,7 +132,7 @@ func (s *secretTexts) generators(files fs.FS, dir string, list *yaml.Node) {
 	}
 }
 
-// pair takes the value of "key=value", and the whole where there is no key.
+// pair adds the value of "key=value", or the whole text if there is no key.
 func (s *secretTexts) pair(text string) {
 	key, value, ok := strings.Cut(text, "=")
 	if !ok {
@@ -141,7 +141,7 @@ func (s *secretTexts) pair(text string) {
 	s.add(strings.Trim(value, "'\""))
 }
 
-// rest takes what stands behind the colons of a text that is no YAML, but for what
+// rest adds what follows colons in a text that is not YAML, except for fields that
 // every object has.
 func (s *secretTexts) rest(text string) {
 	for document := range strings.SplitSeq(text, "\n---") {

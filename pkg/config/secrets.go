@@ -16,11 +16,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Secrets are the texts that must not be shown: all credentials that the settings
-// and the kubeconfig lead to, and what the Secrets of a plan hold and those of the
-// repository's files, which may be nil: where they cannot be rendered, or may not
-// be applied, the plan lacks them. It is for untrusted.NewSecrets. What cannot be read
-// gives none.
+// Secrets returns the texts that must not be shown, for untrusted.NewSecrets: all
+// credentials in the settings and the kubeconfig, and the content of Secrets in the
+// plan and in the repository's files. files may be nil. It is needed because the plan
+// lacks Secrets that cannot be rendered or must not be applied. Unreadable files are
+// skipped.
 func Secrets(cfg *Config, plan federation.Plan, files fs.FS) []string {
 	var all secretTexts
 	for _, file := range []string{cfg.TokenFile, cfg.SSHKeyFile, cfg.ForgeTokenFile, cfg.GitHubAppKeyFile, cfg.WebhookSecretFile} {
@@ -45,14 +45,14 @@ func Secrets(cfg *Config, plan federation.Plan, files fs.FS) []string {
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) }) // none is hidden in part by another
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) }) // so that a secret within another does not hide it in part
 	return slices.Compact(all)
 }
 
 type secretTexts []string
 
-// add takes a secret as it is and in base64, and each of its lines: an error may
-// quote one.
+// add adds a secret unchanged and in base64, and each of its lines, since an
+// error may quote one.
 func (s *secretTexts) add(text string) {
 	text = strings.TrimSpace(text)
 	if text == "" {
@@ -77,7 +77,7 @@ func (s *secretTexts) file(name string) {
 	}
 }
 
-// url takes the user and password of a URL, also of one that is not valid.
+// url adds the user and password of a URL, even of an invalid one.
 func (s *secretTexts) url(text string) {
 	_, rest, ok := strings.Cut(text, "://")
 	at := strings.LastIndexByte(rest, '@')
@@ -86,7 +86,7 @@ func (s *secretTexts) url(text string) {
 	}
 	user, password, _ := strings.Cut(rest[:at], ":")
 	found := []string{password}
-	// Forges take a token for the user's name too.
+	// Forges also accept a token as the user name.
 	if strings.HasPrefix(text, "http") && (password == "" || password == "x-oauth-basic") {
 		found = append(found, user)
 	}
@@ -123,10 +123,10 @@ func (s *secretTexts) kubeconfig(config *clientcmdapi.Config) {
 	}
 }
 
-// secretFlag is the name of a flag whose value is a credential.
+// secretFlag matches a flag whose value is a credential.
 var secretFlag = regexp.MustCompile(`(?i)^--?[a-z0-9_-]*(?:token|password|secret|key|credential)[a-z0-9_-]*$`)
 
-// arguments takes the credentials that a plugin is called with.
+// arguments adds the credentials in a plugin's arguments.
 func (s *secretTexts) arguments(args []string) {
 	for i, arg := range args {
 		flag, value, given := strings.Cut(arg, "=")
@@ -140,8 +140,8 @@ func (s *secretTexts) arguments(args []string) {
 	}
 }
 
-// secretField finds credentials in a kubeconfig that cannot be read otherwise. Of a
-// quoted value it takes the whole: a part may be an ordinary word.
+// secretField finds credentials in a kubeconfig that cannot be parsed. It takes a
+// quoted value as a whole: a part may be an ordinary word.
 var secretField = regexp.MustCompile(`(?:token|password|client-key-data)["']?\s*:[\s\[{]*(?:"((?:[^"\\]|\\.)*)"|'((?:[^']|'')*)'|([^\s"'\]},]+))`)
 
 func (s *secretTexts) fields(file string) {
@@ -156,14 +156,14 @@ func (s *secretTexts) fields(file string) {
 	}
 }
 
-// secret takes what a Secret of the repository holds.
+// secret adds the content of a Secret in the repository.
 func (s *secretTexts) secret(o *federation.Object) {
 	var content struct {
 		Data       map[string]any `json:"data"`
 		StringData map[string]any `json:"stringData"`
 	}
 	if err := json.Unmarshal(o.JSON, &content); err != nil {
-		return // it is no Secret that an API server takes
+		return // not a Secret that an API server accepts
 	}
 	for _, values := range []map[string]any{content.Data, content.StringData} {
 		for _, value := range values {
@@ -174,8 +174,7 @@ func (s *secretTexts) secret(o *federation.Object) {
 	}
 }
 
-// value takes a value of a Secret as it stands, and what it stands for where it is
-// base64.
+// value adds a value of a Secret unchanged, and decoded if it is base64.
 func (s *secretTexts) value(text string) {
 	s.add(text)
 	if plain, err := base64.StdEncoding.DecodeString(text); err == nil && utf8.Valid(plain) {

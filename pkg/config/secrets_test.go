@@ -10,7 +10,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-func TestSecretsAreFoundWhereverTheyStand(t *testing.T) {
+func TestSecretsAreFoundWhereverTheyAre(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, content string) string {
 		file := filepath.Join(dir, name)
@@ -53,13 +53,13 @@ users:
 
 	for _, not := range []string{"kube", "login", "asia"} {
 		if slices.Contains(got, not) {
-			t.Errorf("%q is taken for a secret", not)
+			t.Errorf("%q is treated as a secret", not)
 		}
 	}
 
 	cfg.Kubeconfig = write("garbled", "users: [{name: a, user: {token: [in-what-is-no-kubeconfig], password: \"kube pass22\"}}]\n")
 	if got := Secrets(cfg, federation.Plan{}, nil); !slices.Contains(got, "kube pass22") || slices.Contains(got, "kube") {
-		t.Errorf("of a quoted password not the whole is taken: %q", got)
+		t.Errorf("a quoted password is not taken as a whole: %q", got)
 	}
 	if got := Secrets(cfg, federation.Plan{}, nil); !slices.Contains(got, "in-what-is-no-kubeconfig") {
 		t.Errorf("the token of a kubeconfig that cannot be read is missing in %q", got)
@@ -107,7 +107,7 @@ func TestSecretsOfFilesThatCannotBeRendered(t *testing.T) {
 	}
 	for _, not := range []string{"in-no-secret", "Secret", "Deployment", "of-the-secret"} {
 		if slices.Contains(got, not) {
-			t.Errorf("%q is taken for a secret", not)
+			t.Errorf("%q is treated as a secret", not)
 		}
 	}
 }

@@ -75,7 +75,7 @@ func (l *loop) lookAtCloudOnce(ctx context.Context, timeout time.Duration) {
 	p := previewCloud(ctx, cloud, in)
 	p.Observed.Health = keeper.AskHealth(ctx, cloud, p.Wanted, p.Observed)
 	state := keeper.State{
-		Looked: p.Observed.At, Revision: l.live.plan.Revision, Error: untrusted.Said(lookErrors(p.Observed, timeout)),
+		Looked: p.Observed.At, Revision: l.live.plan.Revision, Error: untrusted.Excerpt(lookErrors(p.Observed, timeout)),
 		Findings: slices.Concat(p.Wanted.Findings, p.Planned.Findings, keeper.Survey(ctx, cloud, in, p.Planned)),
 		Pending:  p.Planned.Actions, Settled: p.Planned.Settled,
 	}

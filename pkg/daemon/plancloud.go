@@ -25,7 +25,7 @@ func (d *Daemon) askCloud(ctx context.Context, in *plan.Input, timeout time.Dura
 	asked.Head.Now = asked.Base.Now
 	_, seen, _ := keeper.Preview(ctx, d.compute(c.Project), asked.Base)
 	if why := lookErrors(seen, timeout); why != "" {
-		c.Unasked = untrusted.Said(why)
+		c.Unasked = untrusted.Excerpt(why)
 	}
 	if !seen.At.IsZero() && len(seen.Complete) > 0 {
 		proposal.AddCloud(in, c, keeper.Propose(asked.Base, asked.Head, seen))

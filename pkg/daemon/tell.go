@@ -97,7 +97,7 @@ func (l *loop) known(rev *revision) status.Input {
 		Federation: l.federation(rev),
 		Repository: l.source.String(),
 		Now:        time.Now(),
-		Source:     untrusted.Said(errorText(l.sourceErr)),
+		Source:     untrusted.Excerpt(errorText(l.sourceErr)),
 		Clusters:   l.members.outcomes,
 		Findings:   slices.Concat(l.members.findings, l.findings()),
 		Deadline:   l.cfg.StatusDeadline,

@@ -24,7 +24,7 @@ func TestAnUnreadableRepositoryIsReportedWithItsRemedy(t *testing.T) {
 	} {
 		r := status.Summarise(status.Input{
 			Federation: &federation.Federation{Name: "web"}, Now: time.Now(),
-			Source: untrusted.Said(c.err.Error()), SourceRemedy: SourceRemedy(c.err),
+			Source: untrusted.Excerpt(c.err.Error()), SourceRemedy: SourceRemedy(c.err),
 		})
 		want := c.remedy + "; what runs is kept as it is"
 		if len(r.Findings) != 1 || r.Findings[0].Remedy.String() != want || !strings.Contains(r.Findings[0].Message.String(), c.err.Error()) {

@@ -178,11 +178,11 @@ func (c *Collector) blindFacts() []federation.Blind {
 		if !err.Lasting() || c.isWorkload(w) || c.isClaims(w) {
 			continue
 		}
-		list = append(list, federation.Blind{Resource: w.Resource.GroupResource().String(), Failure: err.Failure, Error: untrusted.Said(err.Error())})
+		list = append(list, federation.Blind{Resource: w.Resource.GroupResource().String(), Failure: err.Failure, Error: untrusted.Excerpt(err.Error())})
 	}
 	if refused := c.work.owners.refused; refused != "" {
 		list = append(list, federation.Blind{
-			Resource: replicaSetsResource.GroupResource().String(), Failure: federation.FailureForbidden, Error: untrusted.Said(refused),
+			Resource: replicaSetsResource.GroupResource().String(), Failure: federation.FailureForbidden, Error: untrusted.Excerpt(refused),
 		})
 	}
 	slices.SortFunc(list, func(a, b federation.Blind) int {

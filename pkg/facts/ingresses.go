@@ -49,7 +49,7 @@ func readIngress(u *unstructured.Unstructured, label string) ingress {
 			URLMap:    untrusted.Line(u.GetAnnotations()[annotationURLMap]),
 			Created:   u.GetCreationTimestamp().UTC(),
 			Addresses: live.Addresses(u),
-			StatusBy:  untrusted.Said(statusWriter(u)),
+			StatusBy:  untrusted.Excerpt(statusWriter(u)),
 		},
 	}
 	i.fact.GoogleHeld = slices.ContainsFunc(u.GetFinalizers(), func(name string) bool { return strings.HasPrefix(name, googleFinalizer) })

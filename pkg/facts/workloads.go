@@ -340,7 +340,7 @@ func readPod(now time.Time, u *unstructured.Unstructured) (pod, bool) {
 			set:    replicaSet{uid: controller.UID, namespace: u.GetNamespace(), name: controller.Name},
 			since:  now,
 			said:   live.Text(c, "lastTransitionTime"),
-			reason: untrusted.Said(live.Text(c, "message")),
+			reason: untrusted.Excerpt(live.Text(c, "message")),
 		}
 		// The cluster's clock may be ahead of ours.
 		if since, err := time.Parse(time.RFC3339, p.said); err == nil && since.Before(now) {

@@ -191,7 +191,7 @@ func (c condition) refuses() bool { return c.status == "False" && c.reason != "P
 
 func (c condition) text() untrusted.Text {
 	if c.message == "" {
-		return untrusted.Said(c.reason)
+		return untrusted.Excerpt(c.reason)
 	}
-	return untrusted.Said(c.reason + ": " + c.message)
+	return untrusted.Excerpt(c.reason + ": " + c.message)
 }

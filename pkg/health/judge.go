@@ -106,14 +106,14 @@ func assess(u *unstructured.Unstructured) (health federation.Health, message unt
 		if why := onPurpose(u); why != "" {
 			return federation.Healthy, untrusted.New(why)
 		}
-		return federation.Progressing, untrusted.Said(cmp.Or(complaint(u), result.Message))
+		return federation.Progressing, untrusted.Excerpt(cmp.Or(complaint(u), result.Message))
 	case status.TerminatingStatus:
-		return federation.Progressing, untrusted.Said(terminating(u))
+		return federation.Progressing, untrusted.Excerpt(terminating(u))
 	case status.FailedStatus:
-		return federation.Degraded, untrusted.Said(cmp.Or(complaint(u), result.Message))
+		return federation.Degraded, untrusted.Excerpt(cmp.Or(complaint(u), result.Message))
 	case status.NotFoundStatus, status.UnknownStatus:
 	}
-	return federation.Unknown, untrusted.Said(result.Message)
+	return federation.Unknown, untrusted.Excerpt(result.Message)
 }
 
 // onPurpose returns why an object makes no progress because its spec says so; empty

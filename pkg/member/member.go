@@ -167,7 +167,7 @@ func (m *Member) Run(ctx context.Context) {
 		s, conn, err := m.begin()
 		if err != nil {
 			// The error quotes the configuration, including passwords of proxies.
-			reason := untrusted.Said(err.Error())
+			reason := untrusted.Excerpt(err.Error())
 			class := federation.FailureContext
 			if _, ok := errors.AsType[*FileError](err); ok {
 				class = federation.FailureFiles

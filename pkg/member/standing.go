@@ -62,7 +62,7 @@ func (e disconnected) apply(f *federation.ClusterFacts) {
 }
 
 func (e misbehaved) apply(f *federation.ClusterFacts) {
-	disconnected{class: federation.FailureMisbehaves, reason: untrusted.Said(e.what), at: e.at}.apply(f)
+	disconnected{class: federation.FailureMisbehaves, reason: untrusted.Excerpt(e.what), at: e.at}.apply(f)
 }
 
 func (e probed) apply(f *federation.ClusterFacts) {

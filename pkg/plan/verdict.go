@@ -30,7 +30,7 @@ func (p *Plan) decide() {
 	}
 	switch {
 	case len(reasons) > 0:
-		p.Verdict, p.Summary = Fails, untrusted.Said(reasons[0])
+		p.Verdict, p.Summary = Fails, untrusted.Excerpt(reasons[0])
 		if n := len(reasons) - 1; n > 0 {
 			p.Summary = untrusted.Textf("%s; and %d more", p.Summary, n)
 		}

@@ -36,7 +36,7 @@ type Probe struct {
 // bring.
 func (p Probe) Describe(f *federation.ClusterFacts) {
 	f.State, f.Since, f.AwaySince = p.State, p.Since, p.Away
-	f.Failure, f.Error = p.Failure, untrusted.Said(p.Error)
+	f.Failure, f.Error = p.Failure, untrusted.Excerpt(p.Error)
 	f.Failed, f.Probes = p.Failed, p.Probes
 	f.Version = p.Version
 }

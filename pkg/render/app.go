@@ -16,16 +16,16 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// An app is one app's folder as it is laid out in a revision. There are two
-// layouts: a flat folder, which every cluster runs alike, and base/ beside
+// An app is the layout of one app's folder in a revision. There are two
+// layouts: a flat folder, which is equal for every cluster, and base/ with
 // clusters/<cluster>/, where a cluster without an overlay runs base.
 type app struct {
 	federation.App
 	flat     bool
 	base     string              // the folder of the base; empty without one
 	overlays map[string]struct{} // the clusters that have an overlay
-	broken   map[string]error    // by cluster: an overlay that is there, and cannot be read
-	stray    []string            // files beside base/ and clusters/, which nobody reads
+	broken   map[string]error    // by cluster: why an existing overlay cannot be read
+	stray    []string            // files next to base/ and clusters/, which are not read
 	err      error               // why nothing can be rendered
 }
 
@@ -35,8 +35,9 @@ const (
 	overlaysFolder = "clusters"
 )
 
-// open looks at an app's folder. What stands where the layout has a folder, and is none,
-// is a mistake: a cluster whose overlay cannot be read is not to run base instead.
+// open reads the layout of an app's folder. Something other than a folder where the
+// layout has one is a mistake: a cluster whose overlay cannot be read must not run base
+// instead.
 func (p *pass) open(a federation.App) *app {
 	out := &app{App: a, overlays: map[string]struct{}{}, broken: map[string]error{}}
 	entries, err := p.files.ReadDir(a.Path)
@@ -75,7 +76,7 @@ func (p *pass) open(a federation.App) *app {
 }
 
 func (p *pass) openBase(a *app, e fs.DirEntry) error {
-	if err := p.files.NoFolder(a.Path, e); err != nil {
+	if err := p.files.FolderError(a.Path, e); err != nil {
 		return err
 	}
 	a.base = path.Join(a.Path, baseFolder)
@@ -85,13 +86,13 @@ func (p *pass) openBase(a *app, e fs.DirEntry) error {
 				return e
 			}
 		}
-		p.folders.MakeUp(a.base, names)
+		p.folders.GenerateKustomization(a.base, names)
 	}
 	return nil
 }
 
 func (p *pass) openOverlays(a *app, e fs.DirEntry) error {
-	if err := p.files.NoFolder(a.Path, e); err != nil {
+	if err := p.files.FolderError(a.Path, e); err != nil {
 		return err
 	}
 	folder := path.Join(a.Path, overlaysFolder)
@@ -100,7 +101,7 @@ func (p *pass) openOverlays(a *app, e fs.DirEntry) error {
 		return &Error{File: folder, Reason: "cannot be read: " + manifest.Cause(err)}
 	}
 	for _, e := range overlays {
-		if err := p.files.NoFolder(folder, e); err != nil {
+		if err := p.files.FolderError(folder, e); err != nil {
 			a.broken[e.Name()] = err
 			if manifest.IsManifest(e.Name()) {
 				a.stray = append(a.stray, path.Join(folder, e.Name()))
@@ -112,8 +113,8 @@ func (p *pass) openOverlays(a *app, e fs.DirEntry) error {
 	return nil
 }
 
-// unreadable says why an app's folder cannot be read: what it is, or which folder above it
-// is none.
+// unreadable returns an error that explains why an app's folder cannot be read. It names
+// what the folder is instead, or which parent is not a folder.
 func (p *pass) unreadable(a federation.App, err error) error {
 	wrong := &Error{File: a.Path, Reason: "the folder of app " + a.Name + " cannot be read: " + manifest.Cause(err), Remedy: "add it, or correct spec.apps[].path in " + federation.FileName}
 	at := "."
@@ -126,7 +127,7 @@ func (p *pass) unreadable(a federation.App, err error) error {
 		if i < 0 {
 			break
 		}
-		if e, ok := errors.AsType[*Error](p.files.NoFolder(at, entries[i])); ok {
+		if e, ok := errors.AsType[*Error](p.files.FolderError(at, entries[i])); ok {
 			wrong.Reason, wrong.Remedy = fmt.Sprintf("the folder of app %s cannot be read: %s %s", a.Name, e.File, e.Reason), e.Remedy
 			break
 		}
@@ -135,7 +136,7 @@ func (p *pass) unreadable(a federation.App, err error) error {
 	return wrong
 }
 
-// folder gives the folder that a cluster's objects are built from.
+// folder returns the folder that a cluster's objects are built from.
 func (a *app) folder(cluster string) (string, error) {
 	if a.err != nil {
 		return "", a.err
@@ -159,7 +160,7 @@ func (a *app) folder(cluster string) (string, error) {
 	return a.base, nil
 }
 
-// folders are those that its objects are built from.
+// folders returns the folders that the app's objects are built from.
 func (a *app) folders() []string {
 	switch {
 	case a.err != nil:
@@ -177,9 +178,9 @@ func (a *app) folders() []string {
 	return all
 }
 
-// strays reports what stands in the app's folder and reaches no cluster.
+// strays reports what is in the app's folder but used by no cluster.
 func (a *app) strays(f *federation.Federation) []federation.Finding {
-	chosen := map[string]bool{} // by cluster: whether the app goes there
+	chosen := map[string]bool{} // by cluster: whether the app runs there
 	var names []string
 	for _, c := range f.Clusters {
 		chosen[c.Name] = a.Selector.Matches(c)
@@ -199,7 +200,7 @@ func (a *app) strays(f *federation.Federation) []federation.Finding {
 		case !goes:
 			all = append(all, federation.Finding{
 				ID: federation.FindingClusterTwice, Severity: federation.SeverityWarning, App: a.Name, File: folder,
-				Message: untrusted.Textf("overlay for cluster %q, which the app's clusterSelector (%s) does not choose", overlay, a.Selector),
+				Message: untrusted.Textf("overlay for cluster %q, which the app's clusterSelector (%s) does not select", overlay, a.Selector),
 				Remedy:  untrusted.Const("change the selector or the cluster's labels, or delete the folder"),
 			})
 		}
@@ -207,32 +208,32 @@ func (a *app) strays(f *federation.Federation) []federation.Finding {
 	for _, file := range a.stray {
 		all = append(all, federation.Finding{
 			ID: federation.FindingRender, Severity: federation.SeverityWarning, App: a.Name, File: file,
-			Message: untrusted.Textf("not read: of the app's folder only what is in %s/ and in %s/<cluster>/ counts", baseFolder, overlaysFolder),
+			Message: untrusted.Textf("not read: only %s/ and %s/<cluster>/ of the app's folder are read", baseFolder, overlaysFolder),
 			Remedy:  untrusted.New("move it to " + path.Join(a.Path, baseFolder)),
 		})
 	}
 	return all
 }
 
-// unread reports what of a folder that is read as plain manifests looks like manifests and
-// is not read: files of another extension, and folders.
+// unread reports what in a folder of plain manifests looks like manifests but is not read:
+// files with another extension, and folders.
 func (p *pass) unread(app, dir string) []federation.Finding {
 	if len(p.files.Kustomizations(dir)) > 0 {
 		return nil
 	}
 	entries, err := p.files.ReadDir(dir)
 	if err != nil {
-		return nil // the build says so
+		return nil // the build reports it
 	}
 	var names []string
-	looked := 0 // folders: a committer decides how many there are
+	visited := 0 // the number of folders is up to committers
 	for _, e := range entries {
 		name := e.Name()
 		folder := p.files.IsFolder(dir, e)
 		switch {
-		case folder && looked == mostLooked:
+		case folder && visited == maxSearched:
 		case folder:
-			looked++
+			visited++
 			if p.hasManifests(path.Join(dir, name)) {
 				names = append(names, name+"/")
 			}
@@ -245,13 +246,14 @@ func (p *pass) unread(app, dir string) []federation.Finding {
 	}
 	return []federation.Finding{{
 		ID: federation.FindingRender, Severity: federation.SeverityWarning, App: app, File: dir,
-		Message: untrusted.New("not read: " + limit.List(names, ", ") + "; of a folder without a kustomization the files count that are in it and end in .yaml, .yml or .json"),
-		Remedy:  untrusted.Const("move or rename them, or add a kustomization.yaml that names what counts"),
+		Message: untrusted.New("not read: " + limit.List(names, ", ") + "; without a kustomization, only files directly in the folder that end in .yaml, .yml or .json are read"),
+		Remedy:  untrusted.Const("move or rename them, or add a kustomization.yaml that lists the manifests"),
 	}}
 }
 
-// mostLooked is how many folders in one are looked into for what nobody reads.
-const mostLooked = 100
+// maxSearched is how many subfolders of a folder are searched for manifests that
+// are not read.
+const maxSearched = 100
 
 func (p *pass) hasManifests(dir string) bool {
 	entries, err := p.files.ReadDir(dir)

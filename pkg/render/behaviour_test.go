@@ -85,7 +85,7 @@ func TestAnErrorInEveryClusterIsReportedOnce(t *testing.T) {
 	}
 }
 
-// reads counts what is read of each folder.
+// reads counts the reads of each file.
 type reads struct {
 	digested
 	mu    *sync.Mutex // protects files
@@ -119,7 +119,7 @@ func TestAChangedOverlayRendersThatClusterAlone(t *testing.T) {
 		}
 	}
 	if got := string(after[7].Objects[0].JSON); !strings.Contains(got, `"example.com/cluster":"changed"`) {
-		t.Errorf("the changed overlay gives %s", got)
+		t.Errorf("the changed overlay renders %s", got)
 	}
 	if diff := cmp.Diff(map[string]int{folder + "/kustomization.yaml": 1}, second.files); diff != "" {
 		t.Errorf("files read the second time (-want +got):\n%s", diff)
@@ -172,7 +172,7 @@ func TestClustersAreReadyInTheirOrderWhileRenderRuns(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(all, given, cmp.AllowUnexported(federation.Bundle{})); diff != "" {
-		t.Errorf("what was returned and what was handed over differ:\n%s", diff)
+		t.Errorf("the returned bundles differ from those passed to ready:\n%s", diff)
 	}
 }
 
@@ -191,7 +191,7 @@ func TestAClusterWithoutAppsIsReadyWithNothing(t *testing.T) {
 	}
 }
 
-func TestAnEndedContextGivesErrorsAndIsForgotten(t *testing.T) {
+func TestACancelledRenderingReturnsErrorsThatAreNotCached(t *testing.T) {
 	files, f := repository(5, 3)
 	r := render.New(render.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -219,7 +219,7 @@ func TestRenderingIsTheSameWhateverWasRenderedBefore(t *testing.T) {
 	}
 }
 
-func TestOneRendererMayBeUsedByMany(t *testing.T) {
+func TestARendererIsSafeForConcurrentUse(t *testing.T) {
 	files, f := repository(8, 6)
 	r := render.New(render.Options{})
 	want := mustRender(t, render.New(render.Options{}), files, f)
@@ -276,10 +276,10 @@ func TestLimitsNameWhatExceedsThem(t *testing.T) {
 	}
 }
 
-func TestLoadSaysWhatToAdd(t *testing.T) {
+func TestLoadNamesWhatToAdd(t *testing.T) {
 	_, err := render.Load(federation.Snapshot{Files: fstest.MapFS{}})
 	if err == nil || !strings.Contains(err.Error(), "fedsync.yaml is missing at the root") {
-		t.Errorf("Load = %v, want that fedsync.yaml is missing", err)
+		t.Errorf("Load = %v, want an error that fedsync.yaml is missing", err)
 	}
 	_, err = render.Load(federation.Snapshot{Files: fstest.MapFS{"fedsync.yaml": {Data: []byte("kind: x")}}})
 	if _, ok := errors.AsType[fedfile.Errors](err); !ok {

@@ -17,7 +17,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/render"
 )
 
-// digested gives files a Digester as a Git tree has one: a folder's digest is
+// digested adds digests to files, as a Git tree has them: a folder's digest is
 // known without reading it, and changes with anything below it.
 type digested struct {
 	fstest.MapFS
@@ -43,8 +43,8 @@ func withDigests(files fstest.MapFS, changed map[string]string) digested {
 	return d
 }
 
-// repository has one app, whose base has n objects, of which the overlay of each
-// cluster patches one annotation.
+// repository has one app, whose base has n objects. The overlay of each cluster
+// patches one annotation.
 func repository(clusters, n int) (fstest.MapFS, *federation.Federation) {
 	files := fstest.MapFS{}
 	f := &federation.Federation{Apps: []federation.App{{Name: "web", Path: "apps/web"}}}
@@ -78,7 +78,7 @@ patches:
 `, value)
 }
 
-// object gives, in turn, a Deployment, a Service and a ConfigMap.
+// object returns, in turn, a Deployment, a Service and a ConfigMap.
 func object(i int) string {
 	switch n := i / 3; i % 3 {
 	case 0:
@@ -184,8 +184,9 @@ func BenchmarkRender13Clusters(b *testing.B) {
 	}
 }
 
-// BenchmarkRender1000Overlays reports how long a first rendering takes as a share
-// of what kustomize takes for the same overlays, one after another, in this run.
+// BenchmarkRender1000Overlays reports the time of a first rendering as a fraction
+// of the time that kustomize takes for the same overlays, one after another, in
+// this run.
 func BenchmarkRender1000Overlays(b *testing.B) {
 	files, f := repository(1000, 30)
 	snapshot := withDigests(files, nil)

@@ -1,18 +1,18 @@
 // Package render turns the files of a revision into the objects that every
 // member cluster should run.
 //
-// A Snapshot and a Federation come in, one Bundle for each cluster and app goes
-// out. It reads files and writes none, talks to no network, runs no program, and
-// gives equal output for equal input, so that two renderings of one revision can
-// be compared. Its neighbours are source, which gives the Snapshot, and schedule,
-// which takes the Bundles.
+// Its input is a Snapshot and a Federation, its output one Bundle for each
+// cluster and app. It reads files and writes none, uses no network, runs no
+// program, and returns equal output for equal input, so that two renderings of
+// one revision can be compared. Its neighbours are source, which produces the
+// Snapshot, and schedule, which consumes the Bundles.
 //
-// A Renderer looks at how each app's folder is laid out and asks for the folder that each
-// cluster runs: its overlay, the base, or the app's folder itself. Package kustomize
-// builds it, as a flight that other clusters with equal files share: a build is known by
-// the digests of the folders that it reads, so nothing is built twice. What was built is
-// then given to each cluster, in the namespace default where it names none, unless two
-// apps dispute an object or the revision has more than it may; and what there is to
-// report becomes findings. Package manifest says what an object has to be. Package
-// worker has a Renderer in a process that can be ended.
+// A Renderer reads the layout of each app's folder and selects the folder for each
+// cluster: its overlay, the base, or the app's folder itself. Package kustomize builds
+// it, as a flight that other clusters with equal files share: a build is identified by
+// the digests of the folders that it reads, so nothing is built twice. The built objects
+// are then assigned to each cluster, in the namespace default if they name none, unless
+// two apps claim one object or the revision exceeds a limit. Problems become findings.
+// Package manifest defines what a valid object is. Package worker runs a Renderer in a
+// process that can be killed.
 package render

@@ -9,8 +9,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// findings reports the bundles that could not be rendered, the apps that come to nothing,
-// and what nobody reads.
+// findings reports the bundles that could not be rendered, the apps without objects, and
+// files that are not read.
 func (p *pass) findings(f *federation.Federation, apps []*app, bundles []federation.Bundle) []federation.Finding {
 	byApp := map[string][]federation.Bundle{}
 	for _, b := range bundles {
@@ -30,7 +30,7 @@ func (p *pass) findings(f *federation.Federation, apps []*app, bundles []federat
 		if empty(byApp[a.Name]) {
 			all.Add(federation.Finding{
 				ID: federation.FindingRender, Severity: federation.SeverityWarning, App: a.Name, File: a.Path,
-				Message: untrusted.Const("nothing comes of it: the app has no object in any cluster"),
+				Message: untrusted.Const("the app has no object in any cluster"),
 				Remedy:  untrusted.New("add its manifests, or take the app out of " + federation.FileName),
 			})
 		}
@@ -40,12 +40,13 @@ func (p *pass) findings(f *federation.Federation, apps []*app, bundles []federat
 	return found
 }
 
-// empty reports whether an app was rendered, and has no object anywhere.
+// empty reports whether an app was rendered but has no object in any cluster.
 func empty(bundles []federation.Bundle) bool {
 	return len(bundles) > 0 && !slices.ContainsFunc(bundles, func(b federation.Bundle) bool { return b.Err != nil || len(b.Objects) > 0 })
 }
 
-// bundleFindings says once what is wrong with an app in all of its clusters.
+// bundleFindings reports the errors of an app, and an error that is the same in
+// all of its clusters only once.
 func bundleFindings(all *federation.Gathering, bundles []federation.Bundle) {
 	if !alike(bundles) {
 		for _, b := range bundles {
@@ -80,7 +81,7 @@ func errorFindings(b federation.Bundle) []federation.Finding {
 	for i, err := range errs {
 		all[i] = federation.Finding{
 			ID: federation.FindingRender, Severity: federation.SeverityError, Cluster: b.Cluster, App: b.App,
-			Message: untrusted.New(err.Error()), Remedy: untrusted.Const("correct the files; until then what runs is kept as it is"),
+			Message: untrusted.New(err.Error()), Remedy: untrusted.Const("correct the files; until then the running objects are left unchanged"),
 		}
 		if e, ok := errors.AsType[*Error](err); ok {
 			all[i].File, all[i].Line, all[i].Message = e.File, e.Line, untrusted.New(e.Reason)

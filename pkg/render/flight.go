@@ -1,6 +1,6 @@
 package render
 
-// A flight is a build that runs, or ran.
+// A flight is a running or completed build.
 type flight struct {
 	*built // may be read once done is closed
 
@@ -14,8 +14,8 @@ func landed(key string, b *built) *flight {
 	return f
 }
 
-// fly runs work as a flight, once there is a worker for it. What it gives is kept
-// in the cache by its key; without a key it is of no use to anybody else.
+// fly runs work as a flight as soon as a worker is free. The result is cached by
+// its key; without a key it is not shared.
 func (p *pass) fly(key, dir string, work func(*built) error) *flight {
 	select {
 	case p.slots <- struct{}{}:
@@ -27,7 +27,7 @@ func (p *pass) fly(key, dir string, work func(*built) error) *flight {
 		defer func() { <-p.slots }()
 		f.err = work(f.built)
 		if f.err == nil && key != "" {
-			// A failure may pass: it is not remembered.
+			// A failure may be temporary, so it is not cached.
 			p.mu.Lock()
 			f.used = p.generation
 			p.cache.builds[key] = f.built
@@ -38,8 +38,8 @@ func (p *pass) fly(key, dir string, work func(*built) error) *flight {
 	return f
 }
 
-// wait returns when a flight's build has ended, or the reason why it is not waited
-// for.
+// wait waits for the end of a flight's build. It returns early, with the reason,
+// if the rendering is stopped.
 func (p *pass) wait(f *flight) error {
 	select {
 	case <-f.done:

@@ -16,8 +16,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/render"
 )
 
-// hanging are files of which those named hang.yaml are not there before they are
-// let go: a build that reads one takes as long.
+// hanging is a file system that blocks reads of files named hang.yaml until they
+// are released, and with them the builds.
 type hanging struct {
 	digested
 	letGo chan struct{}
@@ -30,7 +30,7 @@ func (h hanging) Open(name string) (fs.File, error) {
 	return h.digested.Open(name)
 }
 
-// ReadFile keeps fs.ReadFile from going round Open.
+// ReadFile prevents fs.ReadFile from bypassing Open.
 func (h hanging) ReadFile(name string) ([]byte, error) {
 	if strings.HasSuffix(name, "/hang.yaml") {
 		<-h.letGo
@@ -38,8 +38,8 @@ func (h hanging) ReadFile(name string) ([]byte, error) {
 	return h.digested.ReadFile(name)
 }
 
-// heavy has an app web that is built at once, and others that take until they are let
-// go.
+// heavy has an app web that is built immediately, and others that block until they
+// are released.
 func heavy(others ...string) (hanging, *federation.Federation) {
 	files, f := repository(2, 2)
 	h := hanging{letGo: make(chan struct{})}
@@ -51,7 +51,7 @@ func heavy(others ...string) (hanging, *federation.Federation) {
 	return h, f
 }
 
-// rendered renders, and returns each app's errors: of its last cluster.
+// rendered renders, and returns each app's error in its last cluster.
 func rendered(ctx context.Context, r *render.Renderer, files fs.FS, f *federation.Federation) map[string]error {
 	bundles, _ := r.Render(ctx, federation.Snapshot{Files: files}, f, nil)
 	errs := map[string]error{}
@@ -77,7 +77,7 @@ func TestARenderingThatIsStoppedBeginsNoFurtherBuild(t *testing.T) {
 		synctest.Wait()
 		select {
 		case <-ended:
-			t.Error("the rendering ends while a build of it is under way")
+			t.Error("the rendering ends while one of its builds is running")
 		default:
 		}
 		close(files.letGo)
@@ -93,8 +93,8 @@ func TestARenderingThatIsStoppedBeginsNoFurtherBuild(t *testing.T) {
 	})
 }
 
-// builds has an app with base and overlays of its own in every cluster, and a flat
-// one.
+// builds has an app with a base and a different overlay in every cluster, and a
+// flat app.
 func builds(clusters int) (fstest.MapFS, *federation.Federation) {
 	files, f := repository(clusters, 2)
 	f.Apps = append(f.Apps, federation.App{Name: "flat", Path: "flat"})
@@ -102,7 +102,7 @@ func builds(clusters int) (fstest.MapFS, *federation.Federation) {
 	return files, f
 }
 
-func TestWorkIsToldBeforeItBeginsAndOnePieceAfterTheOther(t *testing.T) {
+func TestWorkIsAnnouncedBeforeItBeginsAndRunsSerially(t *testing.T) {
 	files, f := builds(3)
 	var begun, under []string
 	r := render.New(render.Options{Workers: 1, Begin: func(dir, key string) (func(), error) {
@@ -120,7 +120,7 @@ func TestWorkIsToldBeforeItBeginsAndOnePieceAfterTheOther(t *testing.T) {
 		under = append(under, dir)
 		return func() {
 			if last := len(under) - 1; last < 0 || under[last] != dir {
-				t.Fatalf("%s ends while %v are under way", dir, under)
+				t.Fatalf("%s ends while %v are running", dir, under)
 			}
 			under = under[:len(under)-1]
 		}, nil
@@ -141,7 +141,7 @@ func TestWorkIsToldBeforeItBeginsAndOnePieceAfterTheOther(t *testing.T) {
 	if len(under) > 0 {
 		t.Errorf("%v never ended", under)
 	}
-	// What is known is not done again.
+	// Cached work is not repeated.
 	before := len(begun)
 	rendered(t.Context(), r, files, f)
 	if len(begun) != before {
@@ -149,16 +149,16 @@ func TestWorkIsToldBeforeItBeginsAndOnePieceAfterTheOther(t *testing.T) {
 	}
 }
 
-func TestABuildThatIsRefusedFailsAloneAndIsAskedForAgain(t *testing.T) {
+func TestARefusedBuildFailsAloneAndIsTriedAgain(t *testing.T) {
 	files, f := builds(3)
 	first, second := f.Clusters[0].Name, f.Clusters[1].Name
 	for _, c := range []struct {
 		refused string
-		want    []string // APP in CLUSTER that fail
+		want    []string // "APP in CLUSTER" of the failures
 	}{
 		{"apps/web/clusters/" + first, []string{"web in " + first}},
 		{"flat", []string{"flat in " + first, "flat in " + second, "flat in " + f.Clusters[2].Name}},
-		// An overlay's build has its base's in it.
+		// An overlay's build includes its base's.
 		{"apps/web/base", []string{"web in " + first, "web in " + second, "web in " + f.Clusters[2].Name}},
 	} {
 		t.Run(strings.ReplaceAll(c.refused, "/", "-"), func(t *testing.T) {
@@ -198,8 +198,8 @@ func TestABuildThatIsRefusedFailsAloneAndIsAskedForAgain(t *testing.T) {
 	}
 }
 
-// Equal apps share a build. Where it fails, each says so of its own files, which takes
-// one more build for each app and not for each cluster of each.
+// Equal apps share a build. If it fails, each app's error names its own files. That
+// takes one more build for each app, not for each of its clusters.
 func TestEqualAppsThatFailAreEachBuiltOnce(t *testing.T) {
 	const apps, clusters = 10, 20
 	files, f := fstest.MapFS{}, &federation.Federation{}

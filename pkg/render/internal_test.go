@@ -8,7 +8,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-func TestTheCacheForgetsWhatTwoRenderingsDidNotUse(t *testing.T) {
+func TestTheCacheDropsWhatTwoRenderingsDidNotUse(t *testing.T) {
 	f := &federation.Federation{
 		Clusters: []federation.Cluster{{Name: "a"}, {Name: "b"}},
 		Apps:     []federation.App{{Name: "web", Path: "web"}},
@@ -31,7 +31,7 @@ func TestTheCacheForgetsWhatTwoRenderingsDidNotUse(t *testing.T) {
 	}
 }
 
-func TestAFailureIsNotRemembered(t *testing.T) {
+func TestAFailureIsNotCached(t *testing.T) {
 	f := &federation.Federation{Clusters: []federation.Cluster{{Name: "a"}}, Apps: []federation.App{{Name: "web", Path: "web"}}}
 	files := fstest.MapFS{"web/a.yaml": {Data: []byte("kind: x")}}
 	r := New(Options{})

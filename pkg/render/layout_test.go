@@ -10,7 +10,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/render"
 )
 
-// laidOut is a repository with one app for two clusters, of which one has an overlay.
+// laidOut returns a repository with one app for two clusters; one of them has an
+// overlay.
 func laidOut() fstest.MapFS {
 	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
 	return fstest.MapFS{
@@ -23,7 +24,7 @@ func laidOut() fstest.MapFS {
 	}
 }
 
-// What stands where the layout has a folder, and is none, is never taken for nothing.
+// Something other than a folder where the layout has one is never treated as missing.
 func TestAFolderOfTheLayoutThatCannotBeReadIsAMistake(t *testing.T) {
 	kinds := map[string]struct {
 		is   *fstest.MapFile
@@ -32,13 +33,13 @@ func TestAFolderOfTheLayoutThatCannotBeReadIsAMistake(t *testing.T) {
 		"a submodule":     {&fstest.MapFile{Mode: fs.ModeIrregular | 0o444}, "is a submodule"},
 		"a dangling link": {&fstest.MapFile{Mode: fs.ModeSymlink, Data: []byte("nowhere")}, "cannot be followed"},
 		"a link to a file": {
-			&fstest.MapFile{Mode: fs.ModeSymlink, Data: []byte("TO/fedsync.yaml")}, "leads to no folder",
+			&fstest.MapFile{Mode: fs.ModeSymlink, Data: []byte("TO/fedsync.yaml")}, "does not lead to a folder",
 		},
 		"a file": {&fstest.MapFile{Data: []byte("text")}, "is a file where a folder should be"},
 	}
 	places := map[string]struct {
 		folder string
-		spared string // the cluster that goes on
+		spared string // the cluster that is still rendered
 	}{
 		"an overlay":     {"apps/app/clusters/asia", "europe"},
 		"all overlays":   {"apps/app/clusters", ""},
@@ -66,7 +67,7 @@ func TestAFolderOfTheLayoutThatCannotBeReadIsAMistake(t *testing.T) {
 					}
 				}
 				if !told(findings, federation.SeverityError, at.folder, k.want) {
-					t.Errorf("no finding names %s and says %q: %v", at.folder, k.want, findings)
+					t.Errorf("no finding names %s with %q: %v", at.folder, k.want, findings)
 				}
 			})
 		}
@@ -83,7 +84,7 @@ func renderedFiles(t *testing.T, files fs.FS) ([]federation.Bundle, []federation
 	return render.New(render.Options{}).Render(t.Context(), snapshot, f, nil)
 }
 
-// told reports whether a finding names a file and has some words.
+// told reports whether a finding names a file and contains words.
 func told(findings []federation.Finding, severity federation.Severity, file, words string) bool {
 	for _, f := range findings {
 		if text := f.File + ": " + f.Message.String(); f.Severity == severity && strings.Contains(text, file) && strings.Contains(text, words) {
@@ -93,8 +94,9 @@ func told(findings []federation.Finding, severity federation.Severity, file, wor
 	return false
 }
 
-// An app of which nothing comes is told, with what in its folder was not read.
-func TestAnAppThatRendersNothingIsTold(t *testing.T) {
+// An app without objects is reported, with the files in its folder that were
+// not read.
+func TestAnAppThatRendersNothingIsReported(t *testing.T) {
 	config := laidOut()["apps/app/base/config.yaml"]
 	for name, c := range map[string]struct{ file, unread string }{
 		"manifests in a folder":         {"apps/app/manifests/config.yaml", "manifests/"},
@@ -109,15 +111,15 @@ func TestAnAppThatRendersNothingIsTold(t *testing.T) {
 					t.Errorf("cluster %s has %d objects, %v", b.Cluster, len(b.Objects), b.Err)
 				}
 			}
-			if !told(findings, federation.SeverityWarning, "apps/app", "nothing comes of it") {
-				t.Errorf("it is not told: %v", findings)
+			if !told(findings, federation.SeverityWarning, "apps/app", "no object in any cluster") {
+				t.Errorf("it is not reported: %v", findings)
 			}
 			if c.unread != "" && !told(findings, federation.SeverityWarning, "apps/app", "not read: "+c.unread) {
 				t.Errorf("no finding names %s: %v", c.unread, findings)
 			}
 		})
 	}
-	// What is there on purpose is not told.
+	// Intended files are not reported.
 	_, findings := renderedFiles(t, laidOut())
 	if len(findings) > 0 {
 		t.Errorf("findings where nothing is wrong: %v", findings)

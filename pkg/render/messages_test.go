@@ -10,14 +10,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// What users get wrong is said with the file, the line and what to do about it, the same
-// in a plain folder and below a kustomization.
-func TestAMistakeIsSaidWithItsLineAndRemedy(t *testing.T) {
+// Users' mistakes are reported with the file, the line and the remedy, equally in a
+// plain folder and below a kustomization.
+func TestAMistakeIsReportedWithItsLineAndRemedy(t *testing.T) {
 	const (
 		config    = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: b}\n"
 		resources = "resources: [a.yaml]\n"
-		stray     = "move it out of the app's folder, or add a kustomization.yaml that names what counts"
-		whole     = "correct the files; until then what runs is kept as it is"
+		stray     = "move it out of the app's folder, or add a kustomization.yaml that lists the manifests"
+		whole     = "correct the files; until then the running objects are left unchanged"
 	)
 	kustomized := func(text string) map[string]string {
 		return map[string]string{"a.yaml": config, "kustomization.yaml": text}
@@ -32,19 +32,19 @@ func TestAMistakeIsSaidWithItsLineAndRemedy(t *testing.T) {
 	cases := map[string]testCase{
 		"two merges in a map": {
 			map[string]string{"a.yaml": config + "---\nkind: &x {a: b}\ndata:\n  <<: *x\n  <<: *x\n"},
-			[]string{`a.yaml:9: "<<" stands twice in a map: name what it merges in one list: ` + whole},
+			[]string{`a.yaml:9: "<<" appears twice in a map: list everything to merge in one: ` + whole},
 		},
 		"an anchor over documents": {
 			map[string]string{"a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: &x {a: b}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\ndata: *x\n"},
-			[]string{"a.yaml:9: *x names an anchor of another document of the file: state the value in this one: " + whole},
+			[]string{"a.yaml:9: *x refers to an anchor in another document of the file: write the value in this one: " + whole},
 		},
 		"what is no manifest": {
 			map[string]string{"a.yaml": config, "dashboard.json": `{"panels": []}`},
-			[]string{"dashboard.json:1: is no manifest: it has neither apiVersion nor kind: " + stray},
+			[]string{"dashboard.json:1: is not a manifest: it has neither apiVersion nor kind: " + stray},
 		},
 		"kustomize's configuration": {
 			map[string]string{"a.yaml": config, "kustomizeconfig.yaml": "nameReference: []\n"},
-			[]string{"kustomizeconfig.yaml:1: is no manifest: it has neither apiVersion nor kind: " + stray},
+			[]string{"kustomizeconfig.yaml:1: is not a manifest: it has neither apiVersion nor kind: " + stray},
 		},
 		"a kustomization of another name": {
 			map[string]string{"a.yaml": config, "kustomization-dev.yaml": "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n" + resources},
@@ -80,7 +80,7 @@ func TestAMistakeIsSaidWithItsLineAndRemedy(t *testing.T) {
 	for _, key := range []string{"8080", "1.5", "true", "0x10", "2020-01-01"} {
 		cases["a key "+key] = testCase{
 			map[string]string{"kustomization.yaml": resources, "a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  x: y\n  " + key + ": z\n"},
-			[]string{"a.yaml:6: the key \"" + key + "\" is no string to kustomize: quote it"},
+			[]string{"a.yaml:6: kustomize does not read the key \"" + key + "\" as a string: quote it"},
 		}
 	}
 	for name, c := range cases {
@@ -97,7 +97,7 @@ func TestAMistakeIsSaidWithItsLineAndRemedy(t *testing.T) {
 				for _, w := range c.want {
 					want = append(want, folder+w)
 				}
-				if got := said(t, files); !slices.Equal(got, want) {
+				if got := reported(t, files); !slices.Equal(got, want) {
 					t.Errorf("got %q\nwant %q", got, want)
 				}
 			})
@@ -105,8 +105,9 @@ func TestAMistakeIsSaidWithItsLineAndRemedy(t *testing.T) {
 	}
 }
 
-// said gives the findings of one app for one cluster as "FILE:LINE: message: remedy".
-func said(t *testing.T, files fstest.MapFS) []string {
+// reported returns the findings of one app for one cluster as "FILE:LINE: message:
+// remedy".
+func reported(t *testing.T, files fstest.MapFS) []string {
 	t.Helper()
 	files["fedsync.yaml"] = &fstest.MapFile{Data: []byte("apiVersion: fedsync.dev/v1alpha1\nkind: Federation\nmetadata: {name: f}\n" +
 		"spec:\n  clusters: [{name: c1}]\n  apps: [{name: app, path: apps/app}]\n")}

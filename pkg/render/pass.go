@@ -15,8 +15,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// A pass is one rendering of one revision. What it holds is forgotten at its end,
-// but for what it puts into the cache.
+// A pass is one rendering of one revision. Its state is dropped at its end,
+// except for what it puts into the cache.
 type pass struct {
 	*Renderer
 
@@ -25,14 +25,14 @@ type pass struct {
 	files      *manifest.Files
 	folders    *kustomize.Revision
 
-	slots   chan struct{}      // as many as builds may run at a time
-	flights map[string]*flight // by key; used by the goroutine that starts builds, alone
-	again   map[string]*flight // by folder: builds that failed for another; used by the goroutine that assembles, alone
+	slots   chan struct{}      // its capacity is the number of concurrent builds
+	flights map[string]*flight // by key; used only by the goroutine that starts builds
+	again   map[string]*flight // by folder: repeated builds of folders whose shared build failed; used only by the goroutine that assembles
 	running sync.WaitGroup     // the flights
 
-	losses map[string]map[kustomize.Loss]bool // by app; used by the goroutine that assembles, alone
+	losses map[string]map[kustomize.Loss]bool // by app; used only by the goroutine that assembles
 
-	tally tally // of what is built and given
+	tally tally // of what is built and assigned to clusters
 }
 
 func newPass(ctx context.Context, r *Renderer, fsys fs.FS) *pass {
@@ -55,7 +55,7 @@ func newPass(ctx context.Context, r *Renderer, fsys fs.FS) *pass {
 	return p
 }
 
-// finish waits for what still runs, and forgets what is not needed.
+// finish waits for running builds, and drops unused cache entries.
 func (p *pass) finish() {
 	p.running.Wait()
 	p.folders.Close()
@@ -64,8 +64,8 @@ func (p *pass) finish() {
 	p.mu.Unlock()
 }
 
-// build starts the build of an app for a cluster, unless it is known already or
-// runs for another cluster.
+// build starts the build of an app for a cluster, unless it is cached or runs
+// for another cluster.
 func (p *pass) build(a *app, c federation.Cluster) task {
 	dir, err := a.folder(c.Name)
 	if err != nil {
@@ -112,8 +112,8 @@ func (p *pass) launch(a *app, dir string) *flight {
 	return f
 }
 
-// keyOf identifies what is built of a folder. Reading the kustomizations for
-// it takes a worker's time, like a build.
+// keyOf returns a key for the result of building a folder. Reading the
+// kustomizations for it takes a worker's time, like a build.
 func (p *pass) keyOf(f kustomize.Folder) (string, error) {
 	select {
 	case p.slots <- struct{}{}:
@@ -124,7 +124,7 @@ func (p *pass) keyOf(f kustomize.Folder) (string, error) {
 	return p.folders.Key(f)
 }
 
-// recallBuild returns what the cache has of a build, or nil.
+// recallBuild returns a build from the cache, or nil.
 func (p *pass) recallBuild(key string) *built {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -136,7 +136,7 @@ func (p *pass) recallBuild(key string) *built {
 	return known
 }
 
-// finish makes the objects that clusters get of those that were built.
+// finish turns the built objects into those that clusters get.
 func (b *built) finish(limits Limits) error {
 	if len(b.raw) > limits.Objects {
 		return &Error{File: b.dir, Exceeds: true, Reason: fmt.Sprintf("the app has %d objects; %d are allowed", len(b.raw), limits.Objects)}
@@ -164,14 +164,14 @@ func (b *built) finish(limits Limits) error {
 		}
 		b.final[i] = o
 		if other, twice := first[o.Ref]; twice {
-			errs = append(errs, &Error{File: o.File, Field: o.Ref.String(), Reason: "the object stands twice in the app, first in " + other.File, Remedy: "delete one"})
+			errs = append(errs, &Error{File: o.File, Field: o.Ref.String(), Reason: "the object is defined twice in the app, first in " + other.File, Remedy: "delete one"})
 		}
 		first[o.Ref] = o
 	}
 	return manifest.JoinOrNil(errs)
 }
 
-// unrendered are a cluster's bundles when its rendering was stopped.
+// unrendered returns a cluster's bundles if its rendering was stopped.
 func (p *pass) unrendered(f *federation.Federation, c federation.Cluster) []federation.Bundle {
 	var bundles []federation.Bundle
 	for _, a := range f.Apps {
@@ -182,7 +182,7 @@ func (p *pass) unrendered(f *federation.Federation, c federation.Cluster) []fede
 	return bundles
 }
 
-// assemble returns a cluster's bundles once their builds are done.
+// assemble returns a cluster's bundles when their builds are done.
 func (p *pass) assemble(c federation.Cluster, tasks []task) []federation.Bundle {
 	bundles := make([]federation.Bundle, len(tasks))
 	all := scopes{}
@@ -201,7 +201,7 @@ func (p *pass) assemble(c federation.Cluster, tasks []task) []federation.Bundle 
 	return disputed(bundles)
 }
 
-// note keeps what is to be said of an app's builds, once each.
+// note records losses in an app's builds, each once.
 func (p *pass) note(app string, losses []kustomize.Loss) {
 	for _, l := range losses {
 		if p.losses[app] == nil {
@@ -211,8 +211,9 @@ func (p *pass) note(app string, losses []kustomize.Loss) {
 	}
 }
 
-// await returns a task's error as it is for its cluster: where the build was made
-// for another with equal files, it is the other's files that the error names.
+// await returns a task's error for its cluster. A shared build's error may name
+// equal files of another folder; await then builds this cluster's folder to name
+// its own.
 func (p *pass) await(t task) error {
 	if err := p.wait(t.build); err != nil {
 		return err
@@ -241,7 +242,8 @@ func (p *pass) await(t task) error {
 	return err
 }
 
-// given gives a task's objects as far as the revision may have so many.
+// given returns a task's objects, or an error if the revision exceeds a limit
+// with them.
 func (p *pass) given(t task, all scopes) ([]*federation.Object, error) {
 	if err := p.tally.place(t); err != nil {
 		return nil, err
@@ -249,8 +251,9 @@ func (p *pass) given(t task, all scopes) ([]*federation.Object, error) {
 	return t.place(all)
 }
 
-// place gives the objects for a cluster in which other apps define kinds, and
-// names the folder of the cluster's own overlay as their file.
+// place returns a task's objects with namespaces by the kinds that other apps
+// of the cluster define. It names the cluster's own overlay folder in their
+// files.
 func (t task) place(all scopes) ([]*federation.Object, error) {
 	b := t.build.built
 	move := b.own && t.dir != b.dir
@@ -292,8 +295,8 @@ func (b *built) placedObject(o *federation.Object) (*federation.Object, error) {
 	return in, nil
 }
 
-// disputed refuses the apps of a cluster that claim one object. Neither may have
-// it: which came first is not for the order of a file to say.
+// disputed refuses the apps of a cluster that claim the same object. None of
+// them gets it: the order in a file must not decide.
 func disputed(bundles []federation.Bundle) []federation.Bundle {
 	if len(bundles) < 2 {
 		return bundles
@@ -305,7 +308,7 @@ func disputed(bundles []federation.Bundle) []federation.Bundle {
 	owners := map[federation.ObjectRef]owner{}
 	errs, more := make([][]error, len(bundles)), make([]int, len(bundles))
 	claim := func(i int, by, against *federation.Object, app string) {
-		if len(errs[i]) == limit.Names { // each cluster has them, and nobody reads more
+		if len(errs[i]) == limit.Names { // each cluster has them, and more would not be read
 			more[i]++
 			return
 		}

@@ -11,7 +11,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/render"
 )
 
-// The word hunter2 is a Secret's in each of these files, which are all wrong.
+// The word hunter2 is a secret in each of these files, which all have a
+// mistake.
 func TestErrorsDoNotQuoteSecrets(t *testing.T) {
 	const (
 		federationFile = "apiVersion: fedsync.dev/v1alpha1\nkind: Federation\nmetadata: {name: web}\nspec:\n  clusters: [{name: a}]\n  apps: [{name: x, path: x}]\n"

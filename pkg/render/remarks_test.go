@@ -8,7 +8,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-func TestAMergePatchThatMayLosePortsIsTold(t *testing.T) {
+func TestAMergePatchThatMayLosePortsIsReported(t *testing.T) {
 	const service = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [PORTS]}\n"
 	const pod = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {spec: {containers: [{name: c, image: i, ports: [PORTS]}]}}}\n"
 	const both = "{name: a, port: 443, protocol: TCP}, {name: b, port: 443, protocol: UDP}"
@@ -42,7 +42,7 @@ func TestAMergePatchThatMayLosePortsIsTold(t *testing.T) {
 	}
 }
 
-func TestWhatKustomizeCallsDeprecatedIsNotedOnce(t *testing.T) {
+func TestFieldsThatKustomizeDeprecatesAreReportedOnce(t *testing.T) {
 	files := laidOut()
 	for _, cluster := range []string{"asia", "europe"} {
 		files["apps/app/clusters/"+cluster+"/kustomization.yaml"] = &fstest.MapFile{Data: []byte("# first\nbases: [../../base]\ncommonLabels: {a: b}\n")}

@@ -14,26 +14,28 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// An Error says which file is to blame for what could not be rendered.
+// An Error is a rendering error that names the file with the mistake.
 type Error = manifest.Error
 
-// Limits bound what a repository may cost. A limit that is zero has its default.
+// Limits bound the cost of rendering a repository. A zero limit means its
+// default.
 type Limits = kustomize.Limits
 
-// Options tune a Renderer. The zero value is fit for use.
+// Options configure a Renderer. The zero value is ready to use.
 type Options struct {
 	Limits  Limits
-	Workers int // builds that run at a time; 2 unless given, as more gain nothing
-	// Begin is called before each piece of work whose cost depends on what the files
-	// say: reading a kustomization and building a folder. It gets the folder and a
-	// key, and equal keys are equal work. The work is done unless there is an error,
-	// which is then its own, and end is called after it. Work may have other work
-	// within; with one worker, no two pieces run side by side. Nil lets all begin.
+	Workers int // concurrent builds; 2 by default, since more gain nothing
+	// Begin is called before each piece of work whose cost depends on the content of
+	// files: reading a kustomization and building a folder. It gets the folder and a
+	// key; equal keys mean equal work. If Begin returns an error, the work is
+	// skipped and fails with that error; otherwise end is called after it. Work may
+	// be nested; with one worker, no two pieces run concurrently. If nil, all work
+	// begins.
 	Begin func(dir, key string) (end func(), err error)
 }
 
-// Load reads the Federation that a snapshot keeps in fedsync.yaml. The mistakes in it
-// are of type fedfile.Errors.
+// Load reads the Federation from a snapshot's fedsync.yaml. Mistakes in the file are
+// returned as fedfile.Errors.
 func Load(snapshot federation.Snapshot) (*federation.Federation, error) {
 	file := snapshot.FederationFile()
 	data, err := fs.ReadFile(snapshot.Files, file)
@@ -53,12 +55,12 @@ func Load(snapshot federation.Snapshot) (*federation.Federation, error) {
 	return fedfile.Parse(snapshot.Folder, data)
 }
 
-// Renderer renders revision after revision and remembers what it built for the
-// last two. It is safe for concurrent use; renderings wait for one another.
+// Renderer renders revisions, and caches what it built for the last two. It is
+// safe for concurrent use; renderings run one at a time.
 //
-// Kustomize cannot be interrupted, and what it needs of time and memory cannot be
-// bounded from within. Whoever renders what others wrote does it in a process that
-// can be ended: see package worker.
+// Kustomize cannot be interrupted, and its time and memory cannot be bounded from
+// within. To render untrusted files, use a process that can be killed: see package
+// worker.
 type Renderer struct {
 	limits  Limits
 	workers int
@@ -70,7 +72,7 @@ type Renderer struct {
 	cache cache
 }
 
-// New makes a Renderer.
+// New returns a Renderer.
 func New(o Options) *Renderer {
 	begin := o.Begin
 	if begin == nil {
@@ -84,18 +86,18 @@ func New(o Options) *Renderer {
 }
 
 // Render returns one Bundle for every app and every cluster that the app's selector
-// chooses, in the order of the federation, clusters first; and what there is to
-// report, errors first. A Bundle that could not be rendered says so in Err, which
-// is an *Error where a file is to blame, and the others are rendered all the
-// same. Objects of different bundles may be the same pointer.
+// selects, in the order of the federation, clusters first. It also returns the
+// findings, errors first. A Bundle that could not be rendered has Err set, to an
+// *Error if a file is to blame; the others are rendered nevertheless. Different
+// bundles may share pointers to objects.
 //
-// Where ready is not nil it gets each cluster's bundles as soon as that cluster's
-// and all earlier ones' are complete, one call at a time and in the order of the
-// federation, before Render returns. A cluster without apps gets an empty list.
+// If ready is not nil, Render calls it with each cluster's bundles as soon as
+// those of that cluster and all earlier ones are complete, one call at a time and
+// in the order of the federation. For a cluster without apps the list is empty.
 //
-// When ctx ends, Render begins no further build and returns when those under way
-// have ended. The bundles not yet rendered then have the context's error, ready is
-// not called for them, and nothing is reported.
+// When ctx ends, Render starts no further build and returns when the running ones
+// have ended. Bundles not yet rendered then have the context's error, ready is not
+// called for them, and there are no findings.
 func (r *Renderer) Render(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation,
 	ready func(federation.Cluster, []federation.Bundle),
 ) ([]federation.Bundle, []federation.Finding) {
@@ -110,7 +112,8 @@ func (r *Renderer) Render(ctx context.Context, snapshot federation.Snapshot, f *
 		apps[i] = p.open(f.Apps[i])
 	}
 
-	// The builds run ahead of the clusters that wait for them, in their order.
+	// The builds run ahead of the clusters that wait for them, in the same
+	// order.
 	queue := p.start(f, apps)
 	all := make([]federation.Bundle, 0, len(f.Clusters)*len(f.Apps))
 	for _, cluster := range f.Clusters {
@@ -131,18 +134,18 @@ func (r *Renderer) Render(ctx context.Context, snapshot federation.Snapshot, f *
 	return all, p.findings(f, apps, all)
 }
 
-// A task is one app's build for one cluster, on its way.
+// A task is the pending build of one app for one cluster.
 type task struct {
 	app   *app
 	dir   string // the folder that this cluster's objects are built from
 	build *flight
 }
 
-// start returns the tasks of each cluster, in the order of the federation, while
-// the workers run their builds. When the rendering is told to stop, nothing more
-// comes.
+// start sends the tasks of each cluster, in the order of the federation, while
+// the workers run their builds. It closes the channel early if the rendering is
+// stopped.
 func (p *pass) start(f *federation.Federation, apps []*app) <-chan []task {
-	// Room for all clusters: the builds never wait for whoever takes results.
+	// Room for all clusters, so that builds never wait for the receiver.
 	queue := make(chan []task, len(f.Clusters))
 	go func() {
 		for _, cluster := range f.Clusters {
@@ -161,15 +164,16 @@ func (p *pass) start(f *federation.Federation, apps []*app) <-chan []task {
 	return queue
 }
 
-// Decoded makes an Object of the JSON of another, which another process rendered, and
-// holds it to what this package holds its own to: that process may have been taken over.
+// Decoded returns the Object with the given JSON, which another process rendered. It
+// validates it like an object that this package built, since that process may be
+// compromised.
 func Decoded(data []byte, file string) (*federation.Object, error) {
 	return manifest.Decoded(data, file)
 }
 
-// ReadFile reads a file of at most so many bytes, without taking the memory for a
-// larger one. Files that know a cheaper way than asking for the size first have a
-// method ReadFileLimit that does the same.
+// ReadFile reads a file of no more than most bytes, without allocating memory
+// for a larger one. A file system with a cheaper way than reading the size
+// first can implement it as a method ReadFileLimit.
 func ReadFile(files fs.FS, name string, most int64) ([]byte, error) {
 	return manifest.ReadFile(files, name, most)
 }

@@ -20,11 +20,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/render"
 )
 
-var update = flag.Bool("update", false, "rewrite what the cases in testdata want")
+var update = flag.Bool("update", false, "rewrite the expectations in testdata")
 
 // Each archive in testdata/render is a repository, what its clusters should run
-// (want/<cluster>.yaml, with the file that each object came from), and what there
-// is to report (want/findings).
+// (want/<cluster>.yaml, with the file that each object came from), and the
+// expected findings (want/findings).
 func TestRepositoriesRenderAsTheyShould(t *testing.T) {
 	names, err := filepath.Glob("testdata/render/*.txtar")
 	if err != nil || len(names) == 0 {

@@ -11,16 +11,16 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// A scope says whether the objects of a kind are in namespaces.
+// A scope states whether the objects of a kind are namespaced.
 type scope bool
 
 const namespaced scope = true
 
-// scopes are those that CustomResourceDefinitions give to kinds.
+// scopes holds the scopes that CustomResourceDefinitions define.
 type scopes map[schema.GroupKind]scope
 
-// of looks a kind up, first among Kubernetes' own. It is unknown where nobody
-// told; then the cluster will have to be asked.
+// of returns the scope of a kind, first from Kubernetes' own kinds. If it is
+// unknown, only the cluster can tell.
 func (s scopes) of(o *federation.Object) (found scope, known bool) {
 	gvk := o.GVK()
 	meta := yaml.TypeMeta{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind}

@@ -10,21 +10,21 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// A tally counts what one revision builds, and what its clusters are given of it.
+// A tally counts what one revision builds, and what its clusters get.
 type tally struct {
 	mu       sync.Mutex // protects what follows
-	placed   int        // objects, in all clusters
-	mistakes int        // of builds, told or not
+	placed   int        // objects in all clusters together
+	mistakes int        // in builds, reported or not
 	builds   map[*built]bool
 	taken    int   // objects that kustomize built or patched
-	bytes    int64 // of the objects of builds; once objects is there, of those in it
-	// objects are those of builds, each once: overlays share what they do not patch.
-	// They are counted when it matters.
+	bytes    int64 // of the objects of builds; when objects is not nil, of those in it
+	// objects is the set of built objects, since overlays share what they do not
+	// patch. It is filled only when the total with duplicates exceeds the limit.
 	objects map[*federation.Object]bool
 }
 
-// place counts what a task gives a cluster. It fails when the revision may not have
-// so much.
+// place counts the objects that a task adds to a cluster. It returns an error if
+// the revision exceeds the limit with them.
 func (y *tally) place(t task) error {
 	b := t.build.built
 	y.mu.Lock()
@@ -32,14 +32,14 @@ func (y *tally) place(t task) error {
 	if y.placed += len(b.final); y.placed > limit.Rendered {
 		return &Error{
 			File: t.dir, Exceeds: true,
-			Reason: fmt.Sprintf("with app %s here the clusters are given more than %s objects in all", t.app.Name, limit.Number(limit.Rendered)),
+			Reason: fmt.Sprintf("with app %s here, the clusters have more than %s objects in total", t.app.Name, limit.Number(limit.Rendered)),
 			Remedy: "split the repository",
 		}
 	}
 	return nil
 }
 
-// add counts what was built, or known.
+// add counts a build, also one from the cache.
 func (y *tally) add(b *built) error {
 	y.mu.Lock()
 	if !y.builds[b] {
@@ -51,8 +51,8 @@ func (y *tally) add(b *built) error {
 	return y.full(b.dir)
 }
 
-// full returns the error of a folder that the revision has no room for, or nil.
-// Nothing more is to be built then.
+// full returns an error if the revision has exceeded a limit, so that nothing
+// more must be built.
 func (y *tally) full(dir string) error {
 	y.mu.Lock()
 	defer y.mu.Unlock()
@@ -60,16 +60,16 @@ func (y *tally) full(dir string) error {
 	case y.taken > limit.Kustomized:
 		return &Error{
 			File: dir, Exceeds: true,
-			Reason: fmt.Sprintf("with this folder kustomize builds and patches more than %s objects of the revision", limit.Number(limit.Kustomized)),
-			Remedy: "let overlays have less than their base, patch less, or split the repository",
+			Reason: fmt.Sprintf("with this folder, kustomize builds and patches more than %s objects of the revision", limit.Number(limit.Kustomized)),
+			Remedy: "make overlays smaller than their base, patch less, or split the repository",
 		}
 	case y.bytes <= limit.RenderedBytes:
 		return nil
 	}
 	return &Error{
 		File: dir, Exceeds: true,
-		Reason: fmt.Sprintf("with this folder the revision has more than %d MiB of objects that differ, each counted with %d bytes more", limit.RenderedBytes>>20, objectBytes),
-		Remedy: "let overlays patch less, or split the repository",
+		Reason: fmt.Sprintf("with this folder, the revision has more than %d MiB of distinct objects, each counted as its size plus %d bytes", limit.RenderedBytes>>20, objectBytes),
+		Remedy: "patch less in overlays, or split the repository",
 	}
 }
 
@@ -96,14 +96,14 @@ func (y *tally) countObjects(b *built) {
 	}
 }
 
-// objectBytes is what an object counts for besides its JSON: it costs time and memory
-// that do not depend on what it says.
+// objectBytes is what an object counts in addition to its JSON, in bytes: it costs
+// time and memory that do not depend on its content.
 const objectBytes = 600
 
 func weight(o *federation.Object) int64 { return objectBytes + int64(len(o.JSON)) }
 
-// blame counts the mistakes of a folder's build, and leaves of its error what the
-// revision may have.
+// blame counts the mistakes of a folder's build, and cuts its error to the
+// mistakes that the revision may still report.
 func (y *tally) blame(dir string, err error) error {
 	all := manifest.Flat([]error{err})
 	y.mu.Lock()
@@ -114,8 +114,8 @@ func (y *tally) blame(dir string, err error) error {
 	return manifest.Join(append(slices.Clip(all[:limit.Names]), &Error{File: dir, Reason: limit.More(len(all)-limit.Names) + " mistakes"}))
 }
 
-// blamed reports whether the revision has so many mistakes that of a build only the
-// first are told.
+// blamed reports whether the revision has so many mistakes that only the first ones
+// of a build are reported.
 func (y *tally) blamed() bool {
 	y.mu.Lock()
 	defer y.mu.Unlock()

@@ -24,8 +24,8 @@ func TestAnObjectThatOverlaysShareCountsOnce(t *testing.T) {
 			t.Fatalf("overlay %d: %v", i, err)
 		}
 	}
-	if err := add(101, large); err == nil || !manifest.Exceeds(err) || !strings.Contains(err.Error(), "more than 64 MiB of objects that differ") {
-		t.Errorf("got %v, want that there are too many bytes", err)
+	if err := add(101, large); err == nil || !manifest.Exceeds(err) || !strings.Contains(err.Error(), "more than 64 MiB of distinct objects") {
+		t.Errorf("got %v, want an error for too many bytes", err)
 	}
 }
 
@@ -33,7 +33,7 @@ func TestObjectsThatKustomizeBuildsAreCounted(t *testing.T) {
 	y := tally{builds: map[*built]bool{}}
 	for i := range 4 {
 		err := y.add(&built{dir: "apps/a", taken: limit.Kustomized / 3})
-		if want := i == 3; (err != nil) != want || want && !strings.Contains(err.Error(), "apps/a: with this folder kustomize builds and patches more than 40,000 objects") {
+		if want := i == 3; (err != nil) != want || want && !strings.Contains(err.Error(), "apps/a: with this folder, kustomize builds and patches more than 40,000 objects") {
 			t.Errorf("overlay %d: %v", i, err)
 		}
 	}

@@ -12,15 +12,15 @@ import (
 )
 
 // WriteYAML writes what clusters should run as a stream of YAML documents, with
-// "# cluster: NAME" before each cluster's part. With single there is one cluster,
-// and no such line: the stream can be given to kubectl as it is.
+// "# cluster: NAME" before each cluster's part. With single there is one cluster
+// and no such line, so that the stream can be piped to kubectl.
 func WriteYAML(w io.Writer, plans []federation.ClusterPlan, single bool) error {
 	var b bytes.Buffer
 	separator := ""
 	for _, plan := range plans {
 		if !single {
 			b.WriteString(separator + "# cluster: " + plan.Cluster + "\n")
-			separator = "" // the first object is in the document that the line begins
+			separator = "" // the comment line begins the first object's document
 		}
 		for _, app := range plan.Apps {
 			for _, o := range app.Objects {
@@ -44,7 +44,7 @@ func WriteYAML(w io.Writer, plans []federation.ClusterPlan, single bool) error {
 }
 
 // WriteJSON writes what clusters should run as {"clusters": [{"name": …,
-// "objects": List}]}, or with single as the one cluster's List alone.
+// "objects": List}]}, or with single as one cluster's List.
 func WriteJSON(w io.Writer, plans []federation.ClusterPlan, single bool) error {
 	type cluster struct {
 		Name    string     `json:"name"`

@@ -53,7 +53,7 @@ func TestWriteYAMLOfOneClusterIsAStreamForKubectl(t *testing.T) {
 	}
 }
 
-func TestWriteJSONGivesAListForEachCluster(t *testing.T) {
+func TestWriteJSONWritesAListForEachCluster(t *testing.T) {
 	compact := func(single bool, plans []federation.ClusterPlan) string {
 		var b strings.Builder
 		if err := render.WriteJSON(&b, plans, single); err != nil {
@@ -79,14 +79,14 @@ func TestWriteJSONGivesAListForEachCluster(t *testing.T) {
 	}
 }
 
-// full is a writer that has no room.
+// full is a writer without room.
 type full struct{}
 
 var errFull = errors.New("no room")
 
 func (full) Write([]byte) (int, error) { return 0, errFull }
 
-func TestWritersPassTheirErrorsOn(t *testing.T) {
+func TestWritersReturnErrors(t *testing.T) {
 	if err := render.WriteYAML(full{}, plans(t), false); !errors.Is(err, errFull) {
 		t.Errorf("WriteYAML = %v, want %v", err, errFull)
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
-// Ancestors gives up to n of the commits that a commit has behind it, the nearest first.
-// Where less is known of the history than that, it is what is known. Of a remote that
-// sends commits alone it fetches no files. It neither needs Run nor disturbs it.
+// Ancestors returns up to n ancestors of a commit, the nearest first. It returns fewer
+// where less of the history is available. It fetches no files if the remote can send
+// commits alone. It is independent of Run.
 func (s *Source) Ancestors(ctx context.Context, sha string, n int) (found []string, err error) {
 	defer func() { // as in poll
 		if p := recover(); p != nil {
@@ -29,7 +29,7 @@ func (s *Source) Ancestors(ctx context.Context, sha string, n int) (found []stri
 }
 
 func (l *local) ancestors(ctx context.Context, of plumbing.Hash, n int) ([]plumbing.Hash, error) {
-	found, err := behind(of, n, func(id plumbing.Hash) (objectdb.Commit, error) {
+	found, err := walkBack(of, n, func(id plumbing.Hash) (objectdb.Commit, error) {
 		if err := ctx.Err(); err != nil {
 			return objectdb.Commit{}, err
 		}
@@ -46,7 +46,7 @@ func (r *remote) ancestors(ctx context.Context, of plumbing.Hash, n int) ([]plum
 	if err != nil {
 		return nil, err
 	}
-	return behind(of, n, func(id plumbing.Hash) (objectdb.Commit, error) {
+	return walkBack(of, n, func(id plumbing.Hash) (objectdb.Commit, error) {
 		c, known := commits[id]
 		if !known {
 			return objectdb.Commit{}, plumbing.ErrObjectNotFound
@@ -55,9 +55,9 @@ func (r *remote) ancestors(ctx context.Context, of plumbing.Hash, n int) ([]plum
 	})
 }
 
-// behind walks back from a commit, breadth first, until it has found n others. A commit
-// that is not found ends its line: it is behind the end of a shallow history.
-func behind(of plumbing.Hash, n int, read func(plumbing.Hash) (objectdb.Commit, error)) ([]plumbing.Hash, error) {
+// walkBack walks back from a commit, breadth first, until it has found n ancestors. A
+// commit that is not found ends its branch of the walk: the history is shallow there.
+func walkBack(of plumbing.Hash, n int, read func(plumbing.Hash) (objectdb.Commit, error)) ([]plumbing.Hash, error) {
 	var found []plumbing.Hash
 	seen := map[plumbing.Hash]bool{of: true}
 	for queue := []plumbing.Hash{of}; len(queue) > 0 && len(found) < n; queue = queue[1:] {

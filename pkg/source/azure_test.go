@@ -8,7 +8,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
 
-// Azure DevOps answers 400 to a fetch that does not ask for multi_ack.
+// Azure DevOps answers 400 to a fetch that does not request multi_ack.
 func TestAServerThatNeedsMultiACKIsRead(t *testing.T) {
 	repo := sourcetest.New(t)
 	first := repo.Push("first", map[string]string{"a": "1", "b": "1"})
@@ -27,7 +27,7 @@ func TestAServerThatNeedsMultiACKIsRead(t *testing.T) {
 			wantFile(t, s.Files, "a", name)
 			wantFile(t, s.Files, "b", "1")
 		}
-		for range 3 { // on top, with what is between
+		for range 3 { // a descendant, with commits between
 			repo.Commit("between", map[string]string{"a": name + "!"})
 		}
 		repo.PushTo("main")
@@ -38,7 +38,7 @@ func TestAServerThatNeedsMultiACKIsRead(t *testing.T) {
 		first = repo.Commit("instead "+name, map[string]string{"a": "2"})
 		repo.PushTo("main")
 		if s := f.wantRevision(first); !s.Forced {
-			t.Errorf("%s: what does not descend from the revision before is not Forced", name)
+			t.Errorf("%s: a revision that does not descend from the previous one is not Forced", name)
 		} else {
 			wantFile(t, s.Files, "a", "2")
 		}

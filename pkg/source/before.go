@@ -12,14 +12,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
-// maxBefore is how many commits Before goes back.
+// maxBefore is how many commits Before walks back.
 const maxBefore = 1000
 
-// Before reads the revisions that one has behind it, each the first parent of the one
-// before, and calls use with each until that returns true. These are what a branch was
-// at, where merges are made into it. It ends, without an error, where less is known of
-// the history, and after 1,000 of them; one that is above a limit is left out. It neither
-// needs Run nor disturbs it.
+// Before follows the first parents of a revision and calls use with each until use
+// returns true. For a branch that others are merged into, these are its former tips.
+// Before ends without an error at the end of the available history, and after 1,000
+// commits. A revision above a limit is left out. Before is independent of Run.
 func (s *Source) Before(ctx context.Context, of federation.Revision, use func(federation.Snapshot) bool) (err error) {
 	defer func() { // as in poll
 		if p := recover(); p != nil {
@@ -43,8 +42,8 @@ func (l *local) before(ctx context.Context, of tip, use func(*revision) bool) er
 	return nil
 }
 
-// before fetches the commits with their files, in one pack: few servers send a commit
-// that is not the tip of a ref by itself.
+// before fetches the commits with their files, in one pack: few servers send a single
+// commit that is not the tip of a ref.
 func (r *remote) before(ctx context.Context, of tip, use func(*revision) bool) error {
 	used := 0
 	for depth := firstDeepening; ; depth = min(depth*deepenFactor, maxBefore) {
@@ -68,7 +67,7 @@ func (r *remote) before(ctx context.Context, of tip, use func(*revision) bool) e
 	}
 }
 
-// firstParents walks from a commit to its first parent, and on from there.
+// firstParents walks back from a commit along first parents.
 type firstParents struct {
 	objects objectdb.Reader
 	opts    Options
@@ -79,7 +78,7 @@ type firstParents struct {
 	walked  int
 }
 
-// Join reports whether use has returned true.
+// from walks back from a commit, and reports whether use has returned true.
 func (w *firstParents) from(ctx context.Context, id plumbing.Hash) (done bool, err error) {
 	var last *revision
 	for ; w.left > 0; w.left-- {
@@ -88,7 +87,7 @@ func (w *firstParents) from(ctx context.Context, id plumbing.Hash) (done bool, e
 		}
 		c, err := objectdb.Peel(w.objects, id)
 		if errors.Is(err, plumbing.ErrObjectNotFound) || err == nil && len(c.Parents) == 0 {
-			return false, nil // the end of the history, or of what is known of it
+			return false, nil // the end of the history, or of the available part
 		}
 		if err != nil {
 			return false, err

@@ -35,7 +35,7 @@ func TestTheRevisionsBeforeAreThoseOfTheBranch(t *testing.T) {
 					if before.Revision.Ref != "main" {
 						t.Errorf("the ref is %q, want main", before.Revision.Ref)
 					}
-					if len(got) > 1 { // behind the merge
+					if len(got) > 1 { // older than the merge
 						wantFile(t, before.Files, "fedsync.yaml", fmt.Sprint(41-len(got)))
 					}
 					return len(got) == most

@@ -20,25 +20,26 @@ import (
 	"github.com/fedsync/fedsync/pkg/bounds"
 )
 
-// maxCredentialBytes is more than any token, key, known_hosts or bundle of
-// certificates has.
+// maxCredentialBytes is more than any token, key, known_hosts file or bundle of
+// certificates needs.
 const maxCredentialBytes = 4 << 20
 
-// credentials read what proves who we are, and who the remote is, from files.
-// They are read anew each time: they are small, and nothing can be stale.
+// credentials reads our credentials, and what identifies the remote, from
+// files. It reads them again for each use: they are small, and nothing can be
+// stale.
 type credentials struct {
 	opts Options
 	at   location
 
 	mu        sync.Mutex      // protects transport and ca
-	transport *http.Transport // made anew when the CA file changes
-	ca        []byte          // what transport trusts besides the system's
+	transport *http.Transport // replaced when the CA file changes
+	ca        []byte          // what transport trusts in addition to the system's
 }
 
-// http gives basic authentication, or nil without a token file.
+// http returns basic authentication, or nil without a token file.
 func (c *credentials) http() (*githttp.BasicAuth, error) {
 	if c.opts.TokenFile == "" {
-		return nil, nil //nolint:nilnil // None is what was asked for.
+		return nil, nil //nolint:nilnil // no credentials are configured
 	}
 	token, err := c.line("token", c.opts.TokenFile)
 	if err != nil {
@@ -56,7 +57,8 @@ func (c *credentials) http() (*githttp.BasicAuth, error) {
 	return &githttp.BasicAuth{Username: user, Password: token}, nil
 }
 
-// ssh gives the key with what verifies the host.
+// ssh returns the private key, together with the known_hosts that verify the
+// host.
 func (c *credentials) ssh() (*gitssh.PublicKeys, error) {
 	key, err := c.file("ssh key", c.opts.SSHKeyFile)
 	if err != nil {
@@ -65,7 +67,7 @@ func (c *credentials) ssh() (*gitssh.PublicKeys, error) {
 	auth, err := gitssh.NewPublicKeys(c.at.user, key, "")
 	if err != nil {
 		// The error may quote the file.
-		return nil, c.unusable("ssh key", c.opts.SSHKeyFile, "it is no unencrypted private key in PEM or OpenSSH form")
+		return nil, c.unusable("ssh key", c.opts.SSHKeyFile, "it is not an unencrypted private key in PEM or OpenSSH form")
 	}
 	if _, err := c.file("known_hosts", c.opts.KnownHostsFile); err != nil {
 		return nil, err
@@ -79,7 +81,7 @@ func (c *credentials) ssh() (*gitssh.PublicKeys, error) {
 	return auth, nil
 }
 
-// auth gives either for go-git, or nil for none.
+// auth returns the credentials in go-git's form, or nil for none.
 func (c *credentials) auth() (transport.AuthMethod, error) {
 	switch c.at.scheme {
 	case schemeHTTP:
@@ -100,7 +102,7 @@ func (c *credentials) auth() (transport.AuthMethod, error) {
 	return nil, nil //nolint:nilnil // go-git's way to say "no authentication".
 }
 
-// caBundle gives the content of the CA file, nil without one.
+// caBundle returns the content of the CA file; nil without one.
 func (c *credentials) caBundle() ([]byte, error) {
 	if c.opts.CAFile == "" {
 		return nil, nil
@@ -108,7 +110,7 @@ func (c *credentials) caBundle() ([]byte, error) {
 	return c.file("CA", c.opts.CAFile)
 }
 
-// client gives an HTTP transport that trusts the CA file as it is now.
+// client returns an HTTP transport that trusts the current CA file.
 func (c *credentials) client() (http.RoundTripper, error) {
 	ca, err := c.caBundle()
 	if err != nil {
@@ -133,7 +135,7 @@ func (c *credentials) client() (http.RoundTripper, error) {
 			pool = x509.NewCertPool()
 		}
 		if !pool.AppendCertsFromPEM(ca) {
-			return nil, c.unusable("CA", c.opts.CAFile, "there is no certificate in PEM form in it")
+			return nil, c.unusable("CA", c.opts.CAFile, "it has no certificate in PEM form")
 		}
 		t.TLSClientConfig.RootCAs = pool
 	}
@@ -152,7 +154,7 @@ func (c *credentials) close() {
 	}
 }
 
-// files are those that are read, for watching.
+// files returns the files to watch.
 func (c *credentials) files() []string {
 	var names []string
 	for _, name := range []string{
@@ -200,7 +202,8 @@ func (c *credentials) unusable(what, name, why string) error {
 	return &Error{Repository: c.at.text, Kind: ErrCredentials, Detail: fmt.Sprintf("%s file %s: %s", what, name, why)}
 }
 
-// reason gives a file error without the path, which is named already.
+// reason returns a file error without the path, which the message already
+// names.
 func reason(err error) string {
 	if e, ok := errors.AsType[*os.PathError](err); ok {
 		return e.Err.Error()

@@ -11,21 +11,22 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
-// firstDeepening is how many commits are asked for first to find an old tip
-// behind a new one; each time that is not enough, eight times as many. A push is
-// seldom more than a few, and one of a single commit needs no asking at all.
+// firstDeepening is how many commits are requested first to find an old tip
+// behind a new one. Each time that is not enough, eight times as many are
+// requested. A push is seldom more than a few commits, and a push of one commit
+// needs no request.
 const (
 	firstDeepening = 16
 	deepenFactor   = 8
 )
 
-// forced says whether the revision cannot be shown to descend from the commit
-// old by looking at the newest DeepenLimit commits.
+// forced reports whether the newest DeepenLimit commits fail to show that the
+// revision descends from the commit old.
 //
-// A fetch of depth 1 knows the parents of its one commit. For more, the commits
-// from the new tip back are fetched into a pack of their own, which is thrown
-// away: without old and all that it leads to, and without files where the server
-// can do that.
+// A fetch of depth 1 shows the parents of its one commit. To see more, the
+// commits from the new tip back are fetched into a separate pack, which is
+// discarded afterwards. It has neither old nor anything that old leads to, and
+// no files if the server can leave them out.
 func (r *remote) forced(ctx context.Context, rev *revision, old plumbing.Hash) (bool, error) {
 	if leadsTo(map[plumbing.Hash]objectdb.Commit{rev.commit.ID: rev.commit}, rev.commit.ID, old) {
 		return false, nil
@@ -39,7 +40,7 @@ func (r *remote) forced(ctx context.Context, rev *revision, old plumbing.Hash) (
 		if leadsTo(commits, rev.commit.ID, old) {
 			return false, nil
 		}
-		// A server that leaves out the new tip itself holds it to be behind old:
+		// If the server leaves out the new tip itself, the tip is behind old:
 		// the branch went back.
 		_, forward := commits[rev.commit.ID]
 		if whole || !forward || depth == r.opts.DeepenLimit {
@@ -48,11 +49,11 @@ func (r *remote) forced(ctx context.Context, rev *revision, old plumbing.Hash) (
 	}
 }
 
-// errMoved says that the ref moved on while it was being read: read it again.
+// errMoved means that the ref moved during the read, which must be repeated.
 var errMoved = errors.New("the ref moved while it was being read")
 
-// history fetches commits alone, without files where the server can leave them out, and
-// says whether they are all that there are.
+// history fetches commits, without files if the server can leave them out, and reports
+// whether the history is complete.
 func (r *remote) history(ctx context.Context, w wanted) (commits map[plumbing.Hash]objectdb.Commit, whole bool, err error) {
 	c, err := r.list(ctx)
 	if err != nil {
@@ -84,7 +85,7 @@ func (r *remote) history(ctx context.Context, w wanted) (commits map[plumbing.Ha
 	return commits, len(res.Shallows) == 0, nil
 }
 
-// leadsTo says whether old is an ancestor of from, by the commits that are known.
+// leadsTo reports whether the known commits show that old is an ancestor of from.
 func leadsTo(commits map[plumbing.Hash]objectdb.Commit, from, old plumbing.Hash) bool {
 	seen := make(map[plumbing.Hash]bool)
 	queue := []plumbing.Hash{from}

@@ -38,7 +38,7 @@ func behindAForge(t *testing.T, token string) (*badforge.Server, func() *source.
 	}
 }
 
-func TestNothingThatAGitServerSendsBackIsSaid(t *testing.T) {
+func TestNothingThatAGitServerSendsBackIsRepeated(t *testing.T) {
 	token := canary.New("token of the Git server")
 	server, open := behindAForge(t, token)
 	search := canary.NewSearch(map[string]string{"token": token})
@@ -52,7 +52,7 @@ func TestNothingThatAGitServerSendsBackIsSaid(t *testing.T) {
 			server.SetMode(mode)
 			snapshot, err := src.Snapshot(t.Context(), "")
 			if err == nil && server.Asked() == 0 {
-				t.Fatalf("%s: the server was not asked", mode.Name)
+				t.Fatalf("%s: the server got no request", mode.Name)
 			}
 			said := snapshot.Revision.Ref + " " + snapshot.Subject.String()
 			if err != nil {
@@ -72,14 +72,14 @@ func TestNothingThatAGitServerSendsBackIsSaid(t *testing.T) {
 	}
 }
 
-// No answer makes the source take more memory than a fetch may have, or wait.
-func TestAGitServersEndlessAnswersAreBrokenOff(t *testing.T) {
+// No answer makes the source hang, or use more memory than a fetch may use.
+func TestAGitServersEndlessAnswersAreCutOff(t *testing.T) {
 	server, open := behindAForge(t, canary.New("token of the Git server"))
 	for _, mode := range append(badforge.Endless(), badforge.EndlessGit()...) {
 		if mode.Push() {
 			continue
 		}
-		src := open() // with limits of its own
+		src := open() // with its own limits
 		server.SetMode(mode)
 		more := badforge.WatchMemory(t)
 		began := time.Now()

@@ -26,14 +26,14 @@ import (
 // errTimeout is the cause of a context that ended because the remote was slow.
 var errTimeout = errors.New("it took too long to answer")
 
-// explain says what an error of a conversation means, in words that hold no
-// secret and that are equal for equal causes, so that a daemon can tell a new
+// explain returns an error that explains a failed conversation. Its text holds
+// no secret and is equal for equal causes, so that the daemon can tell a new
 // problem from an old one.
 func (c *conversation) explain(err error) error {
 	switch cause := context.Cause(c.ctx); {
 	case errors.Is(cause, errTimeout):
 		err = errTimeout
-	case cause != nil: // The caller ended it, and knows.
+	case cause != nil: // The caller cancelled it.
 		return fmt.Errorf("read %s: %w", c.at, cause)
 	}
 	if own, ok := errors.AsType[*Error](err); ok {
@@ -62,7 +62,7 @@ func (c *conversation) explain(err error) error {
 	return &Error{Repository: c.at.text, Kind: kind, Detail: untrusted.Known(c.opts.Secrets).Line(detail), Remedy: remedy}
 }
 
-// kindOf sorts an error that somebody else made.
+// kindOf classifies an error from a library or the server.
 func (c *conversation) kindOf(err error) (kind error, detail, remedy string) { //nolint:staticcheck // the kind is a word here, not a failure
 	var hostKey *gitssh.HostKeyError
 	var status *githttp.Err
@@ -75,17 +75,17 @@ func (c *conversation) kindOf(err error) (kind error, detail, remedy string) { /
 		return ErrNotFound, "", "check the URL, and that these credentials may read it"
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed):
 		if host, _ := c.elsewhere.Load().(string); host != "" && c.opts.TokenFile != "" {
-			return ErrUnauthorised, "it redirects to " + host + ", which is another host and is not sent the token", "give the repository's address there, if that is where it is now"
+			return ErrUnauthorised, "it redirects to " + host + ", another host, to which the token is not sent", "if the repository has moved there, set its new URL"
 		}
 		return ErrUnauthorised, c.refusal(err), c.renew()
 	case errors.As(err, &hostKey):
 		return ErrUntrusted, hostKey.Error(), "put the host's key into " + c.opts.KnownHostsFile + " if it is the right one"
 	case strings.Contains(err.Error(), "ssh: unable to authenticate"):
-		return ErrUnauthorised, "the server does not take the key", c.renew()
+		return ErrUnauthorised, "the server rejects the key", c.renew()
 	case untrustedCertificate(err):
 		return ErrUntrusted, err.Error(), certificateRemedy(err)
 	case c.webPage.Load():
-		return ErrUnreadable, "it answers with a web page, such as that for a login, and not as a Git server does", "check the URL, and that these credentials may read it"
+		return ErrUnreadable, "it answers with a web page, such as a login page, and not as a Git server", "check the URL, and that these credentials may read it"
 	case errors.As(err, &status):
 		return ErrUnreachable, fmt.Sprintf("it answered %d %s", status.StatusCode(), http.StatusText(status.StatusCode())), ""
 	case strings.Contains(err.Error(), "object-format=sha256"): // in the list of refs, whose first line cannot be read
@@ -100,14 +100,14 @@ func (c *conversation) kindOf(err error) (kind error, detail, remedy string) { /
 	return ErrUnreadable, err.Error(), ""
 }
 
-// refusal gives what the status was; what the server writes with it is left
-// out, since that may be a page.
+// refusal returns what the status means. It leaves out the body, which may be a
+// web page.
 func (c *conversation) refusal(err error) string {
 	switch {
 	case errors.Is(err, transport.ErrAuthorizationFailed):
-		return "they do not allow to read it (403)"
+		return "they do not permit reading it (403)"
 	case c.opts.TokenFile == "":
-		return "it cannot be read without any (401)"
+		return "it cannot be read without credentials (401)"
 	}
 	return "they are wrong or have expired (401)"
 }
@@ -122,7 +122,7 @@ func (c *conversation) renew() string {
 	return "renew the token in " + c.opts.TokenFile
 }
 
-// unwrapped takes off the wrappers of go-git that errors.As does not see through.
+// unwrapped removes wrappers of go-git that errors.As cannot see through.
 func unwrapped(err error) error {
 	for {
 		switch e := err.(type) { //nolint:errorlint // It walks the chain itself.
@@ -151,8 +151,8 @@ func untrustedCertificate(err error) bool {
 	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid)
 }
 
-// certificateRemedy says what helps: an authority alone mends neither the name nor the
-// time that a certificate is for.
+// certificateRemedy returns a remedy that fits the error: trusting another authority
+// fixes neither the name nor the time that a certificate is for.
 func certificateRemedy(err error) string {
 	if _, other := errors.AsType[x509.HostnameError](err); other {
 		return "use a name that the certificate is for, or have one issued for this name"
@@ -163,7 +163,7 @@ func certificateRemedy(err error) string {
 	return "name the authority that signed it in a CA file"
 }
 
-// networkReason gives the innermost reason of a network error. The addresses
+// networkReason returns the innermost reason of a network error. The addresses
 // around it hold ports that differ each time.
 func networkReason(err error) (string, bool) {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {

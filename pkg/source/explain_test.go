@@ -20,7 +20,7 @@ func FuzzErrorsNeverLeak(f *testing.F) {
 	f.Add("https", "", "ghp_abcdefghij", "h", "Authorization: Basic ")
 	f.Fuzz(func(t *testing.T, scheme, user, secret, host, text string) {
 		const known = "***https://ssh://user:repository the cannot be read : example.com/a.git 0123456789"
-		// Of a secret that is part of what is written anyway nothing can be told.
+		// A secret that is part of the message's fixed text cannot be recognized.
 		if len(secret) < 6 || strings.Contains(known+scheme+host+text+user, secret) || strings.ContainsAny(host, "@:/?#") {
 			return
 		}
@@ -55,7 +55,7 @@ func FuzzErrorsNeverLeak(f *testing.F) {
 	})
 }
 
-func TestACertificateThatIsRefusedIsMendedByItsReason(t *testing.T) {
+func TestTheRemedyForARefusedCertificateFitsTheReason(t *testing.T) {
 	for want, err := range map[string]error{
 		"use a name":         x509.HostnameError{Certificate: &x509.Certificate{}, Host: "git.example"},
 		"renewed":            x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired},

@@ -31,7 +31,7 @@ func TestASecondFetchBringsOnlyWhatChanged(t *testing.T) {
 		t.Errorf("the second fetch had %d bytes, the first %d; want a small part", part, whole)
 	}
 	if n := server.Packs.Load(); n != 2 {
-		t.Errorf("%d fetches, want 2: a single commit proves itself", n)
+		t.Errorf("%d fetches, want 2: a single commit needs no further proof", n)
 	}
 	wantFile(t, s.Files, "apps/a7/x.yaml", "changed")
 	wantFile(t, s.Files, "apps/a8/x.yaml", files["apps/a8/x.yaml"])
@@ -93,7 +93,7 @@ func TestLimitsAreErrorsThatNameThem(t *testing.T) {
 	}
 }
 
-func TestARevisionThatIsTooLargeIsNotFetchedAgainAndAgain(t *testing.T) {
+func TestARevisionThatIsTooLargeIsFetchedOnce(t *testing.T) {
 	repo := sourcetest.New(t)
 	repo.Push("many", map[string]string{"a": "1", "b": "2", "c": "3"})
 	server := sourcetest.ServeHTTP(t, repo, "")

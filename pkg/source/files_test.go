@@ -102,7 +102,7 @@ func TestWhatCannotBeReadSafelyIsRefusedByName(t *testing.T) {
 				t.Errorf("%s: Open(%s) = %v, want a PathError with %q", name, path, err, reason)
 			}
 			if _, err := fs.ReadFile(files, path); err == nil {
-				t.Errorf("%s: ReadFile(%s) gives no error", name, path)
+				t.Errorf("%s: ReadFile(%s) returns no error", name, path)
 			}
 		}
 		if _, err := files.Open("apps/web/module/x"); !strings.Contains(fmt.Sprint(err), "apps/web/module is a submodule") {

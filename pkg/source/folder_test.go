@@ -20,7 +20,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/tree"
 )
 
-// inFolder are options for the folder fleet/prod.
+// inFolder returns opts for the folder fleet/prod.
 func inFolder(opts source.Options) source.Options {
 	opts.Path = "fleet/prod/"
 	return opts
@@ -77,8 +77,8 @@ func TestAFolderIsAProperFileSystem(t *testing.T) {
 	}
 }
 
-// What lies outside the folder changes no digest, so nothing is rendered again for it.
-func TestCommitsBesideTheFolderChangeNothingInIt(t *testing.T) {
+// Files outside the folder change no digest, so nothing is rendered again for them.
+func TestCommitsOutsideTheFolderChangeNothingInIt(t *testing.T) {
 	repo := sourcetest.New(t)
 	repo.Write(map[string]string{"fleet/prod/fedsync.yaml": "mine", "fleet/prod/apps/a.yaml": "a", "other/b.yaml": "b"})
 	repo.Link("fleet/prod/apps/link", "a.yaml")
@@ -113,7 +113,7 @@ func digest(t *testing.T, s federation.Snapshot, name string) string {
 	return d
 }
 
-func TestAFolderThatIsNoneIsNamed(t *testing.T) {
+func TestAPathThatIsNotAFolderIsNamed(t *testing.T) {
 	repo := sourcetest.New(t)
 	repo.Write(map[string]string{"real/prod/fedsync.yaml": "x", "file": "x"})
 	repo.Link("link", "real")
@@ -138,10 +138,10 @@ func TestAFolderThatIsNoneIsNamed(t *testing.T) {
 			s := snapshot(t, opts)
 			_, err := fs.ReadFile(s.Files, s.FederationFile())
 			if _, ok := errors.AsType[*tree.FolderError](err); !ok || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--path") {
-				t.Errorf("%s: reading %s: %v, want an error that says %q", name, path, err, want)
+				t.Errorf("%s: reading %s: %v, want an error with %q", name, path, err, want)
 			}
 			if errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("%s: %s counts as a file that is not there", name, path)
+				t.Errorf("%s: the error for %s is fs.ErrNotExist", name, path)
 			}
 		}
 	}
@@ -271,7 +271,7 @@ func TestAWorkTreeIsProposedByItsFolder(t *testing.T) {
 	}
 }
 
-func TestAFolderOfARepositoryIsToldByItsSettings(t *testing.T) {
+func TestTheRemedyForAFolderOfARepositoryNamesItsFlags(t *testing.T) {
 	repo := sourcetest.New(t)
 	repo.Push("begin", map[string]string{"examples/guide/fedsync.yaml": "x"})
 	inside := filepath.Join(repo.Work, "examples", "guide")

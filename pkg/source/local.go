@@ -17,8 +17,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
-// local reads a repository on this machine's disk, with go-git and never with
-// the program git, whose settings can name programs to run.
+// local reads a repository on this machine's disk. It uses go-git and never the
+// program git, whose settings can name programs to run.
 type local struct {
 	at      location
 	opts    Options
@@ -84,7 +84,7 @@ func (l *local) head(refs storer.ReferenceStorer, dir gitdir.Dir) (tip, error) {
 	return tip{ref: r.Name().Short(), id: r.Hash()}, nil
 }
 
-// find finds what any revision leads to that git rev-parse would know.
+// find finds what a revision leads to. It accepts what git rev-parse accepts.
 func (l *local) find(revision string) (tip, error) {
 	t, err := l.tip(revision)
 	if _, ok := errors.AsType[*RefError](err); !ok {
@@ -107,14 +107,14 @@ func (l *local) find(revision string) (tip, error) {
 	return tip{id: *id}, nil
 }
 
-// noSuchRef says which branches there are instead.
+// noSuchRef returns an error that names the existing branches.
 func (l *local) noSuchRef(ref string, dir gitdir.Dir) error {
 	branches := dir.Branches()
 	if len(branches) == 0 {
 		return &Error{Repository: l.at.text, Kind: ErrEmpty, Detail: "it has no branch", Remedy: "make a first commit: git add, git commit"}
 	}
 	if slices.ContainsFunc(candidates(ref), func(n plumbing.ReferenceName) bool { return slices.Contains(branches, n) }) {
-		return errMoved // It was made just now.
+		return errMoved // It was created just now.
 	}
 	return newRefError(l.at.text, ref, branches, l.opts.Secrets)
 }
@@ -122,12 +122,12 @@ func (l *local) noSuchRef(ref string, dir gitdir.Dir) error {
 func (l *local) unreadable(err error) error {
 	remedy := ""
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		remedy = "where the clone is partial (git clone --filter), fetch what it lacks: git fetch --refetch --filter=blob:limit=1g; else see what git fsck says"
+		remedy = "if the clone is partial (git clone --filter), fetch the missing objects: git fetch --refetch --filter=blob:limit=1g; otherwise run git fsck"
 	}
 	return &Error{Repository: l.at.text, Kind: ErrUnreadable, Detail: err.Error(), Remedy: remedy}
 }
 
-// read gives a revision. Its files are read from the repository when they are
+// read returns a revision. Files are read from the repository when they are
 // opened: opening one of a thousand files costs milliseconds.
 func (l *local) read(t tip, last *revision) (*revision, error) {
 	rev, err := newRevision(l.objects, t, last, l.opts)
@@ -143,7 +143,7 @@ func (l *local) read(t tip, last *revision) (*revision, error) {
 	return rev, nil
 }
 
-// forced says whether old is not among the newest limit ancestors of the commit.
+// forced reports whether old is not among the newest limit ancestors of the commit.
 func (l *local) forced(old plumbing.Hash, from objectdb.Commit, limit int) (bool, error) {
 	seen := map[plumbing.Hash]bool{}
 	queue := slices.Clone(from.Parents)
@@ -185,8 +185,8 @@ func (l *local) wrap(err error) error {
 
 func (l *local) close() { l.objects.Close() }
 
-// candidates are the names that a short ref may stand for, in Git's order but
-// for tags: a branch is what is followed.
+// candidates returns the full names that a short ref may mean. Unlike in Git,
+// branches come before tags: usually a branch is followed.
 func candidates(ref string) []plumbing.ReferenceName {
 	if strings.HasPrefix(ref, "refs/") || ref == "HEAD" {
 		return []plumbing.ReferenceName{plumbing.ReferenceName(ref)}

@@ -24,7 +24,7 @@ func TestAPushToALocalRepositoryIsSeenAtOnce(t *testing.T) {
 	var took []time.Duration
 	for i := range 20 {
 		sha := repo.Commit("next", map[string]string{"a": fmt.Sprint(i)})
-		repo.InWork("push", "--quiet", "origin", "HEAD:refs/heads/staging") // The objects.
+		repo.InWork("push", "--quiet", "origin", "HEAD:refs/heads/staging") // This sends the objects.
 		moved := time.Now()
 		// A push ends with exactly this: a rename of a file below refs.
 		ref := filepath.Join(repo.Path, "refs", "heads", "main")
@@ -70,7 +70,7 @@ func TestPackedRefsAndGcAreSurvived(t *testing.T) {
 	for i := range 150 {
 		files[fmt.Sprintf("apps/a%d/service.yaml", i)] = strings.Repeat(fmt.Sprintf("line %d\n", i), 50)
 	}
-	first := repo.Push("many objects", files) // More than 100: receive-pack keeps the pack.
+	first := repo.Push("many objects", files) // More than 100: receive-pack stores them as a pack.
 	f := follow(t, source.Options{URL: repo.Path, Interval: time.Hour})
 	one := f.wantRevision(first)
 	wantFile(t, one.Files, "apps/a7/service.yaml", files["apps/a7/service.yaml"])
@@ -108,7 +108,7 @@ func TestAPrunedRevisionIsAnErrorThatSaysSo(t *testing.T) {
 	repo.Git("reflog", "expire", "--expire=now", "--all")
 	repo.Git("gc", "--quiet", "--prune=now")
 	if _, err := fs.ReadFile(s.Files, "a"); err == nil || !strings.Contains(err.Error(), "pruned") {
-		t.Errorf("read = %v, want an error that says that the object was pruned", err)
+		t.Errorf("read = %v, want an error that names pruning as the cause", err)
 	}
 }
 
@@ -141,7 +141,7 @@ func TestAWorkTreeIsReadByWhatIsCommitted(t *testing.T) {
 	}
 }
 
-func TestAFolderThatIsNoRepositoryIsAnErrorWithItsRemedy(t *testing.T) {
+func TestAFolderThatIsNotARepositoryIsAnErrorWithItsRemedy(t *testing.T) {
 	repo := sourcetest.New(t)
 	repo.Commit("first", map[string]string{"apps/a.yaml": "x"})
 	reftable := sourcetest.New(t)
@@ -164,7 +164,7 @@ func TestAFolderThatIsNoRepositoryIsAnErrorWithItsRemedy(t *testing.T) {
 	}
 }
 
-func TestALocalRepositoryMayComeLaterAndBeReplaced(t *testing.T) {
+func TestALocalRepositoryMayAppearLaterAndBeReplaced(t *testing.T) {
 	repo := sourcetest.New(t)
 	sha := repo.Push("first", map[string]string{"a": "1"})
 	path := filepath.Join(t.TempDir(), "later.git")
@@ -174,7 +174,7 @@ func TestALocalRepositoryMayComeLaterAndBeReplaced(t *testing.T) {
 	}
 	repo.InWork("clone", "--quiet", "--bare", repo.Path, path)
 	for {
-		e := f.next() // A clone in progress may be an error of another kind.
+		e := f.next() // A clone in progress may cause another error.
 		if e.Snapshot != nil && e.Snapshot.Revision.SHA == sha {
 			break
 		}
@@ -183,12 +183,12 @@ func TestALocalRepositoryMayComeLaterAndBeReplaced(t *testing.T) {
 	if err := os.Rename(path, away); err != nil {
 		t.Fatal(err)
 	}
-	_ = f.failure() // its words are another test
+	_ = f.failure() // another test checks its words
 	if err := os.Rename(away, path); err != nil {
 		t.Fatal(err)
 	}
 	if e := f.next(); e.Err != nil || e.Snapshot != nil {
-		t.Errorf("event = %+v, want one that says that it can be read again", e)
+		t.Errorf("event = %+v, want one for a repository that can be read again", e)
 	}
 }
 

@@ -25,19 +25,19 @@ const (
 // location is where a repository is. It never holds a secret.
 type location struct {
 	scheme scheme
-	text   string // as it is shown, and for http as it is asked
-	path   string // local: the absolute path; ssh: as the server is asked for it
+	text   string // for messages, and for http the URL that is requested
+	path   string // local: the absolute path; ssh: the path sent to the server
 	user   string // ssh, and http where the URL has one
 	host   string // with the port, ssh only
 }
 
-// String gives the URL or path.
+// String returns the URL or path.
 func (l location) String() string { return l.text }
 
 // identity is the same for all spellings of a local path: relative or absolute,
 // with a trailing slash or as a file URL. Symbolic links are not followed. The
-// path is what the operator chose, and where it leads may change with each
-// release, as below the "current" of git-sync.
+// operator chose the path, and its target may change with each release, as with
+// git-sync's "current" link.
 func (l location) identity() string {
 	if l.scheme == schemeLocal {
 		return l.path
@@ -49,14 +49,14 @@ func (l location) identity() string {
 // slash before the colon.
 var scpLike = regexp.MustCompile(`^(?:([^@:/]+)@)?([^@:/]+|\[[0-9A-Fa-f:.]+\]):(.+)$`)
 
-// parseLocation reads what Options.URL may be. Its errors show no credential.
+// parseLocation parses Options.URL. Its errors show no credential.
 func parseLocation(raw string) (location, error) {
 	if raw == "" {
 		return location{}, errors.New("no repository: give a URL or a local path")
 	}
 	scheme, rest, isURL := strings.Cut(raw, "://")
 	if !isURL {
-		// USER:PASSWORD@HOST:PATH would else be the host USER.
+		// Otherwise USER:PASSWORD@HOST:PATH would parse as the host USER.
 		if before, _, ok := strings.Cut(raw, "@"); ok && strings.Contains(before, ":") && !strings.Contains(before, "/") {
 			return location{}, credentialsInURL(raw)
 		}
@@ -75,7 +75,7 @@ func parseLocation(raw string) (location, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		// The error of url.Parse quotes the URL. A password with a slash or a percent
-		// sign in it makes one of it that has no port.
+		// sign in it makes the URL invalid.
 		if strings.Contains(rest, "@") {
 			return location{}, fmt.Errorf("repository %s: not a valid URL; credentials do not belong in a URL: put the token into a file and name that", untrusted.URL(raw))
 		}
@@ -84,23 +84,23 @@ func parseLocation(raw string) (location, error) {
 	_, hasPassword := u.User.Password()
 	switch {
 	case hasPassword || u.User != nil && scheme != "ssh" && !isUserName(u.User.Username()):
-		return location{}, fmt.Errorf("%w; a user name is given as --username", credentialsInURL(raw))
+		return location{}, fmt.Errorf("%w; set a user name with --username", credentialsInURL(raw))
 	case strings.Contains(rest, "@") && u.User == nil:
-		// A password with a slash in it ends the host.
-		return location{}, fmt.Errorf("%w; an @ that is part of a path is written %%40", credentialsInURL(raw))
+		// A slash in a password ends the host.
+		return location{}, fmt.Errorf("%w; write an @ in a path as %%40", credentialsInURL(raw))
 	case u.RawQuery != "" || u.Fragment != "":
 		return location{}, fmt.Errorf("repository %s: a URL with a query or fragment names no repository", untrusted.URL(raw))
 	case u.Hostname() == "" || strings.Trim(u.Path, "/") == "":
 		return location{}, fmt.Errorf("repository %s: want a host and a path", untrusted.URL(raw))
 	case scheme == "ssh":
-		// A server takes /~user/ for a home only without the slash before it.
+		// A server expands ~user/ to a home only without the slash before it.
 		path := u.Path
 		if strings.HasPrefix(path, "/~") {
 			path = path[1:]
 		}
 		return sshLocation(raw, u.User.Username(), u.Hostname(), u.Port(), path)
 	case scheme == "http" && !loopback(u.Hostname()):
-		return location{}, fmt.Errorf("repository %s: http is not encrypted and is taken for loopback hosts only; use https", untrusted.URL(raw))
+		return location{}, fmt.Errorf("repository %s: http is not encrypted and is accepted for loopback hosts only; use https", untrusted.URL(raw))
 	}
 	if u.User == nil {
 		return location{scheme: schemeHTTP, text: raw}, nil
@@ -109,11 +109,11 @@ func parseLocation(raw string) (location, error) {
 	return location{scheme: schemeHTTP, text: scheme + "://" + place, user: u.User.Username()}, nil
 }
 
-// userName is what names of users and of organizations look like.
+// userName is the form of names of users and organizations.
 var userName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// isUserName reports whether a text is a name of somebody, and none of the tokens that
-// are known by their form.
+// isUserName reports whether a text looks like a user name, and not like a token of a
+// known form.
 func isUserName(text string) bool {
 	return userName.MatchString(text) && untrusted.Line(text) == text
 }
@@ -138,7 +138,7 @@ func sshLocation(raw, user, host, port, path string) (location, error) {
 		port = "22"
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return location{}, fmt.Errorf("repository %s: %q is no port", untrusted.URL(raw), port)
+		return location{}, fmt.Errorf("repository %s: %q is not a valid port", untrusted.URL(raw), port)
 	}
 	if user == "" {
 		user = "git"
@@ -147,7 +147,7 @@ func sshLocation(raw, user, host, port, path string) (location, error) {
 	return location{scheme: schemeSSH, text: untrusted.URL(raw), path: path, user: user, host: net.JoinHostPort(host, port)}, nil
 }
 
-// loopback says whether a host is this machine whatever the network does.
+// loopback reports whether a host is this machine whatever the network does.
 func loopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true

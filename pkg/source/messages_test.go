@@ -14,7 +14,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
 
-// wantMessage reads a repository that cannot be read, and judges the words and the kind.
+// wantMessage reads a repository that cannot be read, and checks the error's kind and
+// words.
 func wantMessage(t *testing.T, opts source.Options, kind error, words ...string) {
 	t.Helper()
 	_, err := open(t, opts).Snapshot(t.Context(), "")
@@ -24,12 +25,12 @@ func wantMessage(t *testing.T, opts source.Options, kind error, words ...string)
 	}
 	for _, word := range words {
 		if !strings.Contains(err.Error(), word) {
-			t.Errorf("Snapshot = %v, want it to say %q", err, word)
+			t.Errorf("Snapshot = %v, want an error with %q", err, word)
 		}
 	}
 }
 
-func TestARedirectThatLosesTheTokenIsNamed(t *testing.T) {
+func TestARedirectThatDropsTheTokenIsNamed(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("WWW-Authenticate", "Basic")
 		w.WriteHeader(http.StatusUnauthorized)
@@ -41,7 +42,7 @@ func TestARedirectThatLosesTheTokenIsNamed(t *testing.T) {
 	t.Cleanup(front.Close)
 	host := strings.TrimPrefix(other.URL, "http://")
 	wantMessage(t, source.Options{URL: front.URL + "/a.git", TokenFile: file(t, "s3cret")}, source.ErrUnauthorised,
-		"redirects to "+host, "not sent the token", "address there")
+		"redirects to "+host, "the token is not sent", "set its new URL")
 }
 
 func TestAWebPageIsNoGitServer(t *testing.T) {
@@ -51,7 +52,7 @@ func TestAWebPageIsNoGitServer(t *testing.T) {
 	}))
 	t.Cleanup(login.Close)
 	wantMessage(t, source.Options{URL: login.URL + "/a.git", TokenFile: file(t, "s3cret")}, source.ErrUnreadable,
-		"a web page, such as that for a login", "check the URL")
+		"a web page, such as a login page", "check the URL")
 }
 
 func TestASlashAtTheEndOfAURLChangesNothing(t *testing.T) {
@@ -61,7 +62,7 @@ func TestASlashAtTheEndOfAURLChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// As a web server calls it, that takes the path as it is.
+	// Called as by a web server that leaves the path unchanged.
 	server := httptest.NewServer(&cgi.Handler{Path: git, Args: []string{"http-backend"}, Env: []string{
 		"GIT_PROJECT_ROOT=" + filepath.Dir(repo.Path), "GIT_HTTP_EXPORT_ALL=1",
 	}})
@@ -87,7 +88,7 @@ func TestACommitMessageThatIsTooLongIsNamed(t *testing.T) {
 	}
 }
 
-func TestAPartialCloneIsTold(t *testing.T) {
+func TestAPartialCloneIsNamed(t *testing.T) {
 	repo := sourcetest.New(t)
 	repo.Push("first", map[string]string{"apps/a": "1"})
 	repo.Git("config", "uploadpack.allowFilter", "true")

@@ -55,7 +55,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// offsetReference is how far before a delta its base is, as a pack writes it.
+// offsetReference encodes, as a pack does, how far before a delta its base is.
 func offsetReference(n int) []byte {
 	text := []byte{byte(n & 0x7f)}
 	for n >>= 7; n > 0; n >>= 7 {
@@ -103,14 +103,14 @@ func TestAFileThatIsADeltaOfALargeOneIsRefused(t *testing.T) {
 	}
 }
 
-// borrower makes a repository that has its objects in the work tree's.
+// borrower makes a repository that borrows its objects from the work tree's.
 func borrower(t *testing.T, repo *sourcetest.Repo) string {
 	t.Helper()
 	repo.InWork("clone", "--quiet", "--bare", "--shared", repo.Work, filepath.Join(repo.Work, "..", "borrows.git"))
 	return filepath.Join(repo.Work, "..", "borrows.git")
 }
 
-func TestTreesWithAFolderOfGitsOwnAreRefused(t *testing.T) {
+func TestTreesWithAGitFolderAreRefused(t *testing.T) {
 	repo := sourcetest.New(t)
 	repo.Push("one", map[string]string{"a": "1"})
 	blob := strings.TrimSpace(repo.Git("rev-parse", "main:a"))
@@ -122,19 +122,19 @@ func TestTreesWithAFolderOfGitsOwnAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = s.Snapshot(t.Context(), ""); err == nil || !strings.Contains(err.Error(), `/apps/: ".GIT" is no name for a file`) {
+	if _, err = s.Snapshot(t.Context(), ""); err == nil || !strings.Contains(err.Error(), `/apps/: ".GIT" is not a valid file name`) {
 		t.Errorf("Snapshot = %v, want an error that names the folder and .GIT", err)
 	}
 }
 
-// Folders that are equal are read once. Nested in one another they may be deeper
-// than any of them was when it was read.
-func TestTreesThatNestFoldersTheyKnowAreRefused(t *testing.T) {
+// Equal folders are read once. Nested in one another, they may be deeper
+// than they were when they were read.
+func TestTreesThatNestKnownFoldersTooDeeplyAreRefused(t *testing.T) {
 	repo := sourcetest.New(t)
 	tree := repo.WriteTree(nil)
 	var root []byte
 	for i := range 300 {
-		// One entry of the root is read before the next, which has it within.
+		// Each entry of the root is read before the next, which contains it.
 		root = append(append(root, "40000 d"+strconv.Itoa(1000+i)+"\x00"...), sourcetest.ID(tree)...)
 		tree = repo.WriteTree(append([]byte("40000 d\x00"), sourcetest.ID(tree)...))
 	}
@@ -145,7 +145,7 @@ func TestTreesThatNestFoldersTheyKnowAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err = s.Snapshot(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "nested more than 256 deep") {
-		t.Errorf("Snapshot = %v, want an error that speaks of the depth", err)
+		t.Errorf("Snapshot = %v, want an error that names the depth", err)
 	}
 }
 
@@ -160,6 +160,6 @@ func TestPathsThatNoSystemTakesAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err = s.Snapshot(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "longer than 4,096 bytes") || len(err.Error()) > 2000 {
-		t.Errorf("Snapshot = %.500v, want a short error that speaks of the path", err)
+		t.Errorf("Snapshot = %.500v, want a short error that names the path", err)
 	}
 }

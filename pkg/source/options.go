@@ -10,14 +10,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/tree"
 )
 
-// Options say which repository is read, how and within which limits. Zero
-// values stand for the defaults named here.
+// Options state which repository is read, how, and within which limits. A zero
+// value means the default named here.
 type Options struct {
-	// URL is https://HOST/PATH, ssh://[USER@]HOST[:PORT]/PATH, [USER@]HOST:PATH,
-	// or a local path (file:///PATH too). http:// is taken for loopback hosts
-	// only. Credentials within a URL are refused: they would end up in process
-	// lists and logs. A user name in an https URL is the Username, where there is a
-	// TokenFile.
+	// URL is https://HOST/PATH, ssh://[USER@]HOST[:PORT]/PATH, [USER@]HOST:PATH, or
+	// a local path (file:///PATH too). http:// is accepted for loopback hosts only.
+	// Credentials within a URL are refused: they would end up in process lists and
+	// logs. With a TokenFile, a user name in an https URL sets Username.
 	URL string
 	// Ref is the branch or tag to follow, short or in full ("refs/heads/main").
 	// Empty follows the branch that the remote's HEAD names, or, for a local
@@ -25,66 +24,66 @@ type Options struct {
 	Ref string
 
 	// Path is the folder to read, slash-separated and relative to the repository's root;
-	// empty for all of it. Nothing else is in Snapshot.Files, where names stay relative to
-	// the repository, and nothing else counts for Limits.Files. It is no symbolic link and
-	// no submodule.
+	// empty for all of it. Snapshot.Files has nothing else, though its names stay relative
+	// to the repository, and nothing else counts towards Limits.Files. The folder must not
+	// be a symbolic link or a submodule.
 	Path string
 
-	// TokenFile holds the token or password for https. Username, or the content
-	// of UsernameFile, goes with it; "git" by default, which forges take with a
-	// token. All files named here are watched and read again before each use, so
-	// that new credentials take effect at once.
+	// TokenFile holds the token or password for https. It is sent with Username
+	// or the content of UsernameFile; the default is "git", which forges accept
+	// with a token. All files named here are watched, and read again before each
+	// use, so that new credentials take effect at once.
 	TokenFile    string
 	Username     string
 	UsernameFile string
-	// CAFile holds certificates in PEM form that https trusts besides the
-	// system's.
+	// CAFile holds certificates in PEM form that https trusts in addition to
+	// the system's.
 	CAFile string
-	// SSHKeyFile holds an unencrypted private key, KnownHostsFile the keys of
-	// hosts as OpenSSH writes them. ssh needs both.
+	// SSHKeyFile holds an unencrypted private key, and KnownHostsFile holds
+	// host keys as OpenSSH writes them. ssh needs both.
 	SSHKeyFile     string
 	KnownHostsFile string
 
 	// Interval is the time between polls, 15 s by default, spread by ±10 % so
-	// that many daemons do not ask one forge at the same moment.
+	// that many daemons do not query one forge at the same moment.
 	Interval time.Duration
 	// Timeout is how long the remote may take to list its refs, and again to
 	// send what is fetched; 60 s by default.
 	Timeout time.Duration
 
-	// Secrets learns what credentials the remote is sent, and takes them out of what it
-	// says; one of the Source's own when nil.
+	// Secrets collects the credentials that are sent to the remote, and redacts them in
+	// its messages. When nil, the Source has a set of its own.
 	Secrets *secret.Set
 
 	Limits Limits
-	// NonFastForward says what happens when the ref moves to a commit that does
-	// not descend from the one before; Follow by default.
+	// NonFastForward states what happens when the ref moves to a commit that
+	// does not descend from the previous one; Follow by default.
 	NonFastForward NonFastForward
-	// DeepenLimit is how many commits are looked at to prove that a moved ref is
-	// a fast-forward; 5,000 by default. A move that is not proved within it
-	// counts as not a fast-forward.
+	// DeepenLimit is how many commits are read to prove that a moved ref is a
+	// fast-forward; 5,000 by default. A move not proved within that limit does
+	// not count as a fast-forward.
 	DeepenLimit int
-	// CacheDir is where fetched packs too large for memory are kept, as files
-	// that have no name and so vanish with the process; the system's folder for
+	// CacheDir is where fetched packs too large for memory are stored, as
+	// unnamed files that vanish with the process; the system's folder for
 	// temporary files by default.
 	CacheDir string
 }
 
-// Limits protect the daemon's memory, time and disk from what a repository
-// holds. A zero field stands for its default.
+// Limits protect the daemon's memory, time and disk from the content of a
+// repository. A zero field means its default.
 type Limits struct {
 	RepositoryBytes int64 // received in one fetch, compressed; 64 MiB. Unpacked it may be 16 times that
-	FileBytes       int64 // of one file that is opened; 8 MiB
+	FileBytes       int64 // of one opened file; 8 MiB
 	Files           int64 // in one revision; 50,000
 }
 
-// NonFastForward is what to do about a move that is not a fast-forward.
+// NonFastForward is how a move that is not a fast-forward is handled.
 type NonFastForward string
 
-// What to do about a move that is not a fast-forward.
+// How a move that is not a fast-forward is handled.
 const (
-	Follow NonFastForward = "Follow" // take it, and say so in Snapshot.Forced
-	Refuse NonFastForward = "Refuse" // give a NotFastForwardError, keep the revision before
+	Follow NonFastForward = "Follow" // accept it, and set Snapshot.Forced
+	Refuse NonFastForward = "Refuse" // report a NotFastForwardError, and stay at the previous revision
 )
 
 const (
@@ -97,10 +96,11 @@ const (
 	defaultUsername        = "git"
 
 	// maxBackoff bounds the time between polls of a repository that cannot be
-	// read; with a longer interval, the interval does.
+	// read, unless the interval is longer.
 	maxBackoff = 2 * time.Minute
 	// inflateFactor is how much larger than RepositoryBytes a fetch may unpack
-	// to. Manifests compress to a fifth or so; a bomb to a thousandth.
+	// to. Manifests compress to about a fifth, a decompression bomb to a
+	// thousandth.
 	inflateFactor = 16
 )
 
@@ -119,19 +119,19 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// tree says what is read of a revision's folders and files.
+// tree returns the options for reading a revision's folders and files.
 func (o Options) tree() tree.Options {
 	return tree.Options{Folder: o.Path, Files: o.Limits.Files, FileBytes: o.Limits.FileBytes, Secrets: o.Secrets}
 }
 
-// takeUser takes the user name of an http URL, unless the options have one. Alone it may
-// be a token, which forges take in its place.
+// takeUser takes the user name from an http URL, unless the options have one. Without a
+// token file it may itself be a token, which forges accept in its place.
 func (o *Options) takeUser(at location) error {
 	if at.scheme != schemeHTTP || at.user == "" {
 		return nil
 	}
 	if o.TokenFile == "" {
-		return fmt.Errorf("%w; a user name may stand there beside a token file, or be given as --username", credentialsInURL(at.text))
+		return fmt.Errorf("%w; put a user name there only together with a token file, or set --username", credentialsInURL(at.text))
 	}
 	if o.Username == "" && o.UsernameFile == "" {
 		o.Username = at.user
@@ -139,7 +139,7 @@ func (o *Options) takeUser(at location) error {
 	return nil
 }
 
-// check finds what is wrong with the options without asking disk or network.
+// check validates the options without reading the disk or the network.
 func (o Options) check(at location) error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }

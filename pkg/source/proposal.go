@@ -16,27 +16,27 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/tree"
 )
 
-// Proposal is a change that is proposed to a branch, as by a pull request, and what the
-// branch becomes by it.
+// Proposal is a change proposed to a branch, such as a pull request, and what the
+// branch would become with it.
 type Proposal struct {
 	// Base is the branch as it is, Head the newest commit of the proposed change, and
-	// From the commit where the two parted.
+	// From the commit where the two diverged.
 	Base federation.Snapshot
 	Head federation.Revision
 	From federation.Revision
 	// Merged is the branch with the change, as git merge would make it. Its revision is
-	// Head: nobody has made this commit.
+	// Head, because the merge commit does not exist.
 	Merged federation.Snapshot
-	// Conflicts are the files, sorted, that both sides changed and that do not merge. In
-	// Merged they are as the change has them.
+	// Conflicts are the files, sorted, that both sides changed and that do not merge.
+	// Merged has the change's version of them.
 	Conflicts []string
 	// Both are the other files that both sides changed, sorted.
 	Both []string
 }
 
-// Propose reads what merging head into base would give. Both are revisions as Snapshot
-// takes them; an empty base stands for Options.Ref. Nothing is written, and files that
-// were renamed are not looked for. It neither needs Run nor disturbs it.
+// Propose computes the result of merging head into base. Both are revisions as for
+// Snapshot; an empty base means Options.Ref. Nothing is written, and renames are not
+// detected. It is independent of Run.
 func (s *Source) Propose(ctx context.Context, base, head string) (*Proposal, error) {
 	if base == "" {
 		base = s.opts.Ref
@@ -44,13 +44,12 @@ func (s *Source) Propose(ctx context.Context, base, head string) (*Proposal, err
 	return s.proposal(base, head, func() (sides, error) { return s.repository.propose(ctx, base, head) })
 }
 
-// ProposeRef is Propose for a change of which a forge keeps the head under a ref of its
-// own, such as refs/pull/7/head, into the revision that Run read last. Of the repository it
-// fetches that ref and what lies between, and nothing else. Where the ref leads to another
-// commit than head by now, the error is a *MovedError.
+// ProposeRef is Propose for a change whose head a forge stores under its own ref, such as
+// refs/pull/7/head. The base is the revision that Run read last. It fetches only that ref
+// and the commits between. If the ref no longer leads to head, the error is a *MovedError.
 func (s *Source) ProposeRef(ctx context.Context, ref, head string) (*Proposal, error) {
 	if !strings.HasPrefix(ref, "refs/") {
-		return nil, &RefError{Repository: s.at.text, Ref: s.opts.Secrets.Clean(ref), Remedy: "the head of a pull request is named in full, as refs/pull/7/head"}
+		return nil, &RefError{Repository: s.at.text, Ref: s.opts.Secrets.Clean(ref), Remedy: "name the head of a pull request in full, such as refs/pull/7/head"}
 	}
 	s.mu.Lock()
 	base := s.last
@@ -67,7 +66,7 @@ func (s *Source) ProposeRef(ctx context.Context, ref, head string) (*Proposal, e
 	})
 }
 
-// MovedError says that a ref leads to another commit than the one that was asked for.
+// MovedError reports that a ref no longer leads to the requested commit.
 type MovedError struct {
 	Repository, Ref string
 	Want, Is        string // commits
@@ -75,10 +74,10 @@ type MovedError struct {
 
 // Error names the ref and both commits.
 func (e *MovedError) Error() string {
-	return fmt.Sprintf("read %s: %s leads to %.12s and not to %.12s any more", e.Repository, e.Ref, e.Is, e.Want)
+	return fmt.Sprintf("read %s: %s leads to %.12s, and no longer to %.12s", e.Repository, e.Ref, e.Is, e.Want)
 }
 
-// proposal merges what read gives. Base and head are named in errors.
+// proposal merges what read returns. Errors name base and head.
 func (s *Source) proposal(base, head string, read func() (sides, error)) (_ *Proposal, err error) {
 	defer func() { // as in poll
 		if p := recover(); p != nil {
@@ -110,11 +109,11 @@ func (s *Source) proposal(base, head string, read func() (sides, error)) (_ *Pro
 	return p, nil
 }
 
-// UnrelatedError says that two revisions have no common ancestor, or none that is near
-// enough to be found.
+// UnrelatedError reports that two revisions have no common ancestor, or none near enough
+// to be found.
 type UnrelatedError struct {
 	Repository string
-	Base, Head string // as they were asked for
+	Base, Head string // as they were requested
 }
 
 // Error names both revisions.
@@ -159,7 +158,7 @@ func (l *local) propose(ctx context.Context, base, head string) (sides, error) {
 	return l.proposeTo(ctx, rev, head)
 }
 
-// proposeTo reads the other two revisions, besides the base.
+// proposeTo reads the head and the common ancestor.
 func (l *local) proposeTo(ctx context.Context, base *revision, head string) (sides, error) {
 	h, err := l.find(head)
 	if err != nil {
@@ -187,12 +186,12 @@ func (l *local) proposeTo(ctx context.Context, base *revision, head string) (sid
 	return s, nil
 }
 
-// maxMergeWalk is how many commits of a local repository are looked at to find where two
-// revisions parted: about a second, and more than most histories have.
+// maxMergeWalk is how many commits of a local repository are read to find where two
+// revisions diverged. That takes about a second, and is more than most histories have.
 const maxMergeWalk = 100_000
 
-// propose fetches the three revisions of a remote: the base, and of the others what it
-// lacks.
+// propose fetches the three revisions of a remote: the base, and what the other two
+// add to it.
 func (r *remote) propose(ctx context.Context, base, head string) (sides, error) {
 	rev, err := r.resolve(ctx, base)
 	if err != nil {
@@ -201,13 +200,13 @@ func (r *remote) propose(ctx context.Context, base, head string) (sides, error) 
 	return r.proposeTo(ctx, rev, head)
 }
 
-// proposeTo fetches of the other two revisions what the base lacks.
+// proposeTo fetches what the other two revisions add to the base.
 func (r *remote) proposeTo(ctx context.Context, base *revision, head string) (s sides, err error) {
 	s.base = base
-	if s.head, err = r.also(ctx, head, s.base); err != nil {
+	if s.head, err = r.fetchOnto(ctx, head, s.base); err != nil {
 		return sides{}, err
 	}
-	from, depth, err := r.parted(ctx, s.base.commit.ID, s.head.commit.ID)
+	from, depth, err := r.divergence(ctx, s.base.commit.ID, s.head.commit.ID)
 	if err != nil {
 		return sides{}, err
 	}
@@ -217,16 +216,16 @@ func (r *remote) proposeTo(ctx context.Context, base *revision, head string) (s 
 			return s, nil
 		}
 	}
-	s.from, err = r.also(ctx, from.ID.String(), s.base)
+	s.from, err = r.fetchOnto(ctx, from.ID.String(), s.base)
 	if _, ok := errors.AsType[*RefError](err); ok {
-		s.from, err = r.behind(ctx, s.base, from, depth)
+		s.from, err = r.fetchBehind(ctx, s.base, from, depth)
 	}
 	return s, err
 }
 
-// behind fetches a commit from a remote that sends the tips of refs alone: with all that
-// lies between a tip and the commit.
-func (r *remote) behind(ctx context.Context, base *revision, from objectdb.Commit, depth int) (*revision, error) {
+// fetchBehind fetches a commit from a remote that sends only the tips of refs. It fetches
+// everything between a tip and the commit.
+func (r *remote) fetchBehind(ctx context.Context, base *revision, from objectdb.Commit, depth int) (*revision, error) {
 	c, err := r.list(ctx)
 	if err != nil {
 		return nil, err
@@ -235,8 +234,8 @@ func (r *remote) behind(ctx context.Context, base *revision, from objectdb.Commi
 	return r.readFrom(c, wanted{id: base.commit.ID, depth: depth, memory: packMemory}, tip{id: from.ID}, base)
 }
 
-// also fetches what a revision has and another that was fetched has not.
-func (r *remote) also(ctx context.Context, revision string, near *revision) (*revision, error) {
+// fetchOnto fetches what a revision adds to near.
+func (r *remote) fetchOnto(ctx context.Context, revision string, near *revision) (*revision, error) {
 	c, err := r.list(ctx)
 	if err != nil {
 		return nil, err
@@ -252,9 +251,10 @@ func (r *remote) also(ctx context.Context, revision string, near *revision) (*re
 	return r.read(ctx, c, t, near)
 }
 
-// parted finds where the base and the head of a change parted, by their newest
-// DeepenLimit commits at most, and how many commits from the base back that is.
-func (r *remote) parted(ctx context.Context, base, head plumbing.Hash) (from objectdb.Commit, depth int, err error) {
+// divergence finds where the base and the head of a change diverged, and how many
+// commits behind the base that is. It reads at most their newest DeepenLimit
+// commits.
+func (r *remote) divergence(ctx context.Context, base, head plumbing.Hash) (from objectdb.Commit, depth int, err error) {
 	for depth := firstDeepening; ; depth *= deepenFactor {
 		depth = min(depth, r.opts.DeepenLimit)
 		commits, whole, err := r.history(ctx, wanted{id: base, also: head, depth: depth})
@@ -267,7 +267,7 @@ func (r *remote) parted(ctx context.Context, base, head plumbing.Hash) (from obj
 				return objectdb.Commit{}, plumbing.ErrObjectNotFound
 			}
 			return c, nil
-		}, base, head, 2*len(commits)+2) // every commit, and those that are not there
+		}, base, head, 2*len(commits)+2) // every commit, and the parents that are missing
 		if err == nil {
 			return from, distance(commits, base, from.ID), nil
 		}
@@ -277,8 +277,8 @@ func (r *remote) parted(ctx context.Context, base, head plumbing.Hash) (from obj
 	}
 }
 
-// distance counts the commits on the shortest way back from one to another, both
-// included.
+// distance counts the commits on the shortest path back from one to another,
+// both included.
 func distance(commits map[plumbing.Hash]objectdb.Commit, from, to plumbing.Hash) int {
 	seen := map[plumbing.Hash]bool{from: true}
 	for n, level := 1, []plumbing.Hash{from}; len(level) > 0; n++ {

@@ -20,7 +20,8 @@ import (
 
 func lines(words ...string) string { return strings.Join(words, "\n") + "\n" }
 
-// proposed is a repository with a branch main that went on after a change was begun.
+// proposed makes a repository whose branch main has advanced since a change was
+// begun.
 func proposed(t *testing.T) (repo *sourcetest.Repo, from, main, head string) {
 	t.Helper()
 	repo = sourcetest.New(t)
@@ -72,7 +73,7 @@ func TestAProposalIsTheBranchWithTheChange(t *testing.T) {
 			wantFile(t, p.Merged.Files, "apps/echo/clash.yaml", "port: 2\n")
 			wantFile(t, p.Merged.Files, "apps/other/x.yaml", "x: y\n")
 			if _, err := p.Merged.Files.Open("apps/echo/gone.yaml"); err == nil {
-				t.Error("a file that the change removes is there")
+				t.Error("a file that the change removes still exists")
 			}
 			digests := p.Merged.Files.(federation.Digester)
 			others := p.Base.Files.(federation.Digester)
@@ -124,7 +125,7 @@ func TestRevisionsWithNothingInCommonAreNoProposal(t *testing.T) {
 	}
 }
 
-// Where the two sides parted is far behind what is asked for first.
+// The two sides diverged long before the commits that are requested first.
 func TestAProposalThatIsFarBehind(t *testing.T) {
 	repo, from, _, _ := proposed(t)
 	repo.Commits("main", 300)
@@ -139,7 +140,7 @@ func TestAProposalThatIsFarBehind(t *testing.T) {
 	}
 }
 
-// Whoever proposes a change decides how many files there are to merge line by line.
+// The author of a change decides how many files must be merged line by line.
 func TestNoMoreIsMergedThanThereIsTimeFor(t *testing.T) {
 	const files, lines = 8, 19_000
 	text := strings.Repeat("a\n", lines)
@@ -167,8 +168,7 @@ func TestNoMoreIsMergedThanThereIsTimeFor(t *testing.T) {
 	}
 }
 
-// history is a random history of two branches, of which one may be merged into the
-// other.
+// history is a random history of two branches; one may be merged into the other.
 type history struct {
 	rand   *rand.Rand
 	stream strings.Builder              // for git fast-import
@@ -206,7 +206,7 @@ func (h *history) change(branch string) {
 	}
 }
 
-// Commit commits all files of a branch. Its parents are what the branch is at, or from,
+// commit commits all files of a branch. Its parents are the tip of the branch, or from,
 // and merged.
 func (h *history) commit(branch, from, merged string) {
 	h.time++
@@ -243,14 +243,14 @@ func newHistory(seed uint64) *history {
 			h.change(branch)
 			h.commit(branch, "", "")
 		}
-		if h.rand.IntN(4) == 0 { // no file of either changes by it
+		if h.rand.IntN(4) == 0 { // a merge that changes no file of either
 			h.commit("two", "", "one")
 		}
 	}
 	return h
 }
 
-// What git makes of two branches is what a proposal makes of them.
+// A proposal merges two branches with the same result as git.
 func TestProposalsMergeAsGitDoes(t *testing.T) {
 	clean, refused := 0, 0
 	for seed := range uint64(40) {
@@ -286,18 +286,18 @@ func TestProposalsMergeAsGitDoes(t *testing.T) {
 	}
 	t.Logf("%d merged, %d with conflicts", clean, refused)
 	if clean < 10 || refused < 3 {
-		t.Errorf("%d merged and %d with conflicts: the test tries too little", clean, refused)
+		t.Errorf("%d merged and %d with conflicts: the test does not cover enough", clean, refused)
 	}
 }
 
-// mergeTree gives the tree that git makes, and whether there are conflicts in it.
+// mergeTree returns the tree of git's merge, and whether it has conflicts.
 func mergeTree(repo *sourcetest.Repo, ours, theirs string) (tree string, conflicts bool) {
 	out := repo.Git("-c", "alias.try=!git -c merge.renames=false merge-tree --write-tree "+ours+" "+theirs+" || true", "try")
 	tree, rest, _ := strings.Cut(out, "\n")
 	return tree, strings.Contains(rest, "CONFLICT")
 }
 
-// What a work tree holds is what git add --all would make of it.
+// A work tree is proposed as git add --all would record it.
 func TestAWorkTreeIsProposedAsGitWouldAddIt(t *testing.T) {
 	repo := sourcetest.New(t)
 	base := repo.Commit("first", map[string]string{
@@ -348,7 +348,7 @@ func TestAWorkTreeIsProposedAsGitWouldAddIt(t *testing.T) {
 		t.Errorf("ref = %q, want %q", p.Head.Ref, source.WorkTreeRef)
 	}
 
-	// What changes between is not taken for what was there.
+	// A file that has changed since is not read in place of the old one.
 	repo.Write(map[string]string{"apps/web/a.yaml": "4\n"})
 	if _, err := fs.ReadFile(p.Merged.Files, "apps/web/a.yaml"); err == nil || !strings.Contains(err.Error(), "changed while it was read") {
 		t.Errorf("a file that changed since is read: %v", err)
@@ -361,12 +361,13 @@ func TestOnlyACloneHasAWorkTree(t *testing.T) {
 	for url, want := range map[string]string{repo.Path: "bare", "https://forge.example/web.git": "no working tree here"} {
 		_, err := open(t, source.Options{URL: url}).ProposeWorkTree(t.Context(), "main")
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want it to say %q", url, err, want)
+			t.Errorf("%s: %v, want an error with %q", url, err, want)
 		}
 	}
 }
 
-// A work tree is merged into a base that went on, as a commit of it would be.
+// A work tree is merged into a base that has advanced, as a commit of it would
+// be.
 func TestAWorkTreeIsMergedIntoABaseThatWentOn(t *testing.T) {
 	repo, _, main, head := proposed(t)
 	repo.InWork("checkout", "--quiet", head)

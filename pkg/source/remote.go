@@ -18,23 +18,24 @@ import (
 
 // remote reads a repository over https or ssh.
 //
-// It speaks the protocol by go-git's pieces and not by its Remote, which fetches
-// refs rather than the commit that was listed, fills a store that grows with
-// each push, and takes a pack whatever it unpacks to.
+// It uses go-git's protocol packages and not its Remote. That fetches refs
+// rather than the listed commit, fills a store that grows with each push, and
+// accepts a pack of any unpacked size.
 type remote struct {
 	at          location
 	opts        Options
 	credentials *credentials
 }
 
-// A revision's packs are fetched anew, as one, when those that were added to
-// the first take more than it does (and more than this), or are this many. So
-// what a thousand pushes leave behind is bounded by twice one revision.
+// A revision's packs are fetched again, as one, when those added to the first
+// take more bytes than it does (and more than the first limit), or when they
+// reach this number. So the packs after a thousand pushes are bounded by twice
+// one revision.
 const (
 	addedBytesAllowed = 4 << 20
 	addedPacksAllowed = 64
-	// packMemory is how much of a revision's packs is held in memory; the rest
-	// is in unnamed files.
+	// packMemory is how many bytes of a revision's packs are held in memory;
+	// the rest is in unnamed files.
 	packMemory = 4 << 20
 )
 
@@ -115,8 +116,8 @@ func (r *remote) names(c *conversation) []plumbing.ReferenceName {
 	return names
 }
 
-// find finds what a revision leads to: a ref, or a commit, which the remote must
-// be willing to send.
+// find finds what a revision leads to: a ref, or a commit that the remote is
+// willing to send.
 func (r *remote) find(c *conversation, rev string) (tip, error) {
 	t, err := r.tip(c, rev)
 	if err == nil || !isHex(rev) || len(rev) < 4 || len(rev) > 40 {
@@ -129,7 +130,7 @@ func (r *remote) find(c *conversation, rev string) (tip, error) {
 	}
 	refuse := func(remedy string) error { return &RefError{Repository: r.at.text, Ref: rev, Remedy: remedy} }
 	if len(rev) < 40 {
-		return tip{}, refuse("a remote knows commits by all their 40 digits only")
+		return tip{}, refuse("a remote finds commits only by their full 40 digits")
 	}
 	if !c.adv.Capabilities.Supports(capability.AllowReachableSHA1InWant) && !c.adv.Capabilities.Supports(capability.AllowTipSHA1InWant) {
 		return tip{}, refuse("the remote does not send commits that are not the tip of a ref (uploadpack.allowReachableSHA1InWant); give a branch or tag")
@@ -141,14 +142,14 @@ func isHex(s string) bool {
 	return strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// read fetches what a tip leads to. What last has is not fetched again.
+// read fetches what a tip leads to, except what last already has.
 func (r *remote) read(ctx context.Context, c *conversation, t tip, last *revision) (*revision, error) {
 	if last == nil || !r.roomFor(last.packs) {
 		return r.readWhole(c, t, last)
 	}
 	rev, err := r.readMore(c, t, last)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		// The server took us to have more than we do.
+		// The server assumed that we have more than we do.
 		again, listErr := r.list(ctx)
 		if listErr != nil {
 			return nil, listErr
@@ -159,18 +160,18 @@ func (r *remote) read(ctx context.Context, c *conversation, t tip, last *revisio
 	return rev, err
 }
 
-// roomFor says whether another pack may be added.
+// roomFor reports whether another pack may be added.
 func (r *remote) roomFor(p objectdb.Packs) bool {
 	added := p[1:]
 	return len(added) < addedPacksAllowed && added.Bytes() <= max(addedBytesAllowed, p[0].Bytes)
 }
 
-// readWhole fetches all that a tip leads to.
+// readWhole fetches everything that a tip leads to.
 func (r *remote) readWhole(c *conversation, t tip, last *revision) (*revision, error) {
 	return r.readFrom(c, wanted{id: t.id, depth: 1, memory: packMemory}, t, last)
 }
 
-// readFrom fetches a pack that has all that a tip leads to.
+// readFrom fetches a pack with everything that a tip leads to.
 func (r *remote) readFrom(c *conversation, w wanted, t tip, last *revision) (*revision, error) {
 	fetched, _, err := r.fetch(c, w)
 	if err != nil {
@@ -178,12 +179,12 @@ func (r *remote) readFrom(c *conversation, w wanted, t tip, last *revision) (*re
 	}
 	rev, err := r.revision(c, objectdb.Packs{fetched}, t, last)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		return nil, c.explain(fmt.Errorf("%w: the remote left something out: %w", ErrUnreadable, err))
+		return nil, c.explain(fmt.Errorf("%w: the remote sent an incomplete pack: %w", ErrUnreadable, err))
 	}
 	return rev, err
 }
 
-// readMore fetches what a tip leads to and last does not.
+// readMore fetches what a tip leads to and last does not have.
 func (r *remote) readMore(c *conversation, t tip, last *revision) (*revision, error) {
 	fetched, _, err := r.fetch(c, wanted{
 		id: t.id, depth: 1, have: last.commit.ID, below: last.packs,
@@ -210,18 +211,19 @@ func (r *remote) revision(c *conversation, p objectdb.Packs, t tip, last *revisi
 	return rev, nil
 }
 
-// wanted is what is asked of a remote.
+// wanted is what is requested from a remote.
 type wanted struct {
 	id      plumbing.Hash
-	also    plumbing.Hash  // another, besides; may be zero
+	also    plumbing.Hash  // a second commit; may be zero
 	depth   int            // commits from id back
-	have    plumbing.Hash  // what this leads to is not sent; may be zero
-	below   objectdb.Packs // what of have is here: its files, without its history
+	have    plumbing.Hash  // what this commit leads to is not sent; may be zero
+	below   objectdb.Packs // what we hold of have: its files, without its history
 	commits bool           // no files, where the server can leave them out
 	memory  int64          // bytes of the pack to hold in memory
 }
 
-// fetch asks for a pack and reads it to its end. A conversation does it once.
+// fetch requests a pack and reads it to its end. A conversation can do that
+// once.
 func (r *remote) fetch(c *conversation, w wanted) (*objectdb.Pack, *packp.UploadPackResponse, error) {
 	c.more()
 	p, res, err := r.tryFetch(c, w)
@@ -287,9 +289,10 @@ func request(adv *packp.AdvRefs, w wanted) (*packp.UploadPackRequest, error) {
 	set := []capability.Capability{capability.Shallow}
 	if w.below != nil {
 		req.Shallows = []plumbing.Hash{w.have}
-		// Only for a thin pack does Git look at what a shallow client has; else it
-		// sends all files again. go-git hides whether the server has thin packs,
-		// because it cannot read them; one that has not, ignores the wish.
+		// Git considers what a shallow client has only when it sends a thin pack;
+		// otherwise it sends all files again. go-git hides whether the server
+		// supports thin packs, because it cannot read them. A server without them
+		// ignores the capability.
 		set = append(set, capability.ThinPack)
 	}
 	if adv.Capabilities.Supports(capability.NoProgress) {

@@ -31,7 +31,7 @@ func TestRefusedCredentialsAreNamedAndNewOnesTakeEffect(t *testing.T) {
 	if strings.Contains(err.Error(), "wrong-token") {
 		t.Errorf("the error %q holds the token", err)
 	}
-	write(t, token, "right-token\n") // The watch sees it, an hour before the next poll.
+	write(t, token, "right-token\n") // The watch notices it, an hour before the next poll.
 	f.wantRevision(sha)
 
 	server.SetToken("rotated-token")
@@ -41,7 +41,7 @@ func TestRefusedCredentialsAreNamedAndNewOnesTakeEffect(t *testing.T) {
 	}
 	write(t, token, "rotated-token")
 	if e := f.next(); e.Err != nil || e.Snapshot != nil {
-		t.Errorf("event = %+v, want one that says that it can be read again", e)
+		t.Errorf("event = %+v, want one for a repository that can be read again", e)
 	}
 }
 
@@ -162,7 +162,7 @@ func TestARemoteThatGoesDownComesBack(t *testing.T) {
 		mode.Store("up")
 		f.Nudge()
 		if e := f.next(); e.Err != nil || e.Snapshot != nil {
-			t.Errorf("%s: event = %+v, want one that says that it can be read again", c.mode, e)
+			t.Errorf("%s: event = %+v, want one for a repository that can be read again", c.mode, e)
 		}
 	}
 	f.Nudge()

@@ -48,11 +48,11 @@ func newRevision(o objectdb.Reader, t tip, last *revision, opts Options) (*revis
 	}, nil
 }
 
-// snapshot gives the revision in the words that stages share, without the secrets.
+// snapshot returns the revision as a federation.Snapshot, without the secrets.
 func (r *revision) snapshot(secrets *secret.Set) federation.Snapshot {
 	return federation.Snapshot{
 		Revision: federation.Revision{Ref: secrets.Clean(r.tip.ref), SHA: r.commit.ID.String()},
-		Subject:  untrusted.Said(secrets.Clean(r.commit.Subject)),
+		Subject:  untrusted.Excerpt(secrets.Clean(r.commit.Subject)),
 		Time:     r.commit.Time,
 		Forced:   r.forced,
 		Folder:   r.files.Folder(),

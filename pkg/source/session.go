@@ -17,16 +17,15 @@ import (
 	"github.com/fedsync/fedsync/pkg/bounds"
 )
 
-// session is one conversation with a remote's git-upload-pack: it lists its
-// refs, and may then send a pack, once.
+// session is one conversation with a remote's git-upload-pack. It lists the
+// refs, and can then send one pack.
 type session interface {
 	AdvertisedReferencesContext(ctx context.Context) (*packp.AdvRefs, error)
 	UploadPack(ctx context.Context, req *packp.UploadPackRequest) (*packp.UploadPackResponse, error)
 	io.Closer
 }
 
-// conversation is a session that lists a remote's refs and may fetch once, with
-// what is needed to explain its errors.
+// conversation is a session together with what is needed to explain its errors.
 type conversation struct {
 	session
 	adv *packp.AdvRefs // the refs
@@ -34,7 +33,7 @@ type conversation struct {
 	at        location
 	opts      Options
 	exceeded  atomic.Bool  // more bytes were received than the limit allows
-	webPage   atomic.Bool  // it answered with a page for people
+	webPage   atomic.Bool  // it answered with a web page
 	elsewhere atomic.Value // the other host that it redirects to, a string
 
 	ctx    context.Context // the conversation's lifetime; a slow remote ends it
@@ -42,8 +41,8 @@ type conversation struct {
 	timer  *time.Timer
 }
 
-// list begins a conversation and lists the refs. It ends when ctx does, when the
-// remote takes longer than the timeout, or by end.
+// list starts a conversation and lists the refs. The conversation ends when ctx
+// does, when the remote takes longer than the timeout, or with end.
 func (r *remote) list(ctx context.Context) (*conversation, error) {
 	c := &conversation{at: r.at, opts: r.opts}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
@@ -63,14 +62,14 @@ func (r *remote) list(ctx context.Context) (*conversation, error) {
 	return c, nil
 }
 
-// more gives the remote its whole timeout again, for the next request.
+// more restarts the remote's timeout for the next request.
 func (c *conversation) more() { c.timer.Reset(c.opts.Timeout) }
 
 // end ends the conversation.
 func (c *conversation) end() {
 	c.timer.Stop()
 	if c.session != nil {
-		_ = c.Close() // It is over, whatever becomes of the connection.
+		_ = c.Close() // It is over, whatever happens to the connection.
 	}
 	c.cancel(nil)
 }
@@ -93,7 +92,7 @@ func (r *remote) openHTTP(c *conversation) (session, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Below a path with a slash at its end, git http-backend finds nothing.
+	// git http-backend finds nothing below a path that ends with a slash.
 	endpoint, err := transport.NewEndpoint(strings.TrimRight(r.at.text, "/"))
 	if err != nil {
 		return nil, err
@@ -106,7 +105,7 @@ func (r *remote) openHTTP(c *conversation) (session, error) {
 				if req.Method == http.MethodGet {
 					return bounds.RefsBytes
 				}
-				return 0 // the transport below has the bound
+				return 0 // the underlying transport has the bound
 			},
 		},
 		CheckRedirect: func(req *http.Request, via []*http.Request) error {
@@ -122,7 +121,7 @@ func (r *remote) openHTTP(c *conversation) (session, error) {
 	return client.NewUploadPackSession(endpoint, auth)
 }
 
-// refuseCleartext keeps a redirect from leading to where Options.URL may not.
+// refuseCleartext refuses redirects to addresses that Options.URL may not name.
 // go-git itself refuses to go from https to http and drops the credentials when
 // the host changes.
 func refuseCleartext(req *http.Request) error {
@@ -153,9 +152,9 @@ func (t *limitedTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	return res, nil
 }
 
-// limitedReader gives an error, and says so in exceeded, once more than left
-// bytes were read. go-git does not always wrap errors, so the error alone would
-// be lost.
+// limitedReader returns an error and sets exceeded when more than left bytes
+// are read. go-git does not always wrap errors, so the error alone could be
+// lost.
 type limitedReader struct {
 	r        io.Reader
 	left     int64
@@ -183,7 +182,8 @@ func (l *limitedReader) Close() error { return l.closer.Close() }
 
 var errTooMuch = errors.New("more bytes than the limit allows")
 
-// refuseDumb explains servers that do not speak Git's protocol.
+// refuseDumb returns an error for servers that lack what is needed of Git's
+// protocol.
 func refuseDumb(ar *packp.AdvRefs) error {
 	if ar == nil || ar.Capabilities == nil || !ar.Capabilities.Supports("shallow") {
 		return fmt.Errorf("%w: its server cannot send a single revision (it lacks the capability shallow)", ErrUnreadable)

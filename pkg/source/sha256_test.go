@@ -11,7 +11,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
 
-func TestARepositoryOfSHA256IsRefusedByThatName(t *testing.T) {
+func TestASHA256RepositoryIsRefusedByName(t *testing.T) {
 	repo := sourcetest.New(t)
 	if err := os.RemoveAll(repo.Path); err != nil {
 		t.Fatal(err)
@@ -24,7 +24,7 @@ func TestARepositoryOfSHA256IsRefusedByThatName(t *testing.T) {
 	for name, opts := range transports(t, repo) {
 		_, err := open(t, opts).Snapshot(t.Context(), "")
 		if err == nil || !strings.Contains(err.Error(), "sha256") || !strings.Contains(err.Error(), "--object-format=sha1") {
-			t.Errorf("%s: Snapshot = %v, want what is wrong and what to do", name, err)
+			t.Errorf("%s: Snapshot = %v, want the cause and the remedy", name, err)
 		}
 		if errors.Is(err, source.ErrUnreachable) {
 			t.Errorf("%s: Snapshot = %v, but it was reached", name, err)

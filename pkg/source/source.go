@@ -29,17 +29,17 @@ type Source struct {
 	credentials *credentials
 	repository  repository
 
-	// nudges holds one: a nudge that comes while another waits adds nothing, and
-	// one that comes during a poll makes one more.
+	// nudges has a capacity of one: a nudge while another is pending adds
+	// nothing, and one during a poll causes one more poll.
 	nudges chan struct{}
 
-	mu     sync.Mutex // protects what follows, and that one poll runs at a time
-	last   *revision  // what was read last; nil before
+	mu     sync.Mutex // protects what follows, and allows one poll at a time
+	last   *revision  // the newest revision that was read; nil before the first
 	reject *rejected  // a tip that is known to be unacceptable
 }
 
-// rejected remembers a tip that cannot be taken, whatever is tried, so that it
-// is not fetched again at each poll only to be refused again.
+// rejected remembers a tip that can never be accepted, so that it is not
+// fetched again at each poll.
 type rejected struct {
 	id  plumbing.Hash
 	err error
@@ -47,40 +47,39 @@ type rejected struct {
 
 // Event is news of the repository.
 type Event struct {
-	// Snapshot is a new revision; nil when there is none, because it cannot be
-	// read or because it can be read again and is what it was before.
+	// Snapshot is a new revision. It is nil when the repository cannot be read,
+	// and when it can be read again but has not changed.
 	Snapshot *federation.Snapshot
-	// Err says why the repository cannot be read, until an Event without it:
-	// an Error, RefError, NotFastForwardError, objectdb.LimitError or
-	// gitdir.NotRepositoryError.
-	// What was read before stays valid.
+	// Err is why the repository cannot be read, until an Event without it: an
+	// Error, RefError, NotFastForwardError, objectdb.LimitError or
+	// gitdir.NotRepositoryError. The previous Snapshot stays valid.
 	Err error
-	// Took is how long reading the revision took, of an Event with a Snapshot.
+	// Took is how long reading the revision took. It is set with Snapshot.
 	Took time.Duration
 }
 
-// repository is what a local one and a remote have in common.
+// repository is what local and remote have in common.
 type repository interface {
-	// poll gives what ref leads to: last itself when that has not changed, or
-	// when its tip is the one to skip.
+	// poll returns what ref leads to. It returns last itself when that has not
+	// changed, or when the tip is the one to skip.
 	poll(ctx context.Context, ref string, last *revision, skip plumbing.Hash) (*revision, tip, error)
-	// resolve gives what any revision leads to.
+	// resolve returns what any revision leads to.
 	resolve(ctx context.Context, revision string) (*revision, error)
-	// propose gives the revisions that merging head into base needs; errNoCommon where
+	// propose returns the revisions that merging head into base needs; errNoCommon where
 	// they have nothing in common.
 	propose(ctx context.Context, base, head string) (sides, error)
 	// proposeTo is propose for a base that was read.
 	proposeTo(ctx context.Context, base *revision, head string) (sides, error)
-	// ancestors gives up to n commits that one has behind it, the nearest first.
+	// ancestors returns up to n ancestors of a commit, the nearest first.
 	ancestors(ctx context.Context, of plumbing.Hash, n int) ([]plumbing.Hash, error)
-	// before calls use with the commits that one has behind it, each the first parent of
-	// the one before, until it returns true.
+	// before calls use with the chain of first parents of a commit, until it returns
+	// true.
 	before(ctx context.Context, of tip, use func(*revision) bool) error
 	close()
 }
 
-// Open makes a Source, checking what can be checked without asking disk or
-// network. Its errors hold no credentials.
+// Open returns a Source. It checks what can be checked without reading the disk
+// or the network. Its errors hold no credentials.
 func Open(opts Options, log *zap.Logger) (*Source, error) {
 	at, err := parseLocation(opts.URL)
 	if err != nil {
@@ -110,31 +109,31 @@ func Open(opts Options, log *zap.Logger) (*Source, error) {
 	return s, nil
 }
 
-// String gives the repository's URL or path, which holds no credentials.
+// String returns the repository's URL or path, which holds no credentials.
 func (s *Source) String() string { return s.at.text }
 
-// Identity returns the URL, or the absolute path of a local repository: two
+// Identity returns the URL, or the absolute path of a local repository. Two
 // sources with one identity read the same repository, however it was spelled.
 func (s *Source) Identity() string { return s.at.identity() }
 
-// Path returns the folder that is read of the repository; empty for all of it.
+// Path returns the folder of the repository that is read; empty for all of it.
 func (s *Source) Path() string { return s.opts.Path }
 
-// LocalPath gives the absolute path of a local repository, and false for a
+// LocalPath returns the absolute path of a local repository, and false for a
 // remote one.
 func (s *Source) LocalPath() (string, bool) { return s.at.path, s.at.scheme == schemeLocal }
 
-// Auth gives the credentials as they are now, for those who write to the same
+// Auth returns the current credentials, for code that writes to the same
 // repository with go-git; nil when there are none. For ssh it verifies the host
-// by the same known_hosts.
+// against the same known_hosts.
 func (s *Source) Auth() (transport.AuthMethod, error) { return s.credentials.auth() }
 
-// CABundle gives the certificates of the CA file as they are now, in PEM form,
-// for go-git's CABundle options; nil without a CA file.
+// CABundle returns the current content of the CA file, in PEM form, for go-git's
+// CABundle options; nil without a CA file.
 func (s *Source) CABundle() ([]byte, error) { return s.credentials.caBundle() }
 
-// Branch gives the short name of the ref that Run read last; empty before it has. It waits
-// for a poll that is under way.
+// Branch returns the short name of the ref that Run read last; empty before the first read.
+// It waits for a running poll.
 func (s *Source) Branch() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,9 +153,9 @@ func (s *Source) Nudge() {
 
 // Run polls until ctx ends, and then returns nil. It calls emit, from one
 // goroutine, for each new revision, when the repository cannot be read, when the
-// reason changes and when it can be read again; polling waits for emit.
+// reason changes, and when it can be read again. Polling waits for emit.
 //
-// What Run knew ends with the process: the first revision after a start is
+// Run remembers nothing across restarts: the first revision after a start is
 // never Forced.
 func (s *Source) Run(ctx context.Context, emit func(Event)) error {
 	watch := filewatch.New(s.watched(), s.Nudge, s.log)
@@ -195,13 +194,13 @@ func (s *Source) Run(ctx context.Context, emit func(Event)) error {
 		case <-s.nudges:
 			timer.Stop()
 		case <-timer.C:
-			// Folders may have come to be, or been replaced, unseen.
+			// Folders may have been created or replaced unnoticed.
 			watch.Refresh()
 		}
 	}
 }
 
-// pause gives the time to the next poll: the interval, doubled with each
+// pause returns the time until the next poll: the interval, doubled with each
 // failure up to a bound, ±10 %.
 func (s *Source) pause(failures int) time.Duration {
 	pause := s.opts.Interval
@@ -215,12 +214,12 @@ func (s *Source) pause(failures int) time.Duration {
 	return time.Duration(float64(pause) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // Jitter needs no secrecy.
 }
 
-// poll reads the repository once, and says whether there is a new revision.
+// poll reads the repository once, and reports whether there is a new revision.
 func (s *Source) poll(ctx context.Context) (_ *revision, isNew bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// What is read is untrusted, and decoded by a library: if that panics for
-	// some input, the daemon goes on with the revision it has.
+	// The input is untrusted and decoded by a library. If that panics, the
+	// daemon continues with the revision it has.
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("reading the repository panicked", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
@@ -263,9 +262,9 @@ func (s *Source) poll(ctx context.Context) (_ *revision, isNew bool, err error) 
 	return rev, isNew, nil
 }
 
-// Snapshot reads one revision, once: a branch, a tag, or a commit, in full or,
-// for a local path, however git rev-parse would take it. Empty stands for
-// Options.Ref. It neither needs Run nor disturbs it.
+// Snapshot reads one revision: a branch, a tag, or a full commit id; for a
+// local path, anything that git rev-parse accepts. Empty means Options.Ref. It
+// is independent of Run.
 func (s *Source) Snapshot(ctx context.Context, revision string) (federation.Snapshot, error) {
 	if revision == "" {
 		revision = s.opts.Ref
@@ -277,7 +276,7 @@ func (s *Source) Snapshot(ctx context.Context, revision string) (federation.Snap
 	return rev.snapshot(s.opts.Secrets), nil
 }
 
-// watched gives the files and folders whose changes make a poll worth while.
+// watched returns the files and folders whose changes call for a poll.
 func (s *Source) watched() func() filewatch.Watched {
 	if s.at.scheme != schemeLocal {
 		files := s.credentials.files()

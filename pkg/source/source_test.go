@@ -18,14 +18,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
 
-// follower runs a Source and keeps what it emits.
+// follower runs a Source and records what it emits.
 type follower struct {
 	*source.Source
 	t      *testing.T
 	events chan source.Event
 }
 
-// open makes a Source that polls often.
+// open returns a Source that polls often.
 func open(t *testing.T, opts source.Options) *source.Source {
 	t.Helper()
 	if opts.Interval == 0 {
@@ -64,7 +64,7 @@ func (f *follower) next() source.Event {
 	}
 }
 
-// revision waits for the next Snapshot, which must be the very next event.
+// revision waits for the next event, which must have a Snapshot.
 func (f *follower) revision() federation.Snapshot {
 	f.t.Helper()
 	e := f.next()
@@ -100,7 +100,8 @@ func wantFile(t *testing.T, fsys fs.FS, name, want string) {
 	}
 }
 
-// transports are the ways to a repository, with the same content each.
+// transports returns the options to read a repository over each transport, with
+// the same content.
 func transports(t *testing.T, repo *sourcetest.Repo) map[string]source.Options {
 	t.Helper()
 	server := sourcetest.ServeHTTP(t, repo, "s3cret-token")
@@ -122,7 +123,7 @@ func file(t *testing.T, content string) string {
 	return name
 }
 
-func TestRunGivesEachRevisionByAnyTransport(t *testing.T) {
+func TestRunEmitsEachRevisionOverAnyTransport(t *testing.T) {
 	repo := sourcetest.New(t)
 	first := repo.Push("say hello\n\nand more", map[string]string{"apps/web/a.yaml": "one\n", "fedsync.yaml": "kind: Federation\n"})
 	for name, opts := range transports(t, repo) {

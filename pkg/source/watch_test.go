@@ -33,14 +33,14 @@ func TestOnlyRefsThatCanBeFollowedNudge(t *testing.T) {
 	}
 }
 
-func TestNotesWakeNobody(t *testing.T) {
+func TestNotesCauseNoPoll(t *testing.T) {
 	repo := sourcetest.New(t)
 	repo.Push("first", map[string]string{"a": "1"})
 	s, err := Open(Options{URL: repo.Path}, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
-	nudged := make(chan struct{}, 100) // More than this test can cause.
+	nudged := make(chan struct{}, 100) // more than this test can cause
 	w := filewatch.New(s.watched(), func() { nudged <- struct{}{} }, zap.NewNop())
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup

@@ -13,16 +13,17 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/worktree"
 )
 
-// WorkTreeRef is the ref of a revision that is a work tree and not a commit.
+// WorkTreeRef is the ref of a revision that is a work tree rather than a
+// commit.
 const WorkTreeRef = "working tree"
 
-// ProposeWorkTree is Propose for what the work tree of a local repository holds, as
-// `git add --all` and a commit would take it: with what is neither tracked nor ignored,
-// and without what was removed. Nothing is written. Filters that Git has, such as those
-// for line ends or Git LFS, are not applied.
+// ProposeWorkTree is Propose for the content of a local repository's work tree, as `git
+// add --all` and a commit would record it: with new files that are not ignored, and
+// without removed ones. Nothing is written. Git's filters, such as those for line ends
+// or Git LFS, are not applied.
 //
-// Nobody has made a commit of it: the SHA of Head is that of its tree, as git write-tree
-// would give it.
+// No such commit exists, so the SHA of Head is that of the tree, as git write-tree would
+// print it.
 func (s *Source) ProposeWorkTree(ctx context.Context, base string) (*Proposal, error) {
 	if base == "" {
 		base = s.opts.Ref
@@ -40,7 +41,8 @@ func (s *Source) ProposeWorkTree(ctx context.Context, base string) (*Proposal, e
 	})
 }
 
-// workTree returns what the work tree holds above the commit that it is at.
+// workTree returns the work tree as a revision on top of the commit that is
+// checked out.
 func (l *local) workTree(at *revision) (*revision, error) {
 	changes, disk, err := worktree.Changes(l.at.path)
 	if errors.Is(err, git.ErrIsBareRepository) {
@@ -62,7 +64,7 @@ func (l *local) workTree(at *revision) (*revision, error) {
 	}
 	rev := *at
 	rev.tip = tip{ref: WorkTreeRef, id: root.ID}
-	rev.commit = objectdb.Commit{ID: root.ID, Tree: root.ID, Subject: "what is not committed", Time: at.commit.Time}
+	rev.commit = objectdb.Commit{ID: root.ID, Tree: root.ID, Subject: "uncommitted changes", Time: at.commit.Time}
 	rev.files = tree.NewFiles(root, objectdb.Several{disk, l.objects}, at.commit.Time, l.opts.tree())
 	return &rev, nil
 }

@@ -1,7 +1,7 @@
-// Package wire makes the parts that the settings name.
+// Package wire creates the parts that the settings name.
 //
-// Settings go in, as package config read them, and one part comes out: the reader of the
-// repository, the renderer, the forge, the client of Compute Engine or of one cluster. It
-// chooses and asks nobody yet: what a part does is its own package's, and what runs when
-// is that of packages daemon and doctor and of the commands.
+// Its input is the settings that package config read. Its output is one part: the reader
+// of the repository, the renderer, the forge, or the client of Compute Engine or of one
+// cluster. It selects and configures parts, but sends no requests. Packages daemon and
+// doctor and the commands run the parts.
 package wire

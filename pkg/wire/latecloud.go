@@ -14,8 +14,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gce"
 )
 
-// NewCompute makes the client of a project when it is asked first: to look for
-// credentials can take seconds.
+// NewCompute returns the client of a project. It is opened at the first call,
+// because finding credentials can take seconds.
 func NewCompute(cfg *config.Config, project, version string, secrets *secret.Set, log *zap.Logger) gcp.Cloud {
 	return &lateCloud{open: func(ctx context.Context) (gcp.Cloud, error) {
 		return gce.New(ctx, gce.Options{
@@ -25,14 +25,14 @@ func NewCompute(cfg *config.Config, project, version string, secrets *secret.Set
 	}}
 }
 
-// lateCloud is a Cloud that is opened when it is asked first, and again as long as
-// that fails.
+// lateCloud is a Cloud that is opened at the first call, and again at later calls
+// as long as that fails.
 type lateCloud struct {
 	open func(context.Context) (gcp.Cloud, error)
 
 	mu     sync.Mutex
 	cloud  gcp.Cloud
-	failed time.Time // when it could not be opened first
+	failed time.Time // when opening first failed
 }
 
 func (c *lateCloud) opened(ctx context.Context) (gcp.Cloud, error) {
@@ -52,8 +52,8 @@ func (c *lateCloud) opened(ctx context.Context) (gcp.Cloud, error) {
 	return cloud, nil
 }
 
-// Look implements gcp.Cloud. Without credentials nothing can be read, and that is
-// what it says.
+// Look implements gcp.Cloud. Without credentials nothing can be read, and the
+// result reports that.
 func (c *lateCloud) Look(ctx context.Context, scope gcp.Scope) gcp.Observed {
 	cloud, err := c.opened(ctx)
 	if err != nil {
@@ -83,7 +83,7 @@ func (c *lateCloud) Health(ctx context.Context, service, group gcp.ID) (gcp.Grou
 	return cloud.Health(ctx, service, group)
 }
 
-// Granted says which permissions are missing, where that can be asked.
+// Granted returns which of the permissions are missing, if that can be queried.
 func (c *lateCloud) Granted(ctx context.Context, permissions []string) ([]string, error) {
 	cloud, err := c.surveyor(ctx)
 	if err != nil {
@@ -92,7 +92,7 @@ func (c *lateCloud) Granted(ctx context.Context, permissions []string) ([]string
 	return cloud.Granted(ctx, permissions)
 }
 
-// Quotas returns those of the project.
+// Quotas returns the quotas of the project.
 func (c *lateCloud) Quotas(ctx context.Context) ([]gcp.Quota, error) {
 	cloud, err := c.surveyor(ctx)
 	if err != nil {

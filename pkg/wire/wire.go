@@ -20,8 +20,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/gitnotes"
 )
 
-// NewSource makes the reader of the repository that the settings name. The set learns
-// what it proves itself by.
+// NewSource returns the reader of the repository that the settings name. secrets
+// collects its credentials.
 func NewSource(cfg *config.Config, secrets *secret.Set, log *zap.Logger) (*source.Source, error) {
 	dir, err := config.CacheDir()
 	if err != nil {
@@ -52,7 +52,7 @@ func NewSource(cfg *config.Config, secrets *secret.Set, log *zap.Logger) (*sourc
 	}, log)
 }
 
-// NewRenderer makes the renderer that the settings ask for. Close ends its process.
+// NewRenderer returns the renderer for the settings. Its Close ends its process.
 func NewRenderer(cfg *config.Config, log *zap.Logger) *worker.Worker {
 	return worker.New(worker.Options{
 		Memory:  cfg.MaxRenderMemory,
@@ -62,12 +62,12 @@ func NewRenderer(cfg *config.Config, log *zap.Logger) *worker.Worker {
 	})
 }
 
-// NewProvider makes the provider of commit statuses that the settings name; nil
-// for none.
+// NewProvider returns the provider of commit statuses that the settings name;
+// nil for none.
 func NewProvider(cfg *config.Config, src *source.Source, secrets *secret.Set) (status.Provider, error) {
 	switch cfg.CommitStatus {
 	case "none":
-		return nil, nil //nolint:nilnil // No provider is what was asked for.
+		return nil, nil //nolint:nilnil // no provider is configured
 	case "gitnotes":
 		authorities, err := src.CABundle()
 		if err != nil {
@@ -92,7 +92,7 @@ func NewProvider(cfg *config.Config, src *source.Source, secrets *secret.Set) (s
 	return forge.New(settings)
 }
 
-// keyFile reads a private key anew each time.
+// keyFile returns a function that reads a private key from a file at each call.
 func keyFile(file string) func() ([]byte, error) {
 	text := Credential(file)
 	return func() ([]byte, error) {
@@ -101,8 +101,8 @@ func keyFile(file string) func() ([]byte, error) {
 	}
 }
 
-// Credential reads a credential anew each time, so that a new one takes effect
-// without a restart.
+// Credential returns a function that reads a credential from a file at each
+// call, so that a new one takes effect without a restart.
 func Credential(file string) func() (string, error) {
 	return func() (string, error) {
 		if file == "" {
@@ -116,12 +116,12 @@ func Credential(file string) func() (string, error) {
 	}
 }
 
-// Policy is what a repository may touch.
+// Policy returns what a repository may change.
 func Policy(c *config.Config) schedule.Policy {
 	return schedule.Policy{Namespaces: c.AllowNamespaces, Kinds: c.AllowKinds}
 }
 
-// NewClient makes a client of the cluster that a context leads to. It asks the cluster nothing yet.
+// NewClient returns a client of the cluster of a context. It sends no request.
 func NewClient(cfg *config.Config, kube *config.Kubeconfig, context, version string, log *zap.Logger) (*member.Client, error) {
 	conn, err := kube.Connection(context)
 	if err != nil {
@@ -130,9 +130,9 @@ func NewClient(cfg *config.Config, kube *config.Kubeconfig, context, version str
 	return member.NewClient(conn.REST, member.ClientOptions{Version: version, Timeout: cfg.RequestTimeout, Log: log})
 }
 
-// NewApplier gives an Applier of one cluster to those who ask it for something
-// besides the loop, as for what adoption overwrote. It has no source and no
-// instance, so it is not for Apply. It asks the cluster nothing yet.
+// NewApplier returns an Applier of one cluster for use outside the loop, such as
+// reading what adoption overwrote. It has no source and no instance, so it must
+// not be used for Apply. It sends no request.
 func NewApplier(cfg *config.Config, federation, context, version string, log *zap.Logger) (*apply.Applier, error) {
 	kube, err := config.NewKubeconfig(cfg, log)
 	if err != nil {

@@ -85,7 +85,7 @@ func (r *reading) text(v reflect.Value, text string, at []string) bool {
 			err = fmt.Errorf("%q is not a valid time: write it as 2026-01-02T15:04:05Z", text)
 		}
 	case *untrusted.Text:
-		*to = untrusted.Said(text)
+		*to = untrusted.Excerpt(text)
 	case *federation.ObjectRef:
 		*to, err = federation.ParseObjectRef(text)
 	default:

@@ -223,7 +223,7 @@ func (k *Keeper) finished(ctx context.Context, o outcome) {
 func deedOf(o outcome) Deed {
 	d := Deed{At: time.Now(), Action: o.action, Took: o.took}
 	if o.err != nil {
-		d.Error = untrusted.Said(o.err.Error())
+		d.Error = untrusted.Excerpt(o.err.Error())
 	}
 	return d
 }

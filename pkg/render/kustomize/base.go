@@ -4,27 +4,27 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// A base is a kustomization that was built alone, for overlays to be compared
-// with and patched onto.
+// A base is a kustomization that was built by itself. Overlays are compared
+// with it, and the shortcut patches it.
 type base struct {
 	Product
 
-	tree    tree                          // what it was built of; nil for plain files without objects
-	names   map[federation.ObjectRef]bool // of the objects, without hashes
+	tree    tree                          // its kustomizations; nil for plain files without objects
+	names   map[federation.ObjectRef]bool // of the objects, without hash suffixes
 	err     error
-	refused bool // err says that it was not to be built
+	refused bool // err reports that it must not be built
 	used    uint64
 }
 
-// A baseFlight is a base that one revision needs.
+// A baseFlight is the running or completed build of a base for one revision.
 type baseFlight struct {
 	*base // may be read once done is closed
 
 	done chan struct{} // closed when the base is built
 }
 
-// baseOf builds a folder alone, once in a revision and not at all where it is
-// known from the last. Whoever needs it first builds it, and all others wait.
+// baseOf builds a folder by itself: once per revision, and not if the last
+// revision's is still valid. The first caller builds it, and others wait.
 func (r *Revision) baseOf(dir string) *base {
 	key, err := r.digest(dir)
 	if err != nil {
@@ -46,9 +46,9 @@ func (r *Revision) baseOf(dir string) *base {
 	return f.base
 }
 
-// knownBase returns a base that is known, or builds it.
+// knownBase returns a cached base, or builds it.
 func (r *Revision) knownBase(dir, key string) *base {
-	key = dir + "@" + key // its objects name its files
+	key = dir + "@" + key // its objects name its files, so equal folders differ
 	r.b.mu.Lock()
 	b, ok := r.b.known.bases[key]
 	if ok {
@@ -75,7 +75,7 @@ func (r *Revision) knownBase(dir, key string) *base {
 
 func (r *Revision) buildBase(dir string, b *base) error {
 	if len(r.files.Kustomizations(dir)) == 0 {
-		// Read as plain files its mistakes have lines.
+		// Read as plain files, its mistakes have lines.
 		objects, err := r.plain(dir)
 		if err != nil || len(objects) == 0 {
 			b.Objects = objects

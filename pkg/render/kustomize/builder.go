@@ -10,7 +10,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// Limits bound what a repository may cost. A limit that is zero has its default.
+// Limits bound the cost of building a repository. A zero limit means its
+// default.
 type Limits struct {
 	FileBytes      int64 // of one file; 4 MiB
 	Bytes          int64 // of all files that one build reads; 64 MiB
@@ -19,7 +20,7 @@ type Limits struct {
 	Kustomizations int   // that one build visits; 500
 }
 
-// WithDefaults returns the limits with the default of each that is zero.
+// WithDefaults returns the limits, with defaults in place of zeros.
 func (l Limits) WithDefaults() Limits {
 	return Limits{
 		FileBytes:      cmp.Or(l.FileBytes, 4<<20),
@@ -30,29 +31,29 @@ func (l Limits) WithDefaults() Limits {
 	}
 }
 
-// A Builder builds folders of revision after revision, and remembers what it read and the
-// bases that it built for the last two. It is safe for concurrent use.
+// A Builder builds the folders of revisions. It caches the files and bases of the last
+// two revisions. It is safe for concurrent use.
 type Builder struct {
 	limits Limits
 	begin  func(dir, key string) (end func(), err error)
-	quick  quickWay // nil where kustomize builds everything
+	quick  quickWay // nil if kustomize builds everything
 
 	mu    sync.Mutex // protects known
 	known known
 }
 
-// A quickWay builds some trees quicker than kustomize does.
+// A quickWay builds some trees faster than kustomize does.
 type quickWay interface {
-	// build says false for a tree that kustomize is to build.
+	// build returns false for a tree that kustomize must build.
 	build(r *Revision, t tree) (Product, bool)
-	// rest is called at the end of a revision, with the bases that are kept.
+	// rest is called at the end of a revision, with the bases that stay cached.
 	rest(kept map[string]*base)
 }
 
-// New makes a Builder. It calls begin before each piece of work whose cost depends on what
-// the files say, with the folder and a key, and end after it: equal keys are equal work.
-// It does so for a kustomization that it reads and a base that it builds; for any other
-// folder its user calls Begin, and decides when the work ends.
+// New returns a Builder. It calls begin before each piece of work whose cost depends on
+// the content of files, with the folder and a key, and end after it. Equal keys mean equal
+// work. It does so for each kustomization that it reads and each base that it builds; for
+// any other folder, its caller calls Begin and decides when the work ends.
 func New(limits Limits, begin func(dir, key string) (end func(), err error)) *Builder {
 	limitCopies()
 	loadSchema()
@@ -61,41 +62,42 @@ func New(limits Limits, begin func(dir, key string) (end func(), err error)) *Bu
 	return b
 }
 
-// A Folder is what is built for an app: a folder of the repository, and the base that it
-// is an overlay of. Base is empty where there is none, and Dir itself for a base.
+// A Folder is a folder to build for an app, and the base that it is an overlay of. Base
+// is empty if there is none, and equal to Dir for a base.
 type Folder struct {
 	Dir, Base string
 }
 
-// A Product is what a folder comes to.
+// A Product is the result of building a folder.
 type Product struct {
 	Objects []*federation.Object
-	Taken   int    // how many of them kustomize built or patched
-	Losses  []Loss // the patches that may lose something
+	Taken   int    // number of objects that kustomize built or patched
+	Losses  []Loss // patches that may lose ports
 
-	nulls []bool // by object: something in it was null, before it was settled
+	nulls []bool // by object: whether it had a null before it was settled
 }
 
 func (p *Product) add(o *federation.Object, null bool) {
 	p.Objects, p.nulls = append(p.Objects, o), append(p.nulls, null)
 }
 
-// A Revision is the files of one revision, of which folders are built side by side.
+// A Revision builds folders from the files of one revision. It is safe for
+// concurrent use.
 type Revision struct {
 	b          *Builder
 	ctx        context.Context
 	generation uint64
 	files      *manifest.Files
-	enough     func() bool       // whether there are so many mistakes that no more are looked for
-	made       map[string][]byte // kustomization files made up for plain bases; fixed once builds run
+	enough     func() bool       // reports whether there are so many mistakes that no more are searched for
+	made       map[string][]byte // generated kustomization files of plain bases; read-only while builds run
 
 	mu    sync.Mutex // protects scans and bases
 	scans map[scanKey]scanResult
 	bases map[string]*baseFlight // by folder
 }
 
-// Open begins with a revision. When ctx ends, builds of it fail as soon as they read
-// something. One revision is closed before the next is opened.
+// Open starts a revision. When ctx ends, its builds fail at their next read. A
+// revision must be closed before the next is opened.
 func (b *Builder) Open(ctx context.Context, f *manifest.Files, enough func() bool) *Revision {
 	b.mu.Lock()
 	b.known.generation++
@@ -113,8 +115,8 @@ func (b *Builder) Open(ctx context.Context, f *manifest.Files, enough func() boo
 	}
 }
 
-// Close ends with a revision, and forgets what neither it nor the one before needed. No
-// build of it may be under way.
+// Close ends a revision, and drops cache entries that neither it nor the previous one
+// used. None of its builds may be running.
 func (r *Revision) Close() {
 	r.b.mu.Lock()
 	defer r.b.mu.Unlock()
@@ -124,13 +126,14 @@ func (r *Revision) Close() {
 	}
 }
 
-// MakeUp gives a folder without a kustomization one that names the files, so that overlays
-// can be built on it. It is called before anything is built.
-func (r *Revision) MakeUp(dir string, names []string) {
+// GenerateKustomization generates a kustomization with these files for a folder that has none, so that
+// overlays can be built on it. It must be called before any build.
+func (r *Revision) GenerateKustomization(dir string, names []string) {
 	r.made[madeIn(dir)] = plainKustomization(names)
 }
 
-// Key identifies what is built of a folder: equal keys build equal objects.
+// Key identifies the result of building a folder: equal keys mean equal
+// objects.
 func (r *Revision) Key(f Folder) (string, error) {
 	key, err := r.digest(f.Dir)
 	if err != nil || f.Base == "" || f.Dir == f.Base {
@@ -141,12 +144,12 @@ func (r *Revision) Key(f Folder) (string, error) {
 	return key + baseKey, err
 }
 
-// Begin builds the base that a folder's build needs, and then begins the build, which is
-// under way until end is called. An overlay of a base that may not be built may not be
-// built either: its build has the base's in it.
+// Begin builds the base that a folder needs, and then begins the folder's build, which
+// lasts until end is called. If the base must not be built, neither must its overlays,
+// whose builds include it.
 func (r *Revision) Begin(f Folder, key string) (end func(), err error) {
 	if f.Base == f.Dir {
-		return func() {}, nil // building the base is all there is to do
+		return func() {}, nil // the base is already built
 	}
 	if f.Base != "" {
 		if base := r.baseOf(f.Base); base.refused || manifest.Exceeds(base.err) {
@@ -156,8 +159,8 @@ func (r *Revision) Begin(f Folder, key string) (end func(), err error) {
 	return r.enter(f.Dir, key)
 }
 
-// Build builds a folder: what its kustomization makes, or the objects of its files where
-// it has none. An overlay may not rename what is in its base. With an error there is no
+// Build builds a folder: with its kustomization, or the objects of its files if it has
+// none. An overlay must not rename objects of its base. With an error, there is no
 // product.
 func (r *Revision) Build(f Folder) (Product, error) {
 	made, err := r.buildAny(f)
@@ -205,7 +208,7 @@ func (r *Revision) enter(dir, key string) (end func(), err error) {
 	return end, err
 }
 
-// blamed is the file that stands for a folder.
+// blamed returns the file that errors about a folder name.
 func (r *Revision) blamed(dir string) string {
 	if files := r.files.Kustomizations(dir); len(files) > 0 {
 		return files[0]

@@ -25,16 +25,16 @@ type pluginFolder struct {
 	at reference
 }
 
-// judgeBuilt builds folders of plugins and judges what comes out. A patch in a folder
-// may have made a URL of a path, or a program of a plugin, so its files alone say
-// nothing. It ends at the first that is refused, since those behind may use it.
-func (r *Revision) judgeBuilt(folders []pluginFolder) []error {
+// checkBuilt builds folders of plugins and checks the results. Checking their files
+// is not enough: a patch in a folder may turn a path into a URL, or a plugin into a
+// program. It stops at the first refused folder, since later ones may use it.
+func (r *Revision) checkBuilt(folders []pluginFolder) []error {
 	for _, f := range folders {
 		m, err := r.krusty(f.at.dir, r.made)
 		if err != nil {
 			return []error{&manifest.Error{File: f.k.file, Line: f.at.line, Field: f.at.field, Reason: plainText(err)}}
 		}
-		judged := *f.k // which other builds share
+		judged := *f.k // a copy, because other builds share it
 		s := scanner{r: r, k: &judged}
 		for _, content := range contents(m) {
 			s.plugin(content, f.k.file, f.at.line, f.at.field)
@@ -46,13 +46,13 @@ func (r *Revision) judgeBuilt(folders []pluginFolder) []error {
 	return nil
 }
 
-// contents are the objects of a build.
+// contents returns the content of a build's objects.
 func contents(m resmap.ResMap) []map[string]any {
 	all := make([]map[string]any, 0, m.Size())
 	for _, r := range m.Resources() {
 		content, err := r.Map()
 		if err != nil {
-			content = nil // which is no plugin that is known
+			content = nil // not a known plugin
 		}
 		all = append(all, content)
 	}

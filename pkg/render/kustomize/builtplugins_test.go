@@ -6,7 +6,7 @@ import (
 	"testing/fstest"
 )
 
-func TestPluginsAreJudgedAsTheyAreBuilt(t *testing.T) {
+func TestPluginsAreCheckedAsTheyAreBuilt(t *testing.T) {
 	const plugin = "apiVersion: builtin\nkind: ConfigMapGenerator\nmetadata: {name: p, annotations: {from: \"k=https://example.com/\"}}\nfiles: [\"k=v.txt\"]\n"
 	file := func(content string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(content)} }
 	for name, c := range map[string]struct{ change, want string }{

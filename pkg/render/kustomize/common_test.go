@@ -10,7 +10,7 @@ import (
 )
 
 // workloads has an object of each kind that kustomize's defaults name, in more than
-// one group and version, and of kinds that they do not.
+// one group and version, and of other kinds.
 func workloads() string {
 	pod := "containers: [{name: a, image: nginx:1}], initContainers: [{name: b, image: 'nginx@sha256:24a0c4b4a4c0eb97a1aabb8e29f18e917d05abfe1b7a7c07857230879ce7d3d3'}], volumes: [{name: v, image: {reference: nginx}}]"
 	var b strings.Builder
@@ -38,9 +38,9 @@ func workloads() string {
 	return b.String()
 }
 
-// What an overlay gives to all objects alike comes out as kustomize gives it, and
-// without its whole build.
-func TestWhatIsCommonToObjectsEqualsKustomize(t *testing.T) {
+// What an overlay adds to all objects is the same as with kustomize, but without
+// its full build.
+func TestAdditionsToAllObjectsEqualKustomize(t *testing.T) {
 	parts := []string{
 		"commonAnnotations: {cluster: c1, \"yes\": \"on\", number: \"7\"}\n",
 		"labels: [{pairs: {cluster: c1}}, {pairs: {a: c, tier: \"1\"}}]\n",
@@ -66,7 +66,7 @@ func TestWhatIsCommonToObjectsEqualsKustomize(t *testing.T) {
 		}
 		got, quick, err := built1(t.Context(), files, "overlay")
 		if err != nil || !quick {
-			t.Errorf("%s: %v, built without a whole build: %t", overlay, err, quick)
+			t.Errorf("%s: %v, built without a full build: %t", overlay, err, quick)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-kustomize +render):\n%s", overlay, diff)
@@ -74,8 +74,8 @@ func TestWhatIsCommonToObjectsEqualsKustomize(t *testing.T) {
 	}
 }
 
-// What changes selectors or pods takes a whole build, and so do mistakes.
-func TestWhatIsNotCommonTakesAWholeBuild(t *testing.T) {
+// Changes of selectors or pods take a full build, and so do mistakes.
+func TestOtherChangesTakeAFullBuild(t *testing.T) {
 	for _, overlay := range []string{
 		"labels: [{pairs: {a: b}, includeSelectors: true}]\n",
 		"labels: [{pairs: {a: b}, includeTemplates: true}]\n",

@@ -11,13 +11,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// compare refuses an overlay that renames, moves or changes the kind of an object
-// of its base: names and namespaces are equal in every cluster. An overlay may
-// add objects and delete them, and the hash in the name of a generated object may
-// differ.
+// compare refuses an overlay that changes the name, namespace or kind of an
+// object of its base: these must be equal in every cluster. An overlay may add
+// and delete objects, and the hash in the name of a generated object may differ.
 func (r *Revision) compare(base string, t tree, objects []*federation.Object) error {
-	// A base that is broken when built alone has no names to hold its overlay to,
-	// which mended it.
+	// A base that fails when built by itself has no names to compare with; its
+	// overlay fixed it.
 	names := r.baseOf(base).names
 	kept, unknown := map[federation.ObjectRef]bool{}, map[federation.ObjectRef]bool{}
 	for _, o := range objects {
@@ -28,13 +27,13 @@ func (r *Revision) compare(base string, t tree, objects []*federation.Object) er
 		}
 	}
 	if len(kept) == len(names) || len(unknown) == 0 {
-		return nil // nothing was renamed: something is gone, or something is new
+		return nil // nothing was renamed: objects were only removed, or only added
 	}
 	return r.renamed(base, t, objects, unknown)
 }
 
-// renamed asks kustomize which file each unknown object came from: one that came
-// from the base has lost the name it had there.
+// renamed lets kustomize trace the file of each unknown object: an object from
+// the base has lost the name that it had there.
 func (r *Revision) renamed(base string, t tree, objects []*federation.Object, unknown map[federation.ObjectRef]bool) error {
 	k, dir := t[0], t[0].dir
 	traced := k.Kustomization
@@ -51,7 +50,7 @@ func (r *Revision) renamed(base string, t tree, objects []*federation.Object, un
 	}
 	resources := m.Resources()
 	if len(resources) != len(objects) {
-		return &manifest.Error{File: k.file, Reason: "the objects cannot be traced to the base: the overlay builds others when kustomize is told to trace them"}
+		return &manifest.Error{File: k.file, Reason: "the objects cannot be traced to the base: the overlay builds different objects when kustomize traces them"}
 	}
 	var errs []error
 	for i, o := range objects {
@@ -70,8 +69,8 @@ func (r *Revision) renamed(base string, t tree, objects []*federation.Object, un
 			errs = append(errs, &manifest.Error{
 				File:   k.file,
 				Field:  o.Ref.String(),
-				Reason: fmt.Sprintf("an object of %s has another kind, name or namespace here; these are equal in every cluster", file),
-				Remedy: "leave namePrefix, nameSuffix, namespace and patches of them to the base",
+				Reason: fmt.Sprintf("an object of %s has another kind, name or namespace here; these must be equal in every cluster", file),
+				Remedy: "set namePrefix, nameSuffix, namespace and patches of these only in the base",
 			})
 		}
 	}

@@ -8,25 +8,25 @@ import (
 )
 
 const (
-	// maxCopied is what the copy operations of one JSON patch may add to one
-	// object, in bytes. An API server takes an object of 1.5 MiB.
+	// maxCopied is how much the copy operations of one JSON patch may add to
+	// one object, in bytes. An API server accepts an object of 1.5 MiB.
 	maxCopied = 1 << 20
-	// maxOperations is of one JSON patch.
+	// maxOperations limits one JSON patch.
 	maxOperations = 1000
-	// maxGrowth is what copy operations may make of all objects of one build.
+	// maxGrowth limits the size of all objects of one build after copy
+	// operations, in bytes.
 	maxGrowth = 256 << 20
 )
 
 // limitCopies bounds the JSON patches of kustomize, and so of this package. Each
-// copy may double the object, so that without a limit forty lines fill any
-// memory.
+// copy may double the object, so without a limit forty lines fill any memory.
 var limitCopies = sync.OnceFunc(func() { jsonpatch.AccumulatedCopySizeLimit = maxCopied })
 
 // jsonPatch counts the operations of a JSON patch.
 func (s *scanner) jsonPatch(operations []any, field string, line int) {
 	if len(operations) > maxOperations {
-		s.refuse(field, line, fmt.Sprintf("the JSON patch has %d operations, and at most %d are taken", len(operations), maxOperations),
-			"use a merge patch, or write the objects as they should be")
+		s.refuse(field, line, fmt.Sprintf("the JSON patch has %d operations, more than the limit of %d", len(operations), maxOperations),
+			"use a merge patch, or edit the objects themselves")
 	}
 	copies := 0
 	for _, o := range operations {
@@ -40,9 +40,9 @@ func (s *scanner) jsonPatch(operations []any, field string, line int) {
 	}
 }
 
-// growth returns the most bytes that the copy operations of a tree may make of
-// its objects. Each at most doubles what there is, and each patch ends at
-// maxCopied for each object.
+// growth returns an upper bound of the size of a tree's objects after its copy
+// operations, in bytes. Each operation at most doubles an object, and each
+// patch adds at most maxCopied to each object.
 func (t tree) growth() int64 {
 	var read, objects, copies, copying int64
 	for _, k := range t {
@@ -57,7 +57,7 @@ func (t tree) growth() int64 {
 	return min(read<<min(copies, 32), objects*copying*maxCopied)
 }
 
-// copier is the first file with a JSON patch that copies.
+// copier returns the first file with a JSON patch that copies.
 func (t tree) copier() string {
 	for _, k := range t {
 		if k.copying > 0 {

@@ -37,7 +37,7 @@ func TestAPatchThatCopiesItselfFillsNoMemory(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		files map[string]string
-		blame string // the file
+		blame string // the file that the error names
 	}{
 		"in a file": {map[string]string{
 			"kustomization.yaml": "resources: [a.yaml]\npatches:\n- path: bomb.yaml\n  " + target + "\n", "bomb.yaml": copyBomb(40),
@@ -85,7 +85,7 @@ func TestAPatchThatCopiesItselfFillsNoMemory(t *testing.T) {
 				t.Errorf("rendered with %v, want an error that names %s", err, c.blame)
 			}
 			t.Log(err)
-			if took > 5*time.Second { // of a busy machine
+			if took > 5*time.Second { // on a busy machine
 				t.Errorf("took %s, want less than a second", took)
 			}
 			if mib := (after.TotalAlloc - before.TotalAlloc) >> 20; mib > 256 {

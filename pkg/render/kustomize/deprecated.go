@@ -10,8 +10,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// replacedBy are the fields of a kustomization that kustomize warns of, and what it has in
-// their place (CheckDeprecatedFields of sigs.k8s.io/kustomize/api/types).
+// replacedBy maps the deprecated fields of a kustomization to their replacements
+// (CheckDeprecatedFields of sigs.k8s.io/kustomize/api/types).
 var replacedBy = map[string]string{
 	"bases":                 "resources",
 	"commonLabels":          "labels",
@@ -21,7 +21,7 @@ var replacedBy = map[string]string{
 	"vars":                  "replacements",
 }
 
-// A deprecated is a field that a kustomization has and should not.
+// A deprecated is a deprecated field in a kustomization.
 type deprecated struct {
 	field string
 	line  int
@@ -38,8 +38,8 @@ func deprecatedIn(doc strictyaml.Document) []deprecated {
 	return all
 }
 
-// Deprecations are what kustomize would warn of at every build of the folders, each field
-// where it stands first.
+// Deprecations returns what kustomize would warn about at every build of the folders:
+// each field once, at its first occurrence.
 func (r *Revision) Deprecations(app string, folders []string) []federation.Finding {
 	found := map[string][]federation.Finding{} // by deprecated field
 	seen := map[string]bool{}
@@ -54,7 +54,7 @@ func (r *Revision) Deprecations(app string, folders []string) []federation.Findi
 		seen[dir] = true
 		k := r.recall(scanKey{dir, forObjects}, digest)
 		if k == nil {
-			continue // it has none, or is wrong
+			continue // no kustomization, or an invalid one
 		}
 		for _, d := range k.deprecated {
 			found[d.field] = append(found[d.field], d.note(app, k.file))

@@ -1,19 +1,19 @@
-// Package kustomize builds a folder: what its kustomization makes, byte for byte as
-// kustomize makes it, or the objects of its files where it has none.
+// Package kustomize builds a folder: with its kustomization, byte for byte as
+// kustomize does, or the objects of its files if it has none.
 //
-// A Builder is kept from revision to revision and remembers what it read and built for the
-// last two. Open gives it the files of one, and Build is the door: a Folder goes in, and a
-// Product comes out, or a manifest.Error with the file that is to blame. Key says
-// beforehand which builds are equal. Behind the door
+// A Builder lives across revisions and caches what it read and built for the last two.
+// Open starts a revision with its files. Build takes a Folder and returns a Product, or a
+// manifest.Error that names the file with the mistake. Key reports beforehand which builds
+// are equal. Internally,
 //
 //   - scan reads one kustomization and refuses what kustomize would fetch, run or follow
-//     without end; grow reads the tree of them that a build consists of, within the Limits;
-//   - kustomize itself then builds, on a file system that shows it the repository alone
-//     and refuses every write; or, for an overlay that only patches its base, the
-//     shortcut does, which is one file and one line;
-//   - the base of an overlay is built once, and an overlay that renames an object of it is
+//     endlessly; grow reads the tree of kustomizations of a build, within the Limits;
+//   - kustomize itself then builds, on a file system that has only the repository
+//     and refuses every write; for an overlay that only patches its base, the
+//     shortcut builds instead, which can be removed with one file and one line;
+//   - the base of an overlay is built once, and an overlay that renames one of its objects is
 //     refused.
 //
-// It knows neither apps nor clusters: those are render's. What an object has to be is
-// manifest's.
+// It does not know apps and clusters, which belong to render. Objects are validated
+// by manifest.
 package kustomize

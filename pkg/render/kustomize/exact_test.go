@@ -23,9 +23,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// Each archive in testdata/exact is a set of kustomizations; every one of its
+// Each archive in testdata/exact is a set of kustomizations. Each of its
 // folders that ends in "overlay" is built by kustomize itself and by the
-// renderer, and must come out the same, byte for byte.
+// renderer, and the results must be equal, byte for byte.
 func TestBuildEqualsKustomizeByteForByte(t *testing.T) {
 	archives, err := filepath.Glob("testdata/exact/*.txtar")
 	if err != nil || len(archives) == 0 {
@@ -65,7 +65,7 @@ func TestBuildEqualsKustomizeByteForByte(t *testing.T) {
 	}
 }
 
-// What is built by patching alone, and what kustomize builds as a whole.
+// Some overlays are built by patching alone, others by kustomize as a whole.
 func TestOnlyOverlaysThatPatchAPureBaseAreBuiltByPatching(t *testing.T) {
 	cases := []struct {
 		archive string
@@ -98,7 +98,7 @@ func TestOnlyOverlaysThatPatchAPureBaseAreBuiltByPatching(t *testing.T) {
 }
 
 // Random overlays of a base that has a bit of everything are built both ways.
-// Where kustomize refuses one, so must the renderer.
+// The renderer must refuse what kustomize refuses.
 func TestRandomOverlaysEqualKustomize(t *testing.T) {
 	archive, err := txtar.ParseFile("testdata/random.txtar")
 	if err != nil {
@@ -132,7 +132,7 @@ func TestRandomOverlaysEqualKustomize(t *testing.T) {
 	}
 	t.Logf("of %d overlays %d were built, %d of them by patching alone", rounds, good, quick)
 	if quick < rounds/8 || good-quick < rounds/6 || good == rounds {
-		t.Errorf("of %d overlays %d were built, %d of them by patching alone: the test should see many of each kind", rounds, good, quick)
+		t.Errorf("of %d overlays %d were built, %d of them by patching alone: the test should have many of each kind", rounds, good, quick)
 	}
 }
 
@@ -230,13 +230,13 @@ func kustomizeItself(files fstest.MapFS, dir string) (string, error) {
 	return strings.Join(parts, "---\n"), nil
 }
 
-// opened is a revision of files, with a builder of its own.
+// opened returns a revision of files with its own builder.
 func opened(ctx context.Context, fsys fs.FS) *Revision {
 	b := New(Limits{}, func(string, string) (func(), error) { return func() {}, nil })
 	return b.Open(ctx, manifest.NewFiles(fsys, b.limits.FileBytes), func() bool { return false })
 }
 
-// buildAlone builds a folder that is no overlay of an app's.
+// buildAlone builds a folder that is not an app's overlay.
 func buildAlone(ctx context.Context, files fs.FS, dir string) (Product, error) {
 	r := opened(ctx, files)
 	defer r.Close()
@@ -244,7 +244,7 @@ func buildAlone(ctx context.Context, files fs.FS, dir string) (Product, error) {
 }
 
 // built1 builds a folder with the renderer, before namespaces are filled in, and
-// says whether patching alone was enough.
+// reports whether patching alone was enough.
 func built1(ctx context.Context, files fs.FS, dir string) (text string, quick bool, err error) {
 	r := opened(ctx, files)
 	defer r.Close()

@@ -15,18 +15,18 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// A buildFS shows kustomize the repository's files, with the root of the
-// repository as "/". It refuses every write, counts what is read, and lets
-// nothing be read once the rendering is to stop.
+// A buildFS provides the repository's files to kustomize, with the root of the
+// repository as "/". It refuses every write, counts the bytes read, and refuses
+// reads after the rendering was stopped.
 type buildFS struct {
 	ctx    context.Context
 	files  *manifest.Files
-	bytes  *atomic.Int64     // that may still be read
-	extra  map[string][]byte // files that are made up, by their name in the repository
+	bytes  *atomic.Int64     // bytes that may still be read
+	extra  map[string][]byte // generated files, by their name in the repository
 	limits Limits
 
-	// stopped is the first limit that was met. Kustomize takes a file that cannot
-	// be read for one that is not there, so its own error may not say.
+	// stopped is the first limit that was exceeded. Kustomize treats an
+	// unreadable file as a missing one, so its own error may not name the limit.
 	stopped atomic.Pointer[error]
 }
 
@@ -73,10 +73,10 @@ func (b *buildFS) stop(err error) error {
 	return err
 }
 
-// IsDir says whether p is a folder.
+// IsDir reports whether p is a folder.
 func (b *buildFS) IsDir(p string) bool { return b.files.IsDir(b.name(p)) }
 
-// Exists says whether there is anything at p.
+// Exists reports whether p exists.
 func (b *buildFS) Exists(p string) bool {
 	name := b.name(p)
 	if _, made := b.extra[name]; made {

@@ -9,7 +9,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-func TestKustomizeMayWriteNothing(t *testing.T) {
+func TestKustomizeCannotWrite(t *testing.T) {
 	b := newBuildFS(t.Context(), manifest.NewFiles(fstest.MapFS{"a/b.yaml": {Data: []byte("x")}}, 100), Limits{}.WithDefaults(), map[string][]byte{"a/made.yaml": []byte("y")})
 	_, open := b.Open("/a/b.yaml")
 	_, create := b.Create("/a/c")
@@ -27,7 +27,7 @@ func TestKustomizeMayWriteNothing(t *testing.T) {
 		}
 	}
 	if _, err := b.ReadFile("/etc/passwd"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("ReadFile of what is not in the repository = %v, want %v", err, fs.ErrNotExist)
+		t.Errorf("ReadFile of a file outside the repository = %v, want %v", err, fs.ErrNotExist)
 	}
 	if dir, file, err := b.CleanedAbs("/a/made.yaml"); err != nil || dir != "/a" || file != "made.yaml" {
 		t.Errorf("CleanedAbs = %q, %q, %v", dir, file, err)

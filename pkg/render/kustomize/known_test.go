@@ -8,7 +8,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-func TestWhatTwoRevisionsDidNotUseIsForgotten(t *testing.T) {
+func TestTheCacheDropsWhatTwoRevisionsDidNotUse(t *testing.T) {
 	b := New(Limits{}, func(string, string) (func(), error) { return func() {}, nil })
 	for n := range 10 {
 		files := fstest.MapFS{
@@ -26,7 +26,7 @@ func TestWhatTwoRevisionsDidNotUseIsForgotten(t *testing.T) {
 		r.Close()
 	}
 	if len(b.known.bases) != 2 || len(b.known.folders) != 2 {
-		t.Errorf("after ten revisions %d bases and %d folders are known; want 2 of each: those of the last two", len(b.known.bases), len(b.known.folders))
+		t.Errorf("after ten revisions %d bases and %d folders are cached; want 2 of each: those of the last two", len(b.known.bases), len(b.known.folders))
 	}
 	if n := len(b.quick.(*quick).bases); n != 2 {
 		t.Errorf("after ten revisions the shortcut knows %d bases, want 2", n)

@@ -17,8 +17,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// A kustomization is one kustomization file, read and judged before kustomize
-// sees it: whatever kustomize would fetch, run or follow without end is refused
+// A kustomization is one kustomization file, read and checked before kustomize
+// reads it: what kustomize would fetch, run or follow endlessly is refused
 // here.
 type kustomization struct {
 	types.Kustomization
@@ -28,22 +28,22 @@ type kustomization struct {
 	role role
 
 	folders   []reference // the kustomizations that it builds on
-	elsewhere []string    // what its build depends on besides its own folder
+	elsewhere []string    // what its build depends on outside its own folder
 	declared  []declared  // the objects of its resource files
-	twice     []declared  // those of them that have a list of ports with a number twice, the first
-	// special says that a file holds what steers kustomize: its annotations, or a
+	twice     []declared  // the first of them that have a port number twice in a list
+	// special reports that a file controls kustomize: by annotations, or by a
 	// comment that could be a schema.
 	special bool
-	// jsonPatches says that a patch of it is a JSON patch, which makes kustomize
-	// note the earlier name of what it patches.
+	// jsonPatches reports that it has a JSON patch, which makes kustomize record
+	// the earlier names of the objects that it patches.
 	jsonPatches bool
 
-	deprecated  []deprecated // the fields that kustomize warns of
+	deprecated  []deprecated // the fields that kustomize warns about
 	portPatches []portPatch
 
-	bytes   int64 // of the files that it names
-	copies  int   // operations of its JSON patches that copy
-	copying int   // JSON patches that have some
+	bytes   int64 // size of the files that it names
+	copies  int   // copy operations in its JSON patches
+	copying int   // JSON patches with copy operations
 }
 
 // A role is what a kustomization's objects are for.
@@ -62,15 +62,15 @@ type reference struct {
 	role  role
 }
 
-// A declared object stands in a file that a kustomization names.
+// A declared is an object in a file that a kustomization names.
 type declared struct {
 	ref   federation.ObjectRef
 	file  string
-	twice []string // its lists of ports that have a number twice
+	twice []string // its lists with a port number twice
 }
 
-// scan reads the kustomization of a folder, without those that it builds on. One
-// without mistakes is remembered for as long as the folder does not change.
+// scan reads the kustomization of a folder, but not those that it builds on. If
+// it has no mistakes, it is cached until the folder changes.
 func (r *Revision) scan(dir string, as role) (*kustomization, error) {
 	key := scanKey{dir, as}
 	r.mu.Lock()
@@ -83,7 +83,7 @@ func (r *Revision) scan(dir string, as role) (*kustomization, error) {
 	if err != nil {
 		return &kustomization{dir: dir, role: as}, &manifest.Error{File: dir, Reason: manifest.Cause(err)}
 	}
-	// A kustomization that is made up is not the folder's own.
+	// A generated kustomization is not the folder's own.
 	_, made := r.made[madeIn(dir)]
 	if k := r.recall(key, digest); k != nil && !made {
 		return k, nil
@@ -98,7 +98,7 @@ func (r *Revision) scan(dir string, as role) (*kustomization, error) {
 	r.scans[key] = scanResult{k, err}
 	r.mu.Unlock()
 	if err == nil && !made {
-		k.doc = strictyaml.Document{} // only mistakes need its lines
+		k.doc = strictyaml.Document{} // its lines are needed only for mistakes
 		r.b.mu.Lock()
 		r.b.known.folders[key] = &scanned{digest: digest, scan: k, used: r.generation}
 		r.b.mu.Unlock()
@@ -106,7 +106,7 @@ func (r *Revision) scan(dir string, as role) (*kustomization, error) {
 	return k, err
 }
 
-// recall gives what is known of a folder from revisions before, or nil.
+// recall returns the cached scan of a folder, or nil.
 func (r *Revision) recall(key scanKey, digest string) *kustomization {
 	r.b.mu.Lock()
 	defer r.b.mu.Unlock()
@@ -133,7 +133,7 @@ func (r *Revision) scanInto(k *kustomization) error {
 	if err != nil {
 		return err
 	}
-	k.special = steers(content)
+	k.special = controlsKustomize(content)
 	k.bytes = int64(len(content))
 	docs, err := r.files.Decode(content)
 	if err != nil {
@@ -148,7 +148,7 @@ func (r *Revision) scanInto(k *kustomization) error {
 	}
 	k.deprecated = deprecatedIn(k.doc)
 	resources := len(k.Resources)
-	k.FixKustomization() // which puts bases behind the resources
+	k.FixKustomization() // which appends bases to the resources
 	if errs := k.EnforceFields(); len(errs) > 0 {
 		return &manifest.Error{File: k.file, Line: k.doc.Line("kind"), Reason: strings.Join(errs, "; ")}
 	}
@@ -159,13 +159,14 @@ func (r *Revision) scanInto(k *kustomization) error {
 	return manifest.Join(s.errs)
 }
 
-// invalid blames the line of a field that kustomize does not know.
+// invalid returns an error with the line of a field that kustomize does not
+// know.
 func (k *kustomization) invalid(err error) *manifest.Error {
 	text := plainText(err)
 	if _, field, ok := strings.Cut(text, "unknown field "); ok {
 		name := strings.Trim(field, `"`)
 		if content, _ := k.doc.Value.(map[string]any); content[name] != nil {
-			return &manifest.Error{File: k.file, Line: k.doc.Line(name), Field: name, Reason: "kustomize has no field of this name", Remedy: "correct the name, or take the field out"}
+			return &manifest.Error{File: k.file, Line: k.doc.Line(name), Field: name, Reason: "kustomize has no field of this name", Remedy: "correct the name, or remove the field"}
 		}
 	}
 	if e := k.mistyped(text); e != nil {
@@ -174,8 +175,8 @@ func (k *kustomization) invalid(err error) *manifest.Error {
 	return &manifest.Error{File: k.file, Reason: text}
 }
 
-// kustomizationFile finds and reads the file. A base without one is given one
-// that names all of its manifests.
+// kustomizationFile finds and reads the file. For a base without one it
+// generates one that names all of its manifests.
 func (r *Revision) kustomizationFile(k *kustomization) ([]byte, error) {
 	found := r.files.Kustomizations(k.dir)
 	switch len(found) {
@@ -198,11 +199,11 @@ func (r *Revision) kustomizationFile(k *kustomization) ([]byte, error) {
 	return content, nil
 }
 
-// A scanner collects what is wrong with one kustomization.
+// A scanner collects the mistakes in one kustomization.
 type scanner struct {
 	r         *Revision
 	k         *kustomization
-	resources int // how many entries stand under that name
+	resources int // how many entries the field has in the file
 	errs      []error
 }
 
@@ -218,7 +219,7 @@ func (s *scanner) refuseFields() {
 	} {
 		for key, value := range content {
 			if strings.EqualFold(key, refused.field) && value != nil {
-				s.refuse(refused.field, s.k.doc.Line(key), refused.reason, "leave the field out, and render it before the push")
+				s.refuse(refused.field, s.k.doc.Line(key), refused.reason, "remove the field, and render it before the push")
 			}
 		}
 	}
@@ -228,7 +229,7 @@ func (s *scanner) refuseFields() {
 func (s *scanner) references() {
 	for i, entry := range s.k.Resources {
 		if len(s.errs) > limit.Mistakes {
-			break // nobody reads more, and each costs
+			break // more would not be read, and each costs time
 		}
 		field := "resources"
 		if i >= s.resources {
@@ -246,7 +247,7 @@ func (s *scanner) references() {
 			s.folder("components", i, name, s.k.role)
 		} else {
 			s.elsewhere(name)
-			s.refuse(at("components", i), s.line("components", i), fmt.Sprintf("%s is no folder in the repository", entry), "")
+			s.refuse(at("components", i), s.line("components", i), fmt.Sprintf("%s is not a folder in the repository", entry), "")
 		}
 	}
 	for _, list := range []struct {
@@ -297,7 +298,7 @@ func (s *scanner) resource(field string, i int, entry string, r role) {
 		}
 		d := declared{ref: m.Ref(), file: name}
 		s.k.declared = append(s.k.declared, d)
-		if d.twice = twiceIn(m.Content); len(d.twice) > 0 && len(s.k.twice) < mostTwice {
+		if d.twice = duplicatePorts(m.Content); len(d.twice) > 0 && len(s.k.twice) < mostTwice {
 			s.k.twice = append(s.k.twice, d)
 		}
 	}
@@ -308,14 +309,15 @@ func (s *scanner) folder(field string, i int, dir string, r role) {
 	s.k.folders = append(s.k.folders, reference{dir: dir, field: at(field, i), line: s.line(field, i), role: r})
 }
 
-// elsewhere notes a path that the build depends on.
+// elsewhere records a path that the build depends on.
 func (s *scanner) elsewhere(name string) {
 	if !slices.Contains(s.k.elsewhere, name) {
 		s.k.elsewhere = append(s.k.elsewhere, name)
 	}
 }
 
-// local refuses what kustomize would fetch, and paths that leave the repository.
+// local refuses paths that kustomize would fetch, and paths that leave the
+// repository.
 func (s *scanner) local(field string, i int, entry string) bool {
 	switch {
 	case isRemote(entry):
@@ -332,15 +334,14 @@ func (s *scanner) local(field string, i int, entry string) bool {
 	return false
 }
 
-// isRemote says whether kustomize would take a path for a URL. Anything that only
-// might be one counts.
+// isRemote reports whether kustomize might take a path for a URL.
 func isRemote(entry string) bool {
-	return strings.Contains(entry, "://") || fetched(entry)
+	return strings.Contains(entry, "://") || isFetched(entry)
 }
 
-// fetched says whether kustomize would clone an entry with git or load it over
-// HTTP, going by how it begins.
-func fetched(entry string) bool {
+// isFetched reports whether an entry begins so that kustomize would clone it with
+// git or load it over HTTP.
+func isFetched(entry string) bool {
 	e := strings.ToLower(strings.TrimSpace(entry))
 	for _, prefix := range []string{"git::", "github.com/", "github.com:", "http:", "https:", "ssh:", "file:"} {
 		if strings.HasPrefix(e, prefix) {
@@ -350,10 +351,10 @@ func fetched(entry string) bool {
 	return user.MatchString(e)
 }
 
-// user is how the short form of an SSH URL begins.
+// user matches the beginning of the short form of an SSH URL.
 var user = regexp.MustCompile(`^[a-z][a-z0-9-]*@`)
 
-// inline says whether an entry that may be a path or YAML is YAML.
+// inline reports whether an entry that may be a path or YAML is YAML.
 func inline(entry string) bool {
 	return strings.Contains(entry, "\n") || strings.Contains(entry, ": ")
 }
@@ -363,10 +364,10 @@ func (s *scanner) inside(field string, i int, entry string) bool {
 	name := path.Join(s.k.dir, entry)
 	if !manifest.Within(name, s.k.dir) {
 		if !s.r.files.IsFile(name) {
-			s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("there is no file or folder %q", entry), "add it, correct the path, or take the entry out")
+			s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("there is no file or folder %q", entry), "add it, correct the path, or remove the entry")
 			return false
 		}
-		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%q is outside of the kustomization's folder, where only folders may be named", entry), "move the file, or give it a kustomization of its own")
+		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%q is outside the kustomization's folder, where only folders may be named", entry), "move the file, or give it its own kustomization")
 		return false
 	}
 	return true
@@ -376,11 +377,11 @@ func (s *scanner) inside(field string, i int, entry string) bool {
 func (s *scanner) read(field string, i int, entry string) ([]byte, bool) {
 	content, err := s.r.files.Read(path.Join(s.k.dir, entry))
 	if err != nil {
-		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%s: %s", entry, manifest.Cause(err)), "add the file, or take the entry out")
+		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%s: %s", entry, manifest.Cause(err)), "add the file, or remove the entry")
 		return nil, false
 	}
 	s.k.bytes += int64(len(content))
-	s.k.special = s.k.special || steers(content)
+	s.k.special = s.k.special || controlsKustomize(content)
 	return content, true
 }
 
@@ -394,14 +395,14 @@ func (s *scanner) line(field string, i int) int {
 
 func at(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }
 
-// steers says whether a file holds annotations by which kustomize is told what to
-// do, or comments that it may read as a schema.
-func steers(content []byte) bool {
+// controlsKustomize reports whether a file has annotations that control kustomize, or comments
+// that it may read as a schema.
+func controlsKustomize(content []byte) bool {
 	for _, s := range []string{"config.kubernetes.io/", "# {", "#{"} {
 		if bytes.Contains(content, []byte(s)) {
 			return true
 		}
 	}
-	// The kustomization's own API version is no annotation.
+	// The kustomization's own API version is not an annotation.
 	return bytes.Count(content, []byte("config.k8s.io/")) > bytes.Count(content, []byte("kustomize.config.k8s.io/"))
 }

@@ -12,9 +12,9 @@ import (
 	"testing/fstest"
 )
 
-// FuzzKustomizationsReachNothing builds an app whose kustomization, and a file
-// beside it, are anything: it never panics, calls no address, runs no git, and asks
-// for nothing outside of the repository.
+// FuzzKustomizationsReachNothing builds an app with an arbitrary kustomization and
+// an arbitrary file next to it. The build never panics, opens no connection, runs
+// no git, and reads nothing outside the repository.
 func FuzzKustomizationsReachNothing(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"resources: [a.yaml, base]\nnamePrefix: x-\n", "[]"},
@@ -33,7 +33,7 @@ func FuzzKustomizationsReachNothing(f *testing.F) {
 	dialed, ran := forbid(f)
 	f.Fuzz(func(t *testing.T, kustomization, other []byte) {
 		if len(kustomization)+len(other) > 1500 {
-			return // what is long may take what only a process of its own can be kept from
+			return // long input may take resources that only a separate process can limit
 		}
 		files := &watchedFS{FS: fuzzedApp(kustomization, other)}
 		made, err := buildAlone(t.Context(), files, "apps/a")
@@ -47,13 +47,13 @@ func FuzzKustomizationsReachNothing(f *testing.F) {
 			t.Fatal("git was run")
 		}
 		if name := files.outside.Load(); name != nil {
-			t.Errorf("%q was asked for", *name)
+			t.Errorf("%q was requested", *name)
 		}
 	})
 }
 
-// fuzzedApp is an app with a kustomization, what it can name, and a folder whose
-// plugins the other file patches.
+// fuzzedApp returns an app with a kustomization, files that it can name, and a
+// folder whose plugins the other file patches.
 func fuzzedApp(kustomization, other []byte) fstest.MapFS {
 	const object = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: v}\n"
 	file := func(content string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(content)} }
@@ -70,8 +70,8 @@ func fuzzedApp(kustomization, other []byte) fstest.MapFS {
 	}
 }
 
-// forbid has each HTTP request of this process refused and noted, and a program
-// named git, and no other, found that leaves a file.
+// forbid refuses and records each HTTP request of this process. The only
+// program in its PATH is a git that creates the file ran.
 func forbid(f *testing.F) (dialed *atomic.Pointer[string], ran string) {
 	dialed = &atomic.Pointer[string]{}
 	before := http.DefaultTransport
@@ -97,7 +97,7 @@ func (r refusing) RoundTrip(request *http.Request) (*http.Response, error) {
 	return nil, errors.New("refused")
 }
 
-// watchedFS notes names that lead out of the repository.
+// watchedFS records names that lead out of the repository.
 type watchedFS struct {
 	fs.FS
 

@@ -2,7 +2,7 @@ package kustomize
 
 import "testing"
 
-func TestRemoteEntriesAreKnownByHowTheyBegin(t *testing.T) {
+func TestRemoteEntriesAreRecognizedByTheirBeginning(t *testing.T) {
 	for entry, want := range map[string]bool{
 		"https://example.com/a":         true,
 		"HTTP://example.com/a":          true,
@@ -21,13 +21,13 @@ func TestRemoteEntriesAreKnownByHowTheyBegin(t *testing.T) {
 		"deploy.yaml":                   false,
 		"apps/a@b.yaml":                 false,
 		"gitlab/deploy.yaml":            false,
-		"kind: A\nurl: https://a.b/c@d": true, // as a path; as text it is not
+		"kind: A\nurl: https://a.b/c@d": true, // as a path, but not as text
 	} {
 		if got := isRemote(entry); got != want {
 			t.Errorf("isRemote(%q) = %t, want %t", entry, got, want)
 		}
 	}
-	if fetched("kind: A\nurl: https://a.b/c@d") {
-		t.Error("text with a URL in it is taken for one")
+	if isFetched("kind: A\nurl: https://a.b/c@d") {
+		t.Error("text that contains a URL is treated as a URL")
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// files checks the entries that name files and no folders, and what stands in
-// the kustomization itself as text.
+// files checks the entries that name files but not folders, and YAML given as
+// text in the kustomization itself.
 func (s *scanner) files() {
 	for i, entry := range s.k.Configurations {
 		s.yamlFile("configurations", i, entry)
@@ -53,10 +53,10 @@ func (s *scanner) files() {
 	}
 }
 
-// olderPatches are the patches under the names they had before kustomize gave
-// all of them one, which many repositories still use.
+// olderPatches returns the patches in the deprecated fields that "patches"
+// replaced, which many repositories still use.
 func (k *kustomization) olderPatches() ([]types.PatchStrategicMerge, []types.Patch) {
-	return k.PatchesStrategicMerge, k.PatchesJson6902 //nolint:staticcheck // deprecated, and still built
+	return k.PatchesStrategicMerge, k.PatchesJson6902 //nolint:staticcheck // deprecated, but still built
 }
 
 // patch checks a patch, in a file or as text.
@@ -79,7 +79,7 @@ func (s *scanner) patch(field string, i int, patch types.Patch) {
 	}
 }
 
-// portPatch notes a merge patch of ports.
+// portPatch records a merge patch of ports.
 func (s *scanner) portPatch(field string, i int, doc strictyaml.Document, target *types.Selector) {
 	content, _ := doc.Value.(map[string]any)
 	if lists := portLists(content); len(lists) > 0 && len(s.k.portPatches) < mostTwice {
@@ -89,7 +89,7 @@ func (s *scanner) portPatch(field string, i int, doc strictyaml.Document, target
 	}
 }
 
-// yamlFile reads a file of YAML that is no list of objects.
+// yamlFile reads a YAML file that is not a list of objects.
 func (s *scanner) yamlFile(field string, i int, entry string) []strictyaml.Document {
 	if !s.local(field, i, entry) || !s.inside(field, i, entry) {
 		return nil
@@ -105,10 +105,10 @@ func (s *scanner) yamlFile(field string, i int, entry string) []strictyaml.Docum
 	return docs
 }
 
-// text reads YAML that stands in the kustomization as a string.
+// text reads YAML given as a string in the kustomization.
 func (s *scanner) text(field string, i int, text string) []strictyaml.Document {
-	// Where kustomize finds no object in it, it takes the text for a path.
-	if fetched(text) {
+	// If kustomize finds no object in the text, it treats it as a path.
+	if isFetched(text) {
 		s.refuse(at(field, i), s.line(field, i), "this begins like a URL, and nothing is fetched for a build", "")
 		return nil
 	}
@@ -119,7 +119,7 @@ func (s *scanner) text(field string, i int, text string) []strictyaml.Document {
 	return docs
 }
 
-// generator checks the files that a generator reads. They are not looked into.
+// generator checks the files that a generator reads, but not their content.
 func (s *scanner) generator(field string, i int, sources types.KvPairSources) {
 	entries := slices.Clone(sources.EnvSources)
 	if sources.EnvSource != "" {
@@ -137,19 +137,20 @@ func (s *scanner) generator(field string, i int, sources types.KvPairSources) {
 			size += s.exists(field, i, entry)
 		}
 	}
-	// What is built of them would be refused, after it was quoted and copied.
+	// The generated object would be refused, but only after it was quoted and
+	// copied.
 	if size > limit.ObjectBytes {
-		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("the files have %s bytes, and an API server takes %s for an object",
-			limit.Number(size), limit.Number(limit.ObjectBytes)), "leave files out, or spread them over several generators")
+		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("the files have %s bytes, more than the %s that an API server accepts for an object",
+			limit.Number(size), limit.Number(limit.ObjectBytes)), "remove files, or split them over several generators")
 	}
 }
 
-// exists returns the size of a file that must be there, in bytes.
+// exists returns the size of a file that must exist, in bytes.
 func (s *scanner) exists(field string, i int, entry string) int64 {
 	size, err := s.r.files.Size(path.Join(s.k.dir, entry))
 	s.k.bytes += size
 	if err != nil {
-		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%s: %s", entry, manifest.Cause(err)), "add the file, or take the entry out")
+		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%s: %s", entry, manifest.Cause(err)), "add the file, or remove the entry")
 	}
 	return size
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// kustomize builds a folder with a kustomization, and gives its tree. The tree is
-// judged first, so kustomize only sees what it may do.
+// kustomize builds a folder with a kustomization, and returns its tree. The tree
+// is checked first, so that kustomize runs only on permitted input.
 func (r *Revision) kustomize(dir string) (made Product, t tree, err error) {
 	// A panic in kustomize is a mistake of one app, and must not stop the others.
 	defer func() {
@@ -44,7 +44,7 @@ func (r *Revision) kustomize(dir string) (made Product, t tree, err error) {
 	return made, t, manifest.JoinOrNil(r.rounded(t, made.Objects))
 }
 
-// failed is the error of a build, and names its file.
+// failed returns the error of a build, with its file.
 func (r *Revision) failed(t tree, err error) error {
 	if r.ctx.Err() != nil {
 		return r.ctx.Err()
@@ -66,7 +66,7 @@ func (r *Revision) krusty(dir string, made map[string][]byte) (resmap.ResMap, er
 	return m, err
 }
 
-// productOf makes Objects of what kustomize built.
+// productOf converts what kustomize built to Objects.
 func (r *Revision) productOf(m resmap.ResMap, t tree) (Product, error) {
 	made := Product{Taken: m.Size()}
 	var errs []error
@@ -80,7 +80,7 @@ func (r *Revision) productOf(m resmap.ResMap, t tree) (Product, error) {
 			return Product{}, &manifest.Error{
 				File: file, Field: refOfID(built.CurId()).String(),
 				Reason: "kustomize cannot encode the object: " + plainText(err),
-				Remedy: "where a key is y, n, yes, no, on or off, kustomize takes it for true or false: use another",
+				Remedy: "if a key is y, n, yes, no, on or off, use another: kustomize reads it as true or false",
 			}
 		}
 		content, err := manifest.Content(data)
@@ -102,11 +102,11 @@ func refOfID(id resid.ResId) federation.ObjectRef {
 	return federation.ObjectRef{Group: id.Group, Kind: id.Kind, Namespace: id.Namespace, Name: id.Name}
 }
 
-// madeIn is the name of the kustomization file that is made up in a folder.
+// madeIn returns the name of the generated kustomization file of a folder.
 func madeIn(dir string) string { return path.Join(dir, "kustomization.yaml") }
 
-// plainKustomization is the kustomization of a base that has none: it names the
-// folder's manifests, so that overlays can build on plain files.
+// plainKustomization generates a kustomization for a base that has none: it
+// names the folder's manifests, so that overlays can build on plain files.
 func plainKustomization(names []string) []byte {
 	var b strings.Builder
 	b.WriteString("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n")

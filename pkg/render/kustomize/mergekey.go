@@ -11,16 +11,17 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// A portList is a list of ports in an object. Merge patches tell its entries apart by their
-// numbers alone, so of TCP and UDP on one number an entry is lost
+// A portList is a list of ports in an object. Merge patches identify its entries only by
+// their numbers, so with TCP and UDP on one number an entry is lost
 // (kubernetes-sigs/kustomize#4752).
 type portList struct {
 	path     string // "spec.ports", or "ports of container web"
-	twice    bool   // it has a number twice
-	replaces bool   // as a patch it takes the whole list's place
+	twice    bool   // whether it has a number twice
+	replaces bool   // whether, as a patch, it replaces the whole list
 }
 
-// portLists are those of an object that is a Service, or that has containers.
+// portLists returns the lists of ports of a Service, or of an object with
+// containers.
 func portLists(content map[string]any) []portList {
 	spec, _ := content["spec"].(map[string]any)
 	if content["kind"] == "Service" {
@@ -43,8 +44,8 @@ func portLists(content map[string]any) []portList {
 	return all
 }
 
-// twiceIn gives the lists of ports of an object that have a number twice.
-func twiceIn(content map[string]any) []string {
+// duplicatePorts returns the lists of an object that have a port number twice.
+func duplicatePorts(content map[string]any) []string {
 	var paths []string
 	for _, list := range portLists(content) {
 		if list.twice {
@@ -75,24 +76,24 @@ func addPorts(all []portList, path string, content map[string]any, number string
 
 // A portPatch is a merge patch of lists of ports.
 type portPatch struct {
-	ref    federation.ObjectRef // what it is for, where it has no target
+	ref    federation.ObjectRef // the object that it patches, if it has no target
 	target *types.Selector
 	lists  []portList
 	line   int
 	field  string
 }
 
-// mostTwice is how many objects, and how many patches of ports, are looked at in one
+// mostTwice is how many objects, and how many patches of ports, are checked in one
 // kustomization.
 const mostTwice = 50
 
-// touched gives those of the objects that the patch may be for.
+// touched returns the objects that the patch may apply to.
 func (p portPatch) touched(objects []declared) []declared {
 	var expression *types.SelectorRegex
 	if p.target != nil {
 		var err error
 		if expression, err = types.NewSelectorRegex(p.target); err != nil {
-			return nil // kustomize says so
+			return nil // kustomize reports it
 		}
 	}
 	var all []declared
@@ -113,7 +114,7 @@ type Loss struct {
 	path  string // of the list of ports
 }
 
-// losses gives the merge patches of a tree that may lose ports.
+// losses returns the merge patches of a tree that may lose ports.
 func (t tree) losses() []Loss {
 	var objects []declared
 	for _, k := range t {
@@ -135,11 +136,11 @@ func (t tree) losses() []Loss {
 	return all
 }
 
-// Finding reports the loss, of an app.
+// Finding reports the loss for an app.
 func (l Loss) Finding(app string) federation.Finding {
 	return federation.Finding{
 		ID: federation.FindingRender, Severity: federation.SeverityWarning, App: app, File: l.file, Line: l.line,
-		Message: untrusted.Textf("%s: the merge patch tells the %s apart by their numbers, and there is one number twice: what has the same number under another protocol may be lost", l.field, l.path),
-		Remedy:  untrusted.Const("change the list by a JSON patch, or state it whole behind an entry with $patch: replace"),
+		Message: untrusted.Textf("%s: the merge patch identifies the %s by number, and a number is used twice: the entry with the same number but another protocol may be lost", l.field, l.path),
+		Remedy:  untrusted.Const("change the list with a JSON patch, or write the whole list after an entry with $patch: replace"),
 	}
 }

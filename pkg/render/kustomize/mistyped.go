@@ -11,18 +11,20 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// typeError is how encoding/json says that a value is of another type than its field.
+// typeError matches encoding/json's error for a value whose type is not that of its
+// field.
 var typeError = regexp.MustCompile(`cannot unmarshal (\w+)(?: \S+)? into Go struct field \w+\.([\w.]+) of type (\S+)`)
 
-// mistyped blames the line of a field of the kustomization whose value is of the wrong
-// type, by what kustomize says; nil where it says something else.
+// mistyped returns an error with the line of a field of the kustomization whose value
+// has the wrong type, according to kustomize's error; nil for any other error.
 func (k *kustomization) mistyped(text string) *manifest.Error {
 	m := typeError.FindStringSubmatch(text)
 	if m == nil {
 		return nil
 	}
 	is, field, want := m[1], m[2], wantedType(m[3])
-	// What is embedded in Go has a step in the path, and no field in the file.
+	// An embedded Go struct is an element of the path, but not a field in the
+	// file.
 	steps := slices.DeleteFunc(strings.Split(field, "."), func(step string) bool { return unicode.IsUpper(rune(step[0])) })
 	at, found := findTyped(k.doc.Value, steps, is)
 	if !found {
@@ -38,8 +40,9 @@ func (k *kustomization) mistyped(text string) *manifest.Error {
 	return e
 }
 
-// findTyped returns where the first value of a type of JSON stands at a path of fields.
-// Lists on the way have no step of their own, nor have maps of values at its end.
+// findTyped returns the path of the first value of a JSON type at a path of fields. In
+// fields, lists on the way have no element of their own, nor do maps of values at the
+// end.
 func findTyped(value any, fields []string, is string) (at []string, found bool) {
 	if list, ok := value.([]any); ok && (len(fields) > 0 || is != "array") {
 		for i, one := range list {
@@ -67,13 +70,13 @@ func findTyped(value any, fields []string, is string) (at []string, found bool) 
 	return nil, false
 }
 
-// isTruth reports whether a value is a word that kustomize takes for true or false.
+// isTruth reports whether a value is a word that kustomize reads as true or false.
 func isTruth(value any) bool {
 	text, _ := value.(string)
 	return slices.Contains([]string{"y", "n", "yes", "no", "on", "off"}, strings.ToLower(text))
 }
 
-// jsonType puts a type of JSON in words, as typeName does.
+// jsonType describes a JSON type, as manifest.TypeName does.
 func jsonType(is string) string {
 	switch is {
 	case "object":
@@ -86,7 +89,7 @@ func jsonType(is string) string {
 	return "a " + is
 }
 
-// wantedType puts a type of Go in words.
+// wantedType describes a Go type.
 func wantedType(name string) string {
 	switch {
 	case strings.HasPrefix(name, "[]"):
@@ -99,7 +102,7 @@ func wantedType(name string) string {
 	return "a map"
 }
 
-// inWords gives a path as "images[0].newTag".
+// inWords formats a path as in "images[0].newTag".
 func inWords(path []string) string {
 	var b strings.Builder
 	for _, step := range path {

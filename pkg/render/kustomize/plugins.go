@@ -12,7 +12,7 @@ import (
 )
 
 // inlinePlugin checks the configuration of a generator, transformer or validator
-// that stands in the kustomization itself.
+// given as text in the kustomization itself.
 func (s *scanner) inlinePlugin(field string, i int, text string) {
 	for _, doc := range s.text(field, i, text) {
 		content, isMap := doc.Value.(map[string]any)
@@ -24,8 +24,8 @@ func (s *scanner) inlinePlugin(field string, i int, text string) {
 	}
 }
 
-// plugin refuses what is no part of kustomize itself, and what of it runs
-// programs or reads from elsewhere.
+// plugin refuses plugins that are not part of kustomize, and those that run
+// programs or read from elsewhere.
 func (s *scanner) plugin(content map[string]any, file string, line int, field string) {
 	refuse := func(reason string) {
 		s.errs = append(s.errs, &manifest.Error{File: file, Line: line, Field: field, Reason: reason, Remedy: "use the fields of the kustomization, or kustomize's builtin plugins"})
@@ -55,7 +55,7 @@ func (s *scanner) plugin(content map[string]any, file string, line int, field st
 }
 
 // pluginPatch counts the operations of a JSON patch in a plugin's configuration.
-// Mistakes in it are kustomize's to report.
+// Kustomize reports the mistakes in it.
 func (s *scanner) pluginPatch(content map[string]any, file string, line int, field string) {
 	for _, key := range []string{"patch", "jsonOp", "path"} {
 		text, _ := content[key].(string)
@@ -64,7 +64,7 @@ func (s *scanner) pluginPatch(content map[string]any, file string, line int, fie
 		}
 		patch := []byte(text)
 		if key == "path" {
-			// kustomize looks below the folder of the configuration, or of the
+			// kustomize searches the folder of the configuration, or of the
 			// kustomization that names it.
 			patch, _ = s.r.files.Read(path.Join(path.Dir(file), text))
 			if patch == nil {
@@ -88,7 +88,7 @@ func remoteIn(v any) string {
 	switch v := v.(type) {
 	case string:
 		_, file, _ := strings.Cut(v, "=") // as in key=file
-		if fetched(v) || fetched(file) {
+		if isFetched(v) || isFetched(file) {
 			return v
 		}
 	case []any:

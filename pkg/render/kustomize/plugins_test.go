@@ -9,9 +9,9 @@ import (
 	"testing/fstest"
 )
 
-// What a plugin would fetch or run is judged as it is when the plugin runs: a folder
-// may make it of what was harmless in its files.
-func TestWhatAFolderMakesOfPluginsIsJudged(t *testing.T) {
+// What a plugin would fetch or run is checked in the form in which the plugin runs:
+// a folder may create it from harmless files.
+func TestPluginsAreCheckedAsTheirFolderBuildsThem(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func TestWhatAFolderMakesOfPluginsIsJudged(t *testing.T) {
 	}
 }
 
-// A folder of plugins that fetches nothing is built as ever.
+// A folder of plugins that fetches nothing is built as usual.
 func TestPluginsOfAFolderRun(t *testing.T) {
 	files := fstest.MapFS{
 		"a/kustomization.yaml":      {Data: []byte("generators: [made]\n")},

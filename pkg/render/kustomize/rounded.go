@@ -14,16 +14,16 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// largeDigits matches what may be an integer from 16 digits up. A float64, of which JSON
-// patches make every number, holds those up to 2^53, which has as many.
+// largeDigits matches what may be an integer of 16 digits or more. JSON patches convert
+// every number to a float64, which is exact up to 2^53, a number of 16 digits.
 var largeDigits = regexp.MustCompile(`[0-9]{16,}`)
 
 // numbers matches what may be a large number in a file, in any notation of YAML.
 var numbers = regexp.MustCompile(`0[xX][0-9a-fA-F_]{13,}|0[oO]?[0-7_]{17,}|0[bB][01_]{53,}|[0-9][0-9_]{15,}|[0-9][0-9_]*\.?[0-9_]*[eE]\+?[0-9]{1,3}`)
 
-// spelt returns the digits of a number, as JSON has them, without its sign; empty for
-// one that is no large integer.
-func spelt(number string) string {
+// largeInteger returns the decimal digits of a number, without its sign; empty if it is not
+// a large integer.
+func largeInteger(number string) string {
 	digits := strings.ReplaceAll(number, "_", "")
 	if n, err := strconv.ParseUint(digits, 0, 64); err == nil {
 		return strconv.FormatUint(n, 10)
@@ -34,8 +34,8 @@ func spelt(number string) string {
 	return ""
 }
 
-// rounded gives an error for each object that has an integer which nobody wrote: a JSON
-// patch has rounded one. What is not rounded stands in a file as it is.
+// rounded returns an error for each object with a large integer that is not in any file:
+// a JSON patch has rounded it.
 func (r *Revision) rounded(t tree, objects []*federation.Object) []error {
 	if !t.patchedByJSON() {
 		return nil
@@ -59,16 +59,16 @@ func (r *Revision) rounded(t tree, objects []*federation.Object) []error {
 		if number := unwritten(content, written); number != "" {
 			errs = append(errs, &manifest.Error{
 				File: o.File, Field: o.Ref.String(),
-				Reason: "a JSON patch rounds an integer of the object to " + number + ": it takes numbers for floating point, which ends at 2^53",
-				Remedy: "change the object by a merge patch, or in the base",
+				Reason: "a JSON patch rounds an integer of the object to " + number + ": it treats numbers as floating point, which is exact only up to 2^53",
+				Remedy: "change the object with a merge patch, or in the base",
 			})
 		}
 	}
 	return errs
 }
 
-// unwritten returns a large integer of a value, not of its strings, whose digits are
-// written nowhere; empty for none.
+// unwritten returns a large integer in a value, outside its strings, whose digits
+// are not in written; empty for none.
 func unwritten(value any, written map[string]bool) string {
 	switch value := value.(type) {
 	case json.Number:
@@ -100,8 +100,8 @@ func (t tree) patchedByJSON() bool {
 	return false
 }
 
-// digits are the large integers, in decimal and without their signs, of the files of a
-// tree in which objects and patches stand.
+// digits returns the large integers, in decimal and without signs, in a tree's files
+// of objects and patches.
 func (r *Revision) digits(t tree) map[string]bool {
 	all := map[string]bool{}
 	seen := map[string]bool{}
@@ -112,13 +112,13 @@ func (r *Revision) digits(t tree) map[string]bool {
 		seen[name] = true
 		text, err := r.files.Read(name)
 		if err != nil {
-			return // it is no file, or the build says so
+			return // not a file, or the build reports the error
 		}
 		for _, digits := range largeDigits.FindAll(text, -1) {
 			all[string(digits)] = true
 		}
 		for _, number := range numbers.FindAll(text, -1) {
-			all[spelt(string(number))] = true
+			all[largeInteger(string(number))] = true
 		}
 	}
 	for _, k := range t {

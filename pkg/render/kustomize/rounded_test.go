@@ -37,7 +37,8 @@ func TestAnIntegerThatAJSONPatchRoundsIsAMistake(t *testing.T) {
 		"a patch of another kind's objects":            {"9123456789012345678", strings.Replace(strings.Replace(byJSON, "VALUE", "1", 1), "kind: Number", "kind: Other", 1), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// What stands in a string is none, wherever the string comes from.
+			// Digits in a string are not a number, wherever the string comes
+			// from.
 			files := fstest.MapFS{
 				"overlay/dashboard.json":     {Data: []byte(`{"id": 1,"from":1876543210987654321}`)},
 				"base/kustomization.yaml":    {Data: []byte("resources: [n.yaml]\n")},

@@ -9,9 +9,9 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
-// One of the first builds merges, for which kustomize needs the schema, while others ask
-// for the scope of a kind. The race detector sees them meet where the schema is not there.
-func TestTheSchemaIsThereBeforeTheFirstBuilds(t *testing.T) {
+// One of the first builds merges, for which kustomize loads the schema, while others read
+// the scope of a kind. Without loadSchema, the race detector reports a race.
+func TestTheSchemaIsLoadedBeforeTheFirstBuilds(t *testing.T) {
 	openapi.ResetOpenAPI() // as in a process that has built nothing yet
 	defer opened(t.Context(), nil).Close()
 	var (
@@ -24,7 +24,7 @@ func TestTheSchemaIsThereBeforeTheFirstBuilds(t *testing.T) {
 		running.Go(func() {
 			for !merged.Load() {
 				if _, known := openapi.IsNamespaceScoped(yaml.TypeMeta{APIVersion: "example.com/v1", Kind: "Thing"}); known {
-					t.Error("the scope of a kind is known that nobody defined")
+					t.Error("the scope of an undefined kind is known")
 				}
 				select {
 				case asking <- struct{}{}:

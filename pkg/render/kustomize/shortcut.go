@@ -10,12 +10,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/kustomize/shortcut"
 )
 
-// This file is the only way to the shortcut. Without it, and without the line of New that
-// calls newQuick, kustomize builds everything, which takes longer, and no overlay shares
+// This file is the only use of the shortcut. Without it, and without the line of New that
+// calls newQuick, kustomize builds everything. That takes longer, and no overlay shares
 // objects with its base.
 
-// A quick builds overlays by the shortcut, and knows of each base what the shortcut has
-// found out of it.
+// A quick builds overlays with the shortcut, and caches what the shortcut has learned
+// about each base.
 type quick struct {
 	mu    sync.Mutex // protects bases
 	bases map[*base]*shortcut.Base
@@ -23,9 +23,9 @@ type quick struct {
 
 func newQuick() *quick { return &quick{bases: map[*base]*shortcut.Base{}} }
 
-// build builds an overlay of one base where the shortcut takes it on.
+// build builds an overlay of one base if the shortcut can.
 func (q *quick) build(r *Revision, t tree) (made Product, ok bool) {
-	// What makes kustomize panic is for its whole build to say.
+	// If this panics, kustomize's full build reports why.
 	defer func() {
 		if recover() != nil {
 			made, ok = Product{}, false
@@ -50,7 +50,7 @@ func (q *quick) build(r *Revision, t tree) (made Product, ok bool) {
 	return Product{Objects: got.Objects, nulls: got.Nulls, Taken: got.Taken}, true
 }
 
-// of returns what the shortcut knows of a base.
+// of returns the shortcut's Base for a base.
 func (q *quick) of(b *base) *shortcut.Base {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -66,7 +66,7 @@ func (q *quick) of(b *base) *shortcut.Base {
 	return p
 }
 
-// rest lets go of what only one revision needed, and of all bases but those that are kept.
+// rest drops what only one revision needed, and all bases except those in kept.
 func (q *quick) rest(kept map[string]*base) {
 	live := make(map[*base]bool, len(kept))
 	for _, b := range kept {
@@ -83,7 +83,8 @@ func (q *quick) rest(kept map[string]*base) {
 	}
 }
 
-// overlay is a kustomization with the text of each patch in place of its file's name.
+// overlay returns a kustomization as a Layer, with the text of each patch in place of
+// its file's name.
 func (r *Revision) overlay(k *kustomization) (shortcut.Layer, error) {
 	out := k.layer()
 	merge, _ := k.olderPatches()
@@ -98,7 +99,7 @@ func (r *Revision) overlay(k *kustomization) (shortcut.Layer, error) {
 		}
 		merge[i] = types.PatchStrategicMerge(text)
 	}
-	out.PatchesStrategicMerge = merge //nolint:staticcheck // deprecated, and still built
+	out.PatchesStrategicMerge = merge //nolint:staticcheck // deprecated, but still built
 	out.Patches = slices.Clone(out.Patches)
 	for i, patch := range out.Patches {
 		if patch.Path == "" || patch.Patch != "" { // kustomize refuses both

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Whoever doubts the shortcut deletes it: a file and a line.
+// The shortcut can be removed by deleting a file and a line.
 func TestWithoutTheShortcutThePackageBuilds(t *testing.T) {
 	dir, err := os.Getwd()
 	if err != nil {

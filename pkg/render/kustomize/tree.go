@@ -13,8 +13,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// A tree is a kustomization with all that it builds on, each as often as it is
-// named, from the top down.
+// A tree is a kustomization with all those that it builds on, each as often as
+// it is referenced, from the top down.
 type tree []*kustomization
 
 // grow reads the tree of a folder, within the limits.
@@ -22,7 +22,7 @@ func (r *Revision) grow(dir string) (tree, error) {
 	var (
 		t       tree
 		errs    []error
-		plugins []pluginFolder // those that others use come first
+		plugins []pluginFolder // folders come before those that use them
 	)
 	total := 0
 	var visit func(dir string, as role, above []reference)
@@ -38,7 +38,7 @@ func (r *Revision) grow(dir string) (tree, error) {
 			blame := &manifest.Error{File: k.file, Line: child.line, Field: child.field}
 			switch {
 			case slices.ContainsFunc(above, func(one reference) bool { return one.dir == child.dir || manifest.Within(one.dir, child.dir) }):
-				blame.Reason = child.dir + " contains this kustomization, or is built on it: a cycle"
+				blame.Reason = child.dir + " contains this kustomization or is built on it, which is a cycle"
 			case len(next) > r.b.limits.Depth:
 				blame.Reason = fmt.Sprintf("kustomizations are built on one another deeper than %d", r.b.limits.Depth)
 			case len(t) >= r.b.limits.Kustomizations:
@@ -61,12 +61,12 @@ func (r *Revision) grow(dir string) (tree, error) {
 	}
 	if len(errs) == 0 && t.growth() > maxGrowth {
 		errs = append(errs, &manifest.Error{
-			File: t.copier(), Reason: fmt.Sprintf("the copy operations of the build's JSON patches may make more than %d MiB of its objects", maxGrowth>>20),
+			File: t.copier(), Reason: fmt.Sprintf("the copy operations in the build's JSON patches may grow its objects to more than %d MiB", maxGrowth>>20),
 			Remedy: "add the values instead of copying them, or patch fewer objects",
 		})
 	}
 	if len(errs) == 0 {
-		errs = r.judgeBuilt(plugins)
+		errs = r.checkBuilt(plugins)
 	}
 	if len(errs) > 0 {
 		return nil, manifest.Join(slices.CompactFunc(errs, func(a, b error) bool { return a.Error() == b.Error() }))
@@ -74,8 +74,8 @@ func (r *Revision) grow(dir string) (tree, error) {
 	return t, nil
 }
 
-// file gives the file that an object came from: the one that declares it, or that
-// declares what was renamed to it, or the kustomization that generates it.
+// file returns the file that an object came from: the one that declares it, the one
+// that declares it under an earlier name, or the kustomization that generates it.
 func (t tree) file(ref federation.ObjectRef) string {
 	exact, renamed := "", ""
 	for _, k := range t {
@@ -107,8 +107,8 @@ func (t tree) file(ref federation.ObjectRef) string {
 	return t[0].file
 }
 
-// generated lists the names that the kustomization's generators give to objects
-// of a kind, without prefix, suffix and hash.
+// generated lists the names of the objects of a kind that the kustomization's
+// generators create, without prefix, suffix and hash.
 func (k *kustomization) generated(kind string) []string {
 	var names []string
 	switch kind {
@@ -124,8 +124,8 @@ func (k *kustomization) generated(kind string) []string {
 	return names
 }
 
-// unhashed takes the hash of the content off the name of a generated object.
-// Such names may differ from cluster to cluster.
+// unhashed removes the content hash from the name of a generated object. Such
+// names may differ between clusters.
 func (t tree) unhashed(ref federation.ObjectRef) federation.ObjectRef {
 	if ref.Namespace == "" {
 		ref.Namespace = manifest.DefaultNamespace
@@ -145,11 +145,12 @@ func (t tree) unhashed(ref federation.ObjectRef) federation.ObjectRef {
 	return ref
 }
 
-// hashSuffix is what kustomize's hasher puts behind a name: ten of these.
+// hashSuffix matches what kustomize's hasher appends to a name: ten of these
+// characters.
 var hashSuffix = regexp.MustCompile(`-[bcdfghkmt2456789]{10}$`)
 
-// digest identifies what a folder builds by the digests of all folders that the build can
-// read, and by how they lie to one another.
+// digest identifies the result of building a folder by the digests of all folders that
+// the build can read, and by their relative paths.
 func (r *Revision) digest(dir string) (string, error) {
 	h := sha256.New()
 	seen := map[string]bool{}
@@ -174,21 +175,20 @@ func (r *Revision) digest(dir string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)[:16]), nil
 }
 
-// elsewhere lists what the kustomization of a folder reads besides the folder.
+// elsewhere lists what the kustomization of a folder reads outside the folder.
 func (r *Revision) elsewhere(dir, digest string) []string {
-	// What is known is not looked at again: 1,000 overlays are checked in
-	// milliseconds.
+	// Cached scans are reused: 1,000 overlays are checked in milliseconds.
 	if k := r.recall(scanKey{dir, forObjects}, digest); k != nil {
 		return k.elsewhere
 	}
 	if len(r.files.Kustomizations(dir)) == 0 {
 		return nil
 	}
-	k, _ := r.scan(dir, forObjects) // its mistakes are told when it is built
+	k, _ := r.scan(dir, forObjects) // its mistakes are reported when it is built
 	return k.elsewhere
 }
 
-// relative gives the path from one folder to another.
+// relative returns the path from one folder to another.
 func relative(from, to string) string {
 	if from == to {
 		return "."

@@ -11,16 +11,16 @@ import (
 	"github.com/fedsync/fedsync/internal/limit"
 )
 
-// A mistake is what is wrong with an object, and where in it.
+// A mistake is an error in an object, with its position.
 type mistake struct {
 	path   []string
 	reason string
 	remedy string
 }
 
-// check finds what no cluster should be asked to run: objects without a name of
-// their own, and fields that belong to the API server or to a controller. What a
-// kind's schema says is left to the API server, which knows its version.
+// check finds what must not be applied to any cluster: objects without a name,
+// and fields that belong to the API server or to a controller. Validation
+// against a kind's schema is left to the API server, which knows its version.
 func check(content map[string]any) []mistake {
 	var found []mistake
 	add := func(reason, remedy string, path ...string) {
@@ -51,7 +51,7 @@ func check(content map[string]any) []mistake {
 	found = append(found, checkNamespace(metadata["namespace"])...)
 	for _, field := range []string{"managedFields", "resourceVersion", "uid"} {
 		if metadata[field] != nil {
-			add("belongs to the API server; the manifest was read out of a cluster", "delete the field", "metadata", field)
+			add("is set by the API server; the manifest was exported from a cluster", "delete the field", "metadata", field)
 		}
 	}
 	for _, field := range []string{"annotations", "labels"} {
@@ -60,18 +60,18 @@ func check(content map[string]any) []mistake {
 	annotations, _ := metadata["annotations"].(map[string]any)
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
 		if writer := writerOf(kind, key); writer != "" {
-			add(writer+" writes this annotation in every cluster; a sync would undo it", "delete the annotation", "metadata", "annotations", key)
+			add(writer+" sets this annotation in every cluster; a sync would undo it", "delete the annotation", "metadata", "annotations", key)
 		}
 	}
-	if builtIn(content) && says(content["status"]) {
-		add("what an object has come to is written by its controller in every cluster; the manifest was read out of one", "delete the field", "status")
+	if builtIn(content) && hasContent(content["status"]) {
+		add("is set by the object's controller in every cluster; the manifest was exported from a cluster", "delete the field", "status")
 	}
 	return found
 }
 
-// says reports whether there is anything in a value but what is empty or zero, such as
-// generators of manifests leave it.
-func says(value any) bool {
+// hasContent reports whether a value contains anything that is not empty or zero. Generators
+// of manifests leave such empty fields.
+func hasContent(value any) bool {
 	switch value := value.(type) {
 	case nil:
 		return false
@@ -81,19 +81,19 @@ func says(value any) bool {
 		return value
 	case map[string]any:
 		for _, one := range value {
-			if says(one) {
+			if hasContent(one) {
 				return true
 			}
 		}
 		return false
 	case []any:
-		return slices.ContainsFunc(value, says)
+		return slices.ContainsFunc(value, hasContent)
 	}
 	return fmt.Sprint(value) != "0"
 }
 
-// writerOf returns who writes an annotation in each cluster; empty for one that is a
-// person's to write.
+// writerOf returns the controller that sets an annotation in each cluster; empty for
+// one that users set.
 func writerOf(kind, key string) string {
 	switch {
 	case kind == "Ingress" && slices.Contains(ingressOutput, key):
@@ -108,8 +108,8 @@ func writerOf(kind, key string) string {
 	return ""
 }
 
-// ingressOutput are the annotations by which the ingress controller of Google
-// Cloud (kubernetes/ingress-gce) says what it made for an Ingress.
+// ingressOutput are the annotations with which the ingress controller of Google
+// Cloud (kubernetes/ingress-gce) records what it created for an Ingress.
 var ingressOutput = []string{
 	"ingress.kubernetes.io/backends",
 	"ingress.kubernetes.io/forwarding-rule",
@@ -121,7 +121,7 @@ var ingressOutput = []string{
 	"ingress.kubernetes.io/url-map",
 }
 
-// field gives "metadata.annotations[a.b/c]".
+// field returns "metadata.annotations[a.b/c]".
 func (m mistake) field() string {
 	if len(m.path) == 3 {
 		return m.path[0] + "." + m.path[1] + "[" + limit.Text(m.path[2], limit.ValueBytes) + "]"

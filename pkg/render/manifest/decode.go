@@ -12,21 +12,21 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// A Manifest is one object as a file holds it.
+// A Manifest is one object in a file.
 type Manifest struct {
 	Content map[string]any
 	File    string
 	Doc     strictyaml.Document
-	At      []string // where the object is in the document: in a List, its item
+	At      []string // path of the object in the document: in a List, its item
 }
 
-// Decode reads YAML, and draws what it says from the revision's budget.
+// Decode parses YAML, and charges its values to the revision's budget.
 func (f *Files) Decode(data []byte) ([]strictyaml.Document, error) {
 	return strictyaml.DecodeWithin(data, f.values)
 }
 
-// Parse reads the objects of a file: several documents, Lists opened, empty
-// documents left out. Its error names every line that is wrong.
+// Parse returns the objects of a file. It reads all documents, opens Lists, and
+// skips empty documents. Its error names every line with a mistake.
 func (f *Files) Parse(file string, data []byte) ([]Manifest, error) {
 	docs, err := f.Decode(data)
 	if err != nil {
@@ -64,8 +64,8 @@ func someOf(file string, errs []error) error {
 	return Join(errs)
 }
 
-// openList gives the objects of a "kind: List" or "kind: ServiceList", and any
-// other object as it is.
+// openList returns the items of a "kind: List" or "kind: ServiceList", and any
+// other object unchanged.
 func openList(m Manifest) ([]Manifest, error) {
 	kind, _ := m.Content["kind"].(string)
 	items, isList := m.Content["items"]
@@ -95,15 +95,17 @@ func openList(m Manifest) ([]Manifest, error) {
 	return all, errors.Join(errs...)
 }
 
-// problem blames the line of the value at path, below the object.
+// problem returns an Error with the line of the value at path within the
+// object.
 func (m Manifest) problem(field, reason string, path ...string) *Error {
 	return &Error{File: m.File, Line: m.Doc.Line(append(append([]string{}, m.At...), path...)...), Field: field, Reason: reason}
 }
 
-// Ref names the object, as far as it says.
+// Ref returns the object's reference, as far as its fields are set.
 func (m Manifest) Ref() federation.ObjectRef { return Ref(m.Content) }
 
-// Ref names the object that has the content, as far as it says.
+// Ref returns the reference of the object with this content, as far as its
+// fields are set.
 func Ref(content map[string]any) federation.ObjectRef {
 	apiVersion, _ := content["apiVersion"].(string)
 	kind, _ := content["kind"].(string)
@@ -117,7 +119,7 @@ func Ref(content map[string]any) federation.ObjectRef {
 	return federation.ObjectRef{Group: group, Kind: kind, Namespace: namespace, Name: name}
 }
 
-// TypeName puts the type of a value in words.
+// TypeName describes the type of a value.
 func TypeName(v any) string {
 	switch v.(type) {
 	case nil:

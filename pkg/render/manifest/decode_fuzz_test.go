@@ -23,7 +23,7 @@ func FuzzDecodeNeverPanics(f *testing.F) {
 			}
 			o, err := federation.NewObject(m.Content, m.File)
 			if err != nil {
-				t.Fatalf("what was checked cannot be encoded: %v", err)
+				t.Fatalf("a checked object cannot be encoded: %v", err)
 			}
 			if o.Ref != m.Ref() {
 				t.Errorf("ref = %s, want %s", m.Ref(), o.Ref)
@@ -37,7 +37,7 @@ func FuzzDecodeNeverPanics(f *testing.F) {
 			}
 			again, err := federation.NewObject(content, m.File)
 			if err != nil || !bytes.Equal(again.JSON, o.JSON) {
-				t.Errorf("decoded and encoded again it is %s, %v, want %s", again.JSON, err, o.JSON)
+				t.Errorf("decoded and encoded again: %s, %v, want %s", again.JSON, err, o.JSON)
 			}
 		}
 	})

@@ -1,12 +1,14 @@
-// Package manifest reads the files of a revision and makes objects of the manifests in them.
+// Package manifest reads the files of a revision and turns the manifests in them into
+// objects.
 //
-// Files are one revision's files while it is rendered: each is read once, and what all of
-// them say is held to the limits of a revision. Parse opens a file's documents and Lists,
-// Objects a whole folder without a kustomization. What comes out of either, or out of
-// kustomize, goes through Object, which refuses what no cluster should be asked to run: a
-// name that no API server takes, and what controllers write into objects that were read
-// out of a cluster. An Error names the file, the line and the edit that mends it.
+// Files holds one revision's files while it is rendered. Each file is read once, and
+// the content of all files is held to the limits of a revision. Parse reads a file's
+// documents and Lists, Objects reads a whole folder without a kustomization. Object
+// validates the result of either, or of kustomize. It refuses what must not be applied to
+// any cluster: names that no API server accepts, and fields that controllers set, which
+// are in objects exported from a cluster. An Error names the file, the line and the edit
+// that fixes it.
 //
-// It knows neither kustomizations nor apps and clusters: those are its users', kustomize
-// and render.
+// It does not know kustomizations, apps and clusters, which belong to its users,
+// kustomize and render.
 package manifest

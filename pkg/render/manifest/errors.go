@@ -11,18 +11,19 @@ import (
 	"github.com/fedsync/fedsync/internal/strictyaml"
 )
 
-// Error says which file is to blame for what could not be rendered.
+// Error is a rendering error that names the file with the mistake.
 type Error struct {
 	File   string // within the repository
-	Line   int    // 0 where no line can be named
+	Line   int    // 0 if unknown
 	Field  string // "helmCharts"; empty for the file as a whole
 	Reason string
 	Remedy string // an edit; may be empty
-	// Exceeds says that a limit is exceeded, so that what is built on it exceeds it, too.
+	// Exceeds reports that a limit is exceeded, so that anything built on it exceeds it
+	// too.
 	Exceeds bool
 }
 
-// Error gives "apps/echo/kustomization.yaml:3: helmCharts: …".
+// Error returns "apps/echo/kustomization.yaml:3: helmCharts: …".
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.File)
@@ -40,7 +41,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// YAMLErrors blames file for each problem that strictyaml found.
+// YAMLErrors returns an Error in file for each problem that strictyaml found.
 func YAMLErrors(file string, err error) error {
 	problems, ok := errors.AsType[strictyaml.Problems](err)
 	if !ok {
@@ -53,7 +54,8 @@ func YAMLErrors(file string, err error) error {
 	return Join(all)
 }
 
-// Join joins errors: one is itself, and of many some are counted only.
+// Join joins errors. A single error is returned unchanged, and of many errors
+// the rest is only counted.
 func Join(all []error) error {
 	all = Flat(all)
 	if len(all) == 1 {
@@ -73,7 +75,7 @@ func JoinOrNil(errs []error) error {
 	return Join(errs)
 }
 
-// Exceeds reports whether an error says that a limit is exceeded.
+// Exceeds reports whether an error means that a limit is exceeded.
 func Exceeds(err error) bool {
 	for _, one := range Flat([]error{err}) {
 		if e, ok := errors.AsType[*Error](one); ok && e.Exceeds {
@@ -83,7 +85,7 @@ func Exceeds(err error) bool {
 	return false
 }
 
-// Flat opens errors that were joined.
+// Flat returns the single errors of joined ones.
 func Flat(all []error) []error {
 	var out []error
 	for _, err := range all {
@@ -96,7 +98,8 @@ func Flat(all []error) []error {
 	return out
 }
 
-// Cause is an error without the path, which is said already.
+// Cause returns the text of an error without the path, which the message
+// already names.
 func Cause(err error) string {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err.Error()

@@ -18,13 +18,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Files are a revision's files during one rendering. What was read once is kept
+// Files holds a revision's files during one rendering. What was read is cached
 // until the rendering ends.
 type Files struct {
 	FS     fs.FS
 	limit  int64         // bytes of one file
 	bytes  *limit.Budget // of all files
-	values *limit.Budget // bytes of what they say
+	values *limit.Budget // bytes of their decoded values
 
 	mu         sync.Mutex // protects all below
 	content    map[string]result[[]byte]
@@ -38,7 +38,8 @@ type result[T any] struct {
 	err   error
 }
 
-// NewFiles makes Files of a revision, of which no file may have more bytes than most.
+// NewFiles returns the Files of a revision. The size of each file is limited to
+// most bytes.
 func NewFiles(fsys fs.FS, most int64) *Files {
 	return &Files{
 		FS: fsys, limit: most,
@@ -49,8 +50,8 @@ func NewFiles(fsys fs.FS, most int64) *Files {
 	}
 }
 
-// Read gives a file's content, which nobody may change. What stands under several
-// names is read once where the files have digests.
+// Read returns a file's content, which must not be changed. Equal files under
+// several names are read once if the file system has digests.
 func (f *Files) Read(name string) ([]byte, error) {
 	key := "name " + name
 	if _, ok := f.FS.(federation.Digester); ok {
@@ -67,7 +68,8 @@ func (f *Files) Read(name string) ([]byte, error) {
 	})
 }
 
-// Size gives the bytes of a file that may be read.
+// Size returns the size of a file, in bytes, or an error if it must not be
+// read.
 func (f *Files) Size(name string) (int64, error) {
 	info, err := fs.Stat(f.FS, name)
 	switch {
@@ -85,9 +87,9 @@ func tooLarge(name string, size, most int64) error {
 	return &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("has %d bytes; %d are allowed", size, most)}
 }
 
-// ReadFile reads a file of at most so many bytes, without taking the memory for a
-// larger one. Files that know a cheaper way than asking for the size first have a
-// method ReadFileLimit that does the same.
+// ReadFile reads a file of no more than most bytes, without allocating memory
+// for a larger one. A file system with a cheaper way than reading the size
+// first can implement it as a method ReadFileLimit.
 func ReadFile(files fs.FS, name string, most int64) ([]byte, error) {
 	if l, ok := files.(interface {
 		ReadFileLimit(name string, most int64) ([]byte, error)
@@ -107,18 +109,18 @@ func ReadFile(files fs.FS, name string, most int64) ([]byte, error) {
 	return fs.ReadFile(files, name)
 }
 
-// ReadDir lists what is in a folder.
+// ReadDir lists a folder.
 func (f *Files) ReadDir(name string) ([]fs.DirEntry, error) {
 	return remember(f, f.entries, name, func() ([]fs.DirEntry, error) { return fs.ReadDir(f.FS, name) })
 }
 
-// IsDir reports whether there is a folder of that name, or a link to one.
+// IsDir reports whether a name is a folder, or a link to one.
 func (f *Files) IsDir(name string) bool {
 	info, err := fs.Stat(f.FS, name)
 	return err == nil && info.IsDir()
 }
 
-// IsFolder says whether an entry of dir is a folder, or leads to one.
+// IsFolder reports whether an entry of dir is a folder, or a link to one.
 func (f *Files) IsFolder(dir string, e fs.DirEntry) bool {
 	if e.Type()&fs.ModeSymlink != 0 {
 		return f.IsDir(path.Join(dir, e.Name()))
@@ -126,19 +128,20 @@ func (f *Files) IsFolder(dir string, e fs.DirEntry) bool {
 	return e.IsDir()
 }
 
-// NoFolder says what an entry of dir is where a folder should be; nil for a folder.
-func (f *Files) NoFolder(dir string, e fs.DirEntry) error {
+// FolderError returns an error that describes an entry of dir that should be a folder;
+// nil for a folder.
+func (f *Files) FolderError(dir string, e fs.DirEntry) error {
 	name := path.Join(dir, e.Name())
 	wrong := &Error{File: name, Remedy: "make it a folder, or delete it"}
 	switch {
 	case f.IsFolder(dir, e):
 		return nil
 	case e.Type()&fs.ModeSymlink != 0:
-		wrong.Reason = "is a link that leads to no folder"
+		wrong.Reason = "is a link that does not lead to a folder"
 		if _, err := fs.Stat(f.FS, name); err != nil {
 			wrong.Reason = "is a link that cannot be followed: " + Cause(err)
 		}
-		wrong.Remedy = "correct where it leads, or delete it"
+		wrong.Remedy = "correct its target, or delete it"
 	case e.Type()&fs.ModeIrregular != 0:
 		wrong.Reason = "is a submodule, and submodules are not fetched"
 		wrong.Remedy = "copy its files into the repository, or delete it"
@@ -148,14 +151,14 @@ func (f *Files) NoFolder(dir string, e fs.DirEntry) error {
 	return wrong
 }
 
-// IsFile reports whether there is a file of that name.
+// IsFile reports whether a name is a file.
 func (f *Files) IsFile(name string) bool {
 	info, err := fs.Stat(f.FS, name)
 	return err == nil && !info.IsDir()
 }
 
-// Kustomizations lists the kustomization files of a folder: one, or none where it
-// is read as plain manifests, or several by mistake.
+// Kustomizations lists the kustomization files of a folder: one, none if it is
+// read as plain manifests, or several by mistake.
 func (f *Files) Kustomizations(dir string) []string {
 	found, _ := remember(f, f.kustomized, dir, func() ([]string, error) {
 		var found []string
@@ -169,11 +172,11 @@ func (f *Files) Kustomizations(dir string) []string {
 	return found
 }
 
-// absent is the digest of what is not there.
+// absent is the digest of a missing file.
 const absent = "absent"
 
-// Digest identifies the content of a file or folder. What is not there has a
-// digest, too: it says that there is nothing.
+// Digest identifies the content of a file or folder. A missing one has a digest
+// too.
 func (f *Files) Digest(name string) (string, error) {
 	return remember(f, f.digests, name, func() (string, error) {
 		if d, ok := f.FS.(federation.Digester); ok {
@@ -220,8 +223,8 @@ func (f *Files) hash(w hash.Hash, name string, depth int) error {
 		write("special %s\x00", info.Mode())
 		return nil
 	case info.Size() > f.limit:
-		// It cannot be rendered; its size is enough to see most changes, and its
-		// time to see the rest.
+		// It cannot be rendered. Its size and time are enough to notice a
+		// change.
 		write("large %d %s\x00", info.Size(), info.ModTime())
 		return nil
 	}
@@ -234,12 +237,12 @@ func (f *Files) hash(w hash.Hash, name string, depth int) error {
 	return nil
 }
 
-// maxFolders bounds how deep folders nest, where a symbolic link could make them
-// nest for ever.
+// maxFolders bounds the nesting of folders, which a symbolic link could make
+// endless.
 const maxFolders = 64
 
-// remember looks name up in m, and asks get where it is not there. Two may ask at
-// once; they get the same.
+// remember returns m[name], and calls get if it is missing. Two concurrent calls
+// of get return equal results.
 func remember[T any](f *Files, m map[string]result[T], name string, get func() (T, error)) (T, error) {
 	f.mu.Lock()
 	r, ok := m[name]
@@ -271,8 +274,8 @@ func (f *Files) Plain(dir string) ([]string, error) {
 	return names, nil
 }
 
-// IsManifest says whether a folder without a kustomization has objects in a file
-// of this name.
+// IsManifest reports whether, in a folder without a kustomization, a file of this
+// name is read for objects.
 func IsManifest(name string) bool {
 	switch path.Ext(name) {
 	case ".yaml", ".yml", ".json":

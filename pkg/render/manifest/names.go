@@ -13,8 +13,8 @@ import (
 )
 
 // subdomainKinds are the kinds of Kubernetes whose names are DNS subdomains, by
-// group. Those that are missing here, as those of RBAC, of extensions and of APIs
-// that nobody knows, may have any name that fits into a URL's path.
+// group. Other kinds, such as those of RBAC, of extensions and of unknown APIs,
+// may have any name that fits into a URL's path.
 var subdomainKinds = map[string][]string{
 	"": {
 		"ConfigMap", "Endpoints", "LimitRange", "Node", "PersistentVolume", "PersistentVolumeClaim", "Pod", "PodTemplate",
@@ -38,8 +38,9 @@ var subdomainKinds = map[string][]string{
 }
 
 // nameReasons returns why an API server would refuse a name for an object of that
-// kind; nothing where it may take it. A newer server may take more than an older
-// one, as a Service that begins with a digit, and then the newer is believed.
+// kind; nothing if some server accepts it. A newer server may accept more than an
+// older one, such as a Service whose name begins with a digit; the newer one
+// decides.
 func nameReasons(kind schema.GroupKind, name string) []string {
 	switch {
 	case kind == schema.GroupKind{Kind: "Namespace"}, kind == schema.GroupKind{Kind: "Service"}:
@@ -50,20 +51,20 @@ func nameReasons(kind schema.GroupKind, name string) []string {
 	return rules.IsPathSegmentName(name)
 }
 
-// checkName finds what is wrong with a name.
+// checkName validates a name.
 func checkName(kind schema.GroupKind, name string) []mistake {
 	var found []mistake
 	for _, reason := range nameReasons(kind, name) {
 		found = append(found, mistake{
 			path:   []string{"metadata", "name"},
-			reason: fmt.Sprintf("%s is no name for kind %s: %s", limit.Quote(name), limit.Text(kind.Kind, limit.ValueBytes), withoutExpression(reason)),
+			reason: fmt.Sprintf("%s is not a valid name for kind %s: %s", limit.Quote(name), limit.Text(kind.Kind, limit.ValueBytes), withoutExpression(reason)),
 		})
 	}
 	return found
 }
 
-// checkNamespace finds what is wrong with a namespace. Whatever the kind, no
-// cluster has a Namespace of another form.
+// checkNamespace validates a namespace. No cluster has a Namespace of another
+// form, whatever the object's kind.
 func checkNamespace(value any) []mistake {
 	path := []string{"metadata", "namespace"}
 	namespace, isString := value.(string)
@@ -75,13 +76,13 @@ func checkNamespace(value any) []mistake {
 	}
 	var found []mistake
 	for _, reason := range rules.IsDNS1123Label(namespace) {
-		found = append(found, mistake{path: path, reason: limit.Quote(namespace) + " is no namespace: " + withoutExpression(reason)})
+		found = append(found, mistake{path: path, reason: limit.Quote(namespace) + " is not a valid namespace: " + withoutExpression(reason)})
 	}
 	return found
 }
 
-// withoutExpression leaves examples and the regular expression out of a reason: it
-// has said in words what is wanted.
+// withoutExpression removes examples and the regular expression from a reason,
+// which has stated the rule in words.
 func withoutExpression(reason string) string {
 	words, _, _ := strings.Cut(reason, " (e.g. ")
 	return words
@@ -91,8 +92,8 @@ func withoutExpression(reason string) string {
 // values: TotalAnnotationSizeLimitB of k8s.io/apimachinery/pkg/api/validation.
 const annotationBytes = 256 << 10
 
-// checkLabels finds what is wrong with labels or annotations: with the first keys,
-// since a file may have any number of them.
+// checkLabels validates labels or annotations. It reports the first mistakes,
+// since a file may have any number of keys.
 func checkLabels(field string, value any) []mistake {
 	values, isMap := value.(map[string]any)
 	if !isMap {
@@ -112,7 +113,7 @@ func checkLabels(field string, value any) []mistake {
 			m.reason, m.remedy = "want a string, got "+TypeName(values[key]), "put the value in quotes"
 		case field == "labels":
 			m.reason = labelReason(key, text)
-		default: // to an API server, the case of an annotation's key does not matter
+		default: // an API server ignores the case of an annotation's key
 			m.reason = keyReason("an annotation", strings.ToLower(key))
 		}
 		if m.reason == "" {
@@ -126,7 +127,7 @@ func checkLabels(field string, value any) []mistake {
 		found = append(found, mistake{path: []string{"metadata", field}, reason: limit.More(wrong-limit.Names) + " are wrong"})
 	}
 	if field == "annotations" && size > annotationBytes {
-		found = append(found, mistake{path: []string{"metadata", field}, reason: fmt.Sprintf("they have %s bytes; an API server takes %s", limit.Number(size), limit.Number(annotationBytes))})
+		found = append(found, mistake{path: []string{"metadata", field}, reason: fmt.Sprintf("they have %s bytes, more than the %s that an API server accepts", limit.Number(size), limit.Number(annotationBytes))})
 	}
 	return found
 }
@@ -136,15 +137,15 @@ func labelReason(key, value string) string {
 		return reason
 	}
 	if reasons := rules.IsLabelValue(value); len(reasons) > 0 {
-		return limit.Quote(value) + " is no value of a label: " + withoutExpression(strings.Join(reasons, "; "))
+		return limit.Quote(value) + " is not a valid label value: " + withoutExpression(strings.Join(reasons, "; "))
 	}
 	return ""
 }
 
-// keyReason names no key: the mistake's field does.
+// keyReason does not name the key: the mistake's field does.
 func keyReason(of, key string) string {
 	if reasons := rules.IsLabelKey(key); len(reasons) > 0 {
-		return "this is no key of " + of + ": " + withoutExpression(strings.Join(reasons, "; "))
+		return "the key of " + of + " is not valid: " + withoutExpression(strings.Join(reasons, "; "))
 	}
 	return ""
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 )
 
-// kindsToName are objects that an API server takes with any valid name, as YAML
-// after the metadata, by "RESOURCE.VERSION.GROUP KIND"; those without a namespace end
+// kindsToName are objects that an API server accepts with any valid name, as YAML
+// without the metadata, by "RESOURCE.VERSION.GROUP KIND"; cluster-scoped ones end
 // with "!".
 var kindsToName = map[string]string{
 	"configmaps.v1. ConfigMap":                         "{}",
@@ -67,11 +67,11 @@ var kindsToName = map[string]string{
 	"clusterrolebindings.v1.rbac.authorization.k8s.io ClusterRoleBinding!": "{roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}}",
 }
 
-// stricter are the kinds of which an API server refuses more names than we do: by its
-// version, or since it makes labels and names of them.
+// stricter are the kinds for which an API server refuses more names than we do:
+// because of its version, or because it derives labels and names from them.
 var stricter = []string{"CronJob", "Job", "Pod", "Service", "StatefulSet"}
 
-func TestEveryNameThatIsRefusedAnAPIServerRefusesToo(t *testing.T) {
+func TestEveryRefusedNameIsRefusedByAnAPIServer(t *testing.T) {
 	sandbox := sandboxtest.Shared(t)
 	config := sandbox.RESTConfig(sandbox.Clusters()[0])
 	config.WarningHandler = rest.NoWarnings{} // many names are not recommended
@@ -96,18 +96,19 @@ func TestEveryNameThatIsRefusedAnAPIServerRefusesToo(t *testing.T) {
 				reasons := nameReasons(kind.GroupKind(), name)
 				switch {
 				case i == 0 && err != nil:
-					t.Fatalf("the API server refuses the name %q, so that no refusal says anything: %v", name, err)
+					t.Fatalf("the API server refuses the name %q, so that the test proves nothing: %v", name, err)
 				case len(reasons) > 0 && err == nil:
-					t.Errorf("name %q is refused as %q, and the API server takes it", name, reasons)
+					t.Errorf("name %q is refused as %q, but the API server accepts it", name, reasons)
 				case len(reasons) == 0 && err != nil && !slices.Contains(stricter, kind.Kind):
-					t.Errorf("name %q is not refused, and the API server does: %v", name, err)
+					t.Errorf("name %q is not refused, but the API server refuses it: %v", name, err)
 				}
 			}
 		})
 	}
 	for group, kinds := range subdomainKinds {
 		for _, kind := range kinds {
-			// These take one name for one content, or need what no test cluster has.
+			// These require a fixed name for their content, or need something that
+			// no test cluster has.
 			if !seen[schema.GroupKind{Group: group, Kind: kind}] && !slices.Contains([]string{
 				"CustomResourceDefinition", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "PriorityLevelConfiguration",
 			}, kind) {
@@ -125,7 +126,8 @@ func parseKind(key string) (schema.GroupVersionResource, schema.GroupVersionKind
 		schema.GroupVersionKind{Group: parts[2], Version: parts[1], Kind: kind}, !cluster
 }
 
-// dryRun returns what an API server says of an object.
+// dryRun returns the error of an API server for a dry run of creating an
+// object.
 func dryRun(t *testing.T, client dynamic.Interface, resource schema.GroupVersionResource, kind schema.GroupVersionKind, namespaced bool, name, body string) error {
 	t.Helper()
 	u := &unstructured.Unstructured{}

@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// oddText returns a short text of the letters, or now and then a long one around the
-// lengths that count.
+// oddText returns a short text of the letters, or sometimes a long one near the
+// length limits.
 func oddText(random *rand.Rand, letters string) string {
 	if n := random.IntN(40); n < 4 {
 		return strings.Repeat("a", []int{63, 64, 253, 254}[n])
@@ -25,9 +25,8 @@ func oddText(random *rand.Rand, letters string) string {
 	return string(text)
 }
 
-// An API server runs this very validation over the metadata of everything that is
-// written.
-func TestMetadataIsRefusedJustWhereAnAPIServerWouldRefuseIt(t *testing.T) {
+// An API server runs the same validation on the metadata of every object written.
+func TestMetadataIsRefusedExactlyWhenAnAPIServerRefusesIt(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	refused := map[string]int{}
 	texts := func(letters string) map[string]string {
@@ -58,7 +57,7 @@ func TestMetadataIsRefusedJustWhereAnAPIServerWouldRefuseIt(t *testing.T) {
 		want := validation.ValidateObjectMeta(&meta, true, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
 		found := check(content)
 		if (len(found) > 0) != (len(want) > 0) {
-			t.Fatalf("check(%v) = %v, want what an API server says: %v", meta, found, want.ToAggregate())
+			t.Fatalf("check(%v) = %v, want the API server's errors: %v", meta, found, want.ToAggregate())
 		}
 		for _, m := range found {
 			refused[m.path[1]]++
@@ -91,19 +90,19 @@ func TestMistakesInLabelsAreCounted(t *testing.T) {
 	}
 }
 
-func TestANullIsNoMistake(t *testing.T) {
+func TestANullIsNotAMistake(t *testing.T) {
 	content := map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{
 		"name": "a", "namespace": nil, "labels": map[string]any{"a": nil}, "annotations": nil,
 	}}
 	if found := check(content); len(found) > 0 {
-		t.Errorf("check = %v, want nothing: an API server takes them for empty", found)
+		t.Errorf("check = %v, want nothing: an API server treats them as empty", found)
 	}
 }
 
 func TestKindsAreNamedOnce(t *testing.T) {
 	for group, kinds := range subdomainKinds {
 		if !slices.IsSorted(kinds) || len(slices.Compact(slices.Clone(kinds))) != len(kinds) {
-			t.Errorf("the kinds of group %q are not sorted, or stand twice: %v", group, kinds)
+			t.Errorf("the kinds of group %q are not sorted, or have duplicates: %v", group, kinds)
 		}
 	}
 }

@@ -11,19 +11,19 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// Settle gives an object of a built-in kind the meaning that an API server gives to what
-// is null in it, and reports whether there was anything: a field is dropped, and a string
-// of a map of strings, such as the data of a ConfigMap, is empty. In a server-side apply a
-// null would stand for a value of its own: an entry of a list whose key it is part of is
-// another one than that with the default of the field, and the next apply adds it once
-// more. Kinds that are not built in say themselves what null means.
+// Settle replaces each null in an object of a built-in kind by what it means to an API
+// server, and reports whether there was any: a field is dropped, and a value in a map of
+// strings, such as the data of a ConfigMap, becomes empty. In a server-side apply a null
+// would be a value different from the field's default. If the field is part of the key of
+// a list entry, each apply would add the entry again. Kinds that are not built in define
+// themselves what null means.
 func Settle(content map[string]any) bool {
 	t, known := typeOf(content)
 	return known && settleMap(content, t)
 }
 
-// MayHaveNull reports whether something may be null in an object: the word is in the JSON of
-// every object in which something is, and of a few others.
+// MayHaveNull reports whether an object may contain a null. It searches the JSON for the
+// word, which a few other objects contain too.
 func MayHaveNull(data []byte) bool { return bytes.Contains(data, []byte("null")) }
 
 // typeOf returns the type of an object of a built-in kind.
@@ -42,13 +42,13 @@ func builtIn(content map[string]any) bool {
 	return known
 }
 
-// settleValue settles what is below a value of a type.
+// settleValue settles the nulls below a value of type t.
 func settleValue(value any, t reflect.Type) bool {
 	switch value := value.(type) {
 	case map[string]any:
 		return settleMap(value, t)
 	case []any:
-		t = behind(t)
+		t = deref(t)
 		if t.Kind() != reflect.Slice {
 			return false
 		}
@@ -62,10 +62,10 @@ func settleValue(value any, t reflect.Type) bool {
 }
 
 func settleMap(content map[string]any, t reflect.Type) bool {
-	t = behind(t)
+	t = deref(t)
 	changed := false
 	switch {
-	case readsItself(t):
+	case decodesItself(t):
 	case t.Kind() == reflect.Struct:
 		fields := fieldsOf(t)
 		for name, value := range content {
@@ -93,22 +93,22 @@ func settleMap(content map[string]any, t reflect.Type) bool {
 	return changed
 }
 
-// behind is the type that pointers lead to.
-func behind(t reflect.Type) reflect.Type {
+// deref returns the type that pointers lead to.
+func deref(t reflect.Type) reflect.Type {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
 	return t
 }
 
-// readsItself says whether a type decides itself what its JSON means.
-func readsItself(t reflect.Type) bool {
+// decodesItself reports whether a type decodes its own JSON.
+func decodesItself(t reflect.Type) bool {
 	return reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]())
 }
 
 var fieldTypes sync.Map // by reflect.Type: map[string]reflect.Type
 
-// fieldsOf gives the types of a struct's fields by their names in JSON.
+// fieldsOf returns the types of a struct's fields by their JSON names.
 func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	if known, ok := fieldTypes.Load(t); ok {
 		return known.(map[string]reflect.Type)

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// An API server reads null as it reads nothing, but for a value of a map.
+// An API server treats null like a missing field, except for a value of a map.
 func TestNullMeansWhatItMeansToAnAPIServer(t *testing.T) {
 	cases := map[string]struct{ content, want string }{
 		"ports of a Service": {
@@ -62,7 +62,7 @@ func TestNullMeansWhatItMeansToAnAPIServer(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			if changed == (c.want == c.content) {
-				t.Errorf("settle says %t", changed)
+				t.Errorf("Settle = %t", changed)
 			}
 		})
 	}

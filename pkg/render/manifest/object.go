@@ -10,12 +10,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// DefaultNamespace is where a namespaced object goes that names no namespace,
-// whatever the kubeconfig's context says.
+// DefaultNamespace is the namespace of a namespaced object that names none,
+// whatever the kubeconfig's context states.
 const DefaultNamespace = "default"
 
 // Content decodes an object. Numbers stay as they are written, so that encoding
-// it again gives the same bytes.
+// it again produces the same bytes.
 func Content(data []byte) (map[string]any, error) {
 	var content map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(data))
@@ -24,15 +24,15 @@ func Content(data []byte) (map[string]any, error) {
 	return content, err
 }
 
-// newObject makes an object that an API server may take.
+// newObject returns an object that an API server may accept.
 func newObject(content map[string]any, file string) (*federation.Object, error) {
 	number, null := odd(content)
 	if null {
 		Settle(content)
 	}
-	yield(content)
+	dropPlaceholders(content)
 	if number != "" {
-		return nil, &Error{File: file, Field: Ref(content).String(), Reason: limit.Quote(number) + " is no number that an API server reads"}
+		return nil, &Error{File: file, Field: Ref(content).String(), Reason: limit.Quote(number) + " is not a number that an API server accepts"}
 	}
 	o, err := federation.NewObject(content, file)
 	if err != nil {
@@ -41,15 +41,15 @@ func newObject(content map[string]any, file string) (*federation.Object, error) 
 	if size := encodedSize(o.JSON); size > limit.ObjectBytes {
 		return nil, &Error{
 			File: file, Field: o.Ref.String(), Exceeds: true,
-			Reason: fmt.Sprintf("the object has %s bytes, and an API server takes %s", limit.Number(size), limit.Number(limit.ObjectBytes)),
-			Remedy: "split it, or keep the content where the program can fetch it",
+			Reason: fmt.Sprintf("the object has %s bytes, more than the %s that an API server accepts", limit.Number(size), limit.Number(limit.ObjectBytes)),
+			Remedy: "split it, or store the content where the program can fetch it",
 		}
 	}
 	return o, nil
 }
 
-// odd returns a number that is beyond those of 64 bits, empty for none, and whether
-// anything is null.
+// odd returns a number outside the range of 64 bits, empty for none, and whether
+// there is a null.
 func odd(value any) (number string, null bool) {
 	switch value := value.(type) {
 	case nil:
@@ -72,8 +72,8 @@ func odd(value any) (number string, null bool) {
 	return number, null
 }
 
-// encodedSize is the size of an object as others encode it: Go writes six bytes for
-// each of < > &.
+// encodedSize returns the size of an object as other encoders write it: Go writes
+// six bytes for each of < > &.
 func encodedSize(data []byte) int {
 	if len(data) <= limit.ObjectBytes {
 		return len(data)
@@ -81,10 +81,10 @@ func encodedSize(data []byte) int {
 	return len(data) - 5*bytes.Count(data, []byte(`\u00`))
 }
 
-// Decoded makes an Object of the JSON of another, which another process rendered, and
-// holds it to what this package holds its own to: that process may have been taken
-// over. The JSON has to be as NewObject writes it, since whoever looks for a word in it
-// is not to miss it for its spelling.
+// Decoded returns the Object with the given JSON, which another process rendered. It
+// validates it like an object that this package built, since that process may be
+// compromised. The JSON must be encoded as NewObject encodes it, so that a search for a
+// word in it cannot be evaded by another spelling.
 func Decoded(data []byte, file string) (*federation.Object, error) {
 	content, err := Content(data)
 	if err != nil {
@@ -98,12 +98,12 @@ func Decoded(data []byte, file string) (*federation.Object, error) {
 		return nil, err
 	}
 	if !bytes.Equal(o.JSON, data) {
-		return nil, &Error{File: file, Field: o.Ref.String(), Reason: "the object is not written as fedsync writes objects"}
+		return nil, &Error{File: file, Field: o.Ref.String(), Reason: "the object is not encoded as fedsync encodes objects"}
 	}
 	return o, nil
 }
 
-// Object judges the content of an object, and makes an Object of it that comes from file.
+// Object validates the content of an object, and returns it as an Object from file.
 func Object(content map[string]any, file func(federation.ObjectRef) string) (*federation.Object, []error) {
 	ref := Ref(content)
 	if found := check(content); len(found) > 0 {

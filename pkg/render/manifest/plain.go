@@ -6,10 +6,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Objects builds a folder without a kustomization: the objects of its YAML and JSON
-// files, in lexical order of the files; folders in it are not read. A scalar
-// means what it means to kustomize: an unquoted "on" is a string. It reads no further file
-// once there is a mistake and enough says that there are enough in all.
+// Objects builds a folder without a kustomization: it returns the objects of its YAML and
+// JSON files, in lexical order of the files. Subfolders are not read. A scalar means what
+// it means to kustomize: an unquoted "on" is a string. After a mistake it reads no further
+// file if enough reports that the revision has enough mistakes.
 func (f *Files) Objects(dir string, bytes int64, most int, enough func() bool) ([]*federation.Object, error) {
 	names, err := f.Plain(dir)
 	if err != nil {
@@ -22,7 +22,7 @@ func (f *Files) Objects(dir string, bytes int64, most int, enough func() bool) (
 	)
 	for _, name := range names {
 		if len(errs) > 0 && enough() {
-			break // what is wrong is wrong
+			break // more mistakes need not be found
 		}
 		data, err := f.Read(name)
 		if e := Misnamed(name); e != nil && err != nil {
@@ -34,7 +34,7 @@ func (f *Files) Objects(dir string, bytes int64, most int, enough func() bool) (
 			continue
 		}
 		if total += int64(len(data)); total > bytes {
-			return nil, &Error{File: name, Exceeds: true, Reason: fmt.Sprintf("with this file the app's folder has more than %d bytes", bytes)}
+			return nil, &Error{File: name, Exceeds: true, Reason: fmt.Sprintf("with this file, the app's folder has more than %d bytes", bytes)}
 		}
 		manifests, err := f.Parse(name, data)
 		if err != nil {
@@ -62,7 +62,7 @@ func (f *Files) Objects(dir string, bytes int64, most int, enough func() bool) (
 			objects = append(objects, o)
 		}
 		if len(objects) > most {
-			return nil, &Error{File: name, Exceeds: true, Reason: fmt.Sprintf("with this file the app has more than %d objects", most)}
+			return nil, &Error{File: name, Exceeds: true, Reason: fmt.Sprintf("with this file, the app has more than %d objects", most)}
 		}
 	}
 	if len(errs) > 0 {

@@ -5,15 +5,14 @@ import (
 	"unicode/utf8"
 )
 
-// strayRemedy is what to do about a file of a plain folder that is there for something
-// else.
-const strayRemedy = "move it out of the app's folder, or add a kustomization.yaml that names what counts"
+// strayRemedy is the remedy for a file in a plain folder that is not a manifest.
+const strayRemedy = "move it out of the app's folder, or add a kustomization.yaml that lists the manifests"
 
-// isStray reports whether a document is there for something else than a cluster, such
-// as a dashboard, and why: it says nothing by which an API server would know it.
+// isStray reports whether a document is not meant for a cluster, such as a dashboard,
+// and why: it lacks what identifies an object.
 func isStray(content map[string]any) (reason string, stray bool) {
 	if content["apiVersion"] == nil && content["kind"] == nil {
-		return "is no manifest: it has neither apiVersion nor kind", true
+		return "is not a manifest: it has neither apiVersion nor kind", true
 	}
 	apiVersion, _ := content["apiVersion"].(string)
 	if kind, _ := content["kind"].(string); strings.HasPrefix(apiVersion, "kustomize.config.k8s.io/") {
@@ -25,7 +24,8 @@ func isStray(content map[string]any) (reason string, stray bool) {
 	return "", false
 }
 
-// Stray is the mistake of a document that is no manifest; nil for one that is.
+// Stray returns an error for a document that is not a manifest; nil for a
+// manifest.
 func (m Manifest) Stray() *Error {
 	reason, stray := isStray(m.Content)
 	if !stray {
@@ -36,8 +36,8 @@ func (m Manifest) Stray() *Error {
 	return e
 }
 
-// Misnamed is the mistake of a file that cannot be read since its name is not UTF-8; nil
-// for another. A name may have come with its odd bytes replaced.
+// Misnamed returns an error for a file that cannot be read because its name is not
+// UTF-8; nil for other names. Invalid bytes in the name may have been replaced already.
 func Misnamed(name string) *Error {
 	if !strings.ContainsRune(name, utf8.RuneError) {
 		return nil

@@ -18,14 +18,14 @@ import (
 	"github.com/fedsync/fedsync/internal/raced"
 )
 
-// confine takes from the process what a rendering does not need, before it reads a
-// byte of a repository. The niceness is that of all of its threads.
+// confine drops the privileges that a rendering does not need, before the process
+// reads a byte of a repository. The niceness applies to all of its threads.
 func confine(memory int64, niceness int) *hello {
-	// The process is the leader of a group of its own, whose threads these are. What
-	// fails here costs others a little time, or a core file.
+	// The process leads its own group, which consists of its threads. A failure here
+	// only costs other processes a little time, or leaves a core file.
 	_ = unix.Setpriority(unix.PRIO_PGRP, 0, niceness)
 	_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(unsafe.StringData(processName+"\x00"))), 0, 0, 0)
-	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0) // when the machine lacks memory, rather this than the parent
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0) // if the machine runs out of memory, kill this process before the parent
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 	_ = unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{})
 
@@ -40,11 +40,11 @@ func confine(memory int64, niceness int) *hello {
 }
 
 // limitMemory bounds the private writable memory of the process. RLIMIT_AS would
-// count what the runtime reserves and never uses, and no Go program of this size
-// starts under a sensible one.
+// also count what the runtime reserves and never uses: no Go program of this
+// size starts under a sensible RLIMIT_AS.
 func limitMemory(memory int64) error {
 	if raced.Detector {
-		return errors.New("the race detector takes memory of its own")
+		return errors.New("the race detector uses memory of its own")
 	}
 	taken, err := dataSize()
 	if err != nil {
@@ -57,7 +57,7 @@ func limitMemory(memory int64) error {
 	return nil
 }
 
-// dataSize is what RLIMIT_DATA counts of the process, in bytes.
+// dataSize returns the size of the process that RLIMIT_DATA limits, in bytes.
 func dataSize() (int64, error) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -73,8 +73,8 @@ func dataSize() (int64, error) {
 }
 
 // needed are the system calls of a Go program that computes, and reads and writes
-// pipes: of its memory, its threads, their signals and its clocks. Everything else
-// is refused with EPERM: files, sockets, programs, other processes.
+// pipes: for memory, threads, signals and clocks. Everything else is refused with
+// EPERM: files, sockets, programs, other processes.
 var needed = []string{
 	"brk", "madvise", "mincore", "mmap", "mprotect", "mremap", "munmap",
 	"exit", "exit_group", "futex", "get_robust_list", "getpid", "gettid", "rseq", "sched_getaffinity", "sched_yield",
@@ -90,14 +90,14 @@ func flags(command uint64) seccomp.NameWithConditions {
 	return seccomp.NameWithConditions{Name: "fcntl", Conditions: seccomp.ArgumentConditions{{Argument: 1, Operation: seccomp.Equal, Value: command}}}
 }
 
-// filter installs the filter of system calls for all threads, and tries it.
+// filter installs the filter of system calls for all threads, and tests it.
 func filter() error {
 	info, err := arch.GetInfo("")
 	if err != nil {
 		return err
 	}
 	var allowed []string
-	for _, name := range needed { // some exist on some architectures only
+	for _, name := range needed { // some exist only on some architectures
 		if _, ok := info.SyscallNames[name]; ok {
 			allowed = append(allowed, name)
 		}
@@ -112,18 +112,19 @@ func filter() error {
 			Syscalls: []seccomp.SyscallGroup{
 				{Names: allowed, Action: seccomp.ActionAllow},
 				{Action: seccomp.ActionAllow, NamesWithCondtions: []seccomp.NameWithConditions{
-					// Threads, but no processes.
+					// Threads, but not processes.
 					{Name: "clone", Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD}}},
 					// The runtime names its memory.
 					{Name: "prctl", Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.Equal, Value: unix.PR_SET_VMA}}},
-					// The runtime interrupts its own threads. Others could be killed by it:
-					// whoever started this process, to begin with.
+					// The runtime interrupts its own threads. Without the condition, the
+					// call could kill other processes, such as the parent.
 					{Name: "tgkill", Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.Equal, Value: uint64(os.Getpid())}}},
-					// F_SETOWN and F_SETSIG would have a pipe send a signal to anybody.
+					// F_SETOWN and F_SETSIG would make a pipe send signals to any
+					// process.
 					flags(unix.F_GETFL), flags(unix.F_SETFL), flags(unix.F_GETFD), flags(unix.F_SETFD),
 				}},
-				// Its arguments are out of a filter's reach; the C library takes clone when
-				// it is missing.
+				// A filter cannot inspect its arguments. The C library falls back to clone
+				// if it is missing.
 				{Names: []string{"clone3"}, Action: seccomp.ActionErrno | seccomp.Action(unix.ENOSYS)},
 			},
 		},
@@ -131,8 +132,8 @@ func filter() error {
 	if err != nil {
 		return err
 	}
-	// When one of the threads cannot take the filter, none has it, and the call says
-	// so in a way that is easily overlooked.
+	// If the filter cannot be set for one thread, no thread has it, and the call's
+	// result is easily overlooked.
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err == nil {
 		_ = unix.Close(fd)

@@ -2,8 +2,8 @@
 
 package worker
 
-// confine says that this system confines nothing. The limits on time and on what is
-// read and built hold all the same.
+// confine reports that this system has no confinement. The limits on time, files
+// and objects still hold.
 func confine(int64, int) *hello {
 	const reason = "only Linux has one"
 	return &hello{Filter: reason, Memory: reason}

@@ -66,7 +66,8 @@ func listed(files fs.FS, name string) ([]entry, error) {
 	return entries, nil
 }
 
-// encoded is about how many bytes an entry of that name has in JSON, and no fewer.
+// encoded returns an upper bound of the JSON size of an entry with this name, in
+// bytes.
 func encoded(name string) int {
 	const escaped = 6 // bytes
 	size := len(`{"name":"","mode":1234567890,"digest":""},`) + digestBytes
@@ -78,7 +79,7 @@ func encoded(name string) int {
 	return size + len(name)
 }
 
-// digestBytes is more than a digest has: two of Git's ids.
+// digestBytes is more than the length of a digest, which is two of Git's ids.
 const digestBytes = 100
 
 func described(files fs.FS, name string) (entry, error) {
@@ -89,7 +90,7 @@ func described(files fs.FS, name string) (entry, error) {
 	return entry{Mode: info.Mode(), Size: info.Size(), Digest: digest(files, name)}, nil
 }
 
-// digest returns what identifies a file's content; empty where nothing does.
+// digest returns what identifies a file's content; empty if there is no digest.
 func digest(files fs.FS, name string) string {
 	if d, ok := files.(federation.Digester); ok {
 		if digest, err := d.Digest(name); err == nil {

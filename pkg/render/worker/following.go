@@ -11,28 +11,28 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// A following listens to a process in one attempt.
+// A following follows a process through one attempt.
 type following struct {
 	*rendering
 
 	process  *process
-	fresh    bool          // the process has rendered nothing else
-	from     time.Duration // processor time that the process had had before
-	seen     time.Duration // and when it was looked at last
-	finished bool          // it came to the end, also when it was told to stop
-	next     int           // the cluster that comes next
-	answered time.Duration // what its questions took
-	outcome  outcome       // complete when follow has returned without an error
+	fresh    bool          // the process has rendered nothing before
+	from     time.Duration // processor time of the process before the attempt
+	seen     time.Duration // processor time at the last check
+	finished bool          // it completed the rendering, or stopped when told to
+	next     int           // index of the next cluster
+	answered time.Duration // time spent answering its questions
+	outcome  outcome       // complete after follow returned without an error
 
-	writing sync.Mutex // held while the process is told something
+	writing sync.Mutex // held while writing to the process
 
 	mu    sync.Mutex // protects what follows
-	under []underWay // work that was begun, the outermost first
-	heard underWay   // without work: when the process said something last
-	over  bool       // the attempt was given up
+	under []underWay // work in progress, the outermost first
+	heard underWay   // when the process last sent something; has no work
+	over  bool       // the attempt was abandoned
 }
 
-// underWay is work, and what the clocks were when it was begun.
+// underWay is work in progress, with the times of its beginning.
 type underWay struct {
 	work
 
@@ -41,16 +41,16 @@ type underWay struct {
 }
 
 const (
-	// stopTimeout is how long a process that is told to stop may go on with the work
-	// under way. Another process costs more than that.
+	// stopTimeout is how long a process that is told to stop may continue the work
+	// in progress. Starting another process costs more than that.
 	stopTimeout = 300 * time.Millisecond
-	// patience is how many times its time a piece of work may take without a processor:
-	// the machine may be busy, a disk slow.
+	// patience is how many times its limit a piece of work may take by the clock: the
+	// machine may be busy or a disk slow.
 	patience = 20
 )
 
-// watch waits for the end, keeps the time of what is under way, and gives the
-// attempt up when that takes too long or ctx ends.
+// watch waits for the end of the attempt. It abandons the attempt when work
+// takes too long or ctx ends.
 func (f *following) watch(ctx context.Context, ended <-chan error) error {
 	tick := time.NewTicker(f.o.Time / 100)
 	defer tick.Stop()
@@ -85,7 +85,7 @@ func (f *following) watch(ctx context.Context, ended <-chan error) error {
 			if f.beside || f.overtaken.isDone() {
 				late = time.After(stopAtOnce)
 			}
-			go func() { _ = f.tell(toProcess{Stop: true}) }() // who does not listen is ended
+			go func() { _ = f.tell(toProcess{Stop: true}) }() // a process that does not read it is killed
 		case <-late:
 			f.interrupted()
 			return ctx.Err()
@@ -93,32 +93,33 @@ func (f *following) watch(ctx context.Context, ended <-chan error) error {
 	}
 }
 
-// giveUp keeps what the process still says from whoever takes the clusters.
+// giveUp abandons the attempt, so that ready gets nothing more from the
+// process.
 func (f *following) giveUp() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.over = true
 }
 
-// total is how many times the time of one piece of work all of a revision may take.
-// The process keeps to it: it begins nothing more then, and what it has built is used.
+// total is the time limit for a whole revision, as a multiple of the limit for one
+// piece of work. The process itself enforces it: it begins no more work then, and what
+// it has built is used.
 const total = 20
 
-// exhausted returns an error when the process has not kept to the revision's time,
-// with the last piece of work.
+// exhausted returns an error if the process has exceeded the revision's time by
+// more than the last piece of work.
 func (f *following) exhausted() error {
 	f.seen = f.processor()
 	if f.spent+f.seen-f.from > (total+2)*f.o.Time {
-		return fmt.Errorf("rendering takes longer than %s of processor time in all, so nothing of the revision is used: fewer and smaller apps and overlays take less", total*f.o.Time)
+		return fmt.Errorf("rendering takes longer than %s of processor time in total, so nothing of the revision is used; use fewer or smaller apps and overlays", total*f.o.Time)
 	}
 	return nil
 }
 
-// processor returns the time that the process has had a processor.
+// processor returns the processor time of the process.
 func (f *following) processor() time.Duration { return processorTime(f.process.pid, f.process.started) }
 
-// overdue returns the death that the process is to die for what it does; nil where
-// it may go on.
+// overdue returns the reason to kill the process; nil if it may continue.
 func (f *following) overdue() *death {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -129,22 +130,22 @@ func (f *following) overdue() *death {
 			if now.Sub(u.at) <= patience*f.o.Time {
 				continue
 			}
-			limit = refusal{Reason: fmt.Sprintf("the build stands still for %s", patience*f.o.Time), Remedy: remedy}
+			limit = refusal{Reason: fmt.Sprintf("the build makes no progress for %s", patience*f.o.Time), Remedy: remedy}
 		}
-		return &death{guilty: &u.work, refusal: &limit, fresh: f.fresh, err: errors.New("it was ended")}
+		return &death{guilty: &u.work, refusal: &limit, fresh: f.fresh, err: errors.New("it was killed")}
 	}
 	silence := now.Sub(f.heard.at)
 	switch {
 	case len(f.under) > 0:
 	case processor-f.heard.processor > f.o.Time && silence > f.o.Time:
-		return &death{fresh: f.fresh, err: fmt.Errorf("it says nothing for %s of processor time", f.o.Time)}
+		return &death{fresh: f.fresh, err: fmt.Errorf("it sends nothing for %s of processor time", f.o.Time)}
 	case silence > patience*f.o.Time:
-		return &death{fresh: f.fresh, err: fmt.Errorf("it says nothing for %s", patience*f.o.Time)}
+		return &death{fresh: f.fresh, err: fmt.Errorf("it sends nothing for %s", patience*f.o.Time)}
 	}
 	return nil
 }
 
-// died says why a process ended by itself, or says what makes no sense.
+// died returns the reason why a process ended by itself or broke the protocol.
 func (f *following) died(err error) *death {
 	f.process.end()
 	f.mu.Lock()
@@ -160,15 +161,15 @@ func (f *following) died(err error) *death {
 	return d
 }
 
-// tell tells the process something.
+// tell sends a message to the process.
 func (f *following) tell(m toProcess, behind ...[]byte) error {
 	f.writing.Lock()
 	defer f.writing.Unlock()
 	return writeFrame(f.process.in, m, behind...)
 }
 
-// follow has the request rendered: it answers the process's questions and takes what
-// it gives, to the end.
+// follow sends the request, answers the process's questions and receives its results
+// until the end.
 func (f *following) follow(r *request) error {
 	f.hear()
 	if err := f.tell(toProcess{Render: r}); err != nil {
@@ -176,7 +177,7 @@ func (f *following) follow(r *request) error {
 	}
 	for {
 		var m fromProcess
-		if err := readFrame(f.process.out, &m, maxSaid); err != nil {
+		if err := readFrame(f.process.out, &m, maxFromProcess); err != nil {
 			return err
 		}
 		if m.End != nil {
@@ -188,7 +189,7 @@ func (f *following) follow(r *request) error {
 	}
 }
 
-// take takes what a process says before its end.
+// take handles a message from the process, other than the end.
 func (f *following) take(m fromProcess) error {
 	f.hear()
 	switch {
@@ -212,27 +213,28 @@ func (f *following) take(m fromProcess) error {
 	case len(m.Findings) > 0:
 		return f.find(m.Findings)
 	}
-	return errors.New("the process says nothing that has a meaning")
+	return errors.New("the process sent a message without content")
 }
 
-// answer answers a question. Whoever asks without end is told no more: it costs the
-// process next to nothing, and us the work.
+// answer answers a question. Their total time is limited: questions cost the
+// process next to nothing, and the parent the work.
 func (f *following) answer(q question) error {
 	begun := time.Now()
 	a, content := answerTo(f.snapshot.Files, q)
 	if f.answered += time.Since(begun); f.answered > total*f.o.Time {
-		return fmt.Errorf("the process asks for more than can be answered in %s", total*f.o.Time)
+		return fmt.Errorf("the process asks more questions than can be answered in %s", total*f.o.Time)
 	}
 	return f.tell(toProcess{Answer: &a}, content)
 }
 
-// maxFindings is how many a process may give. The renderer gives fewer.
+// maxFindings is how many findings a process may send. The renderer returns
+// fewer.
 const maxFindings = 3 * limit.Gathered
 
-// find takes findings.
+// find receives findings.
 func (f *following) find(found []federation.Finding) error {
 	if len(f.outcome.findings)+len(found) > maxFindings {
-		return fmt.Errorf("the process gives more than %d findings", maxFindings)
+		return fmt.Errorf("the process sent more than %d findings", maxFindings)
 	}
 	for _, one := range found {
 		f.outcome.findings = append(f.outcome.findings, short(one))
@@ -240,7 +242,7 @@ func (f *following) find(found []federation.Finding) error {
 	return nil
 }
 
-// hear notes that the process lives.
+// hear records that the process is alive.
 func (f *following) hear() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -251,31 +253,32 @@ func (f *following) since(w work) underWay {
 	return underWay{work: w, at: time.Now(), processor: f.processor()}
 }
 
-// maxNested bounds how much work may be within other work: kustomizations nest no
-// deeper than the renderer lets them.
+// maxNested bounds the nesting of work: the renderer allows kustomizations to
+// nest less deeply.
 const maxNested = 1000
 
-// maxWork bounds what work is called: a folder, and a key with a folder and a digest.
+// maxWork bounds the folder and the key of work, in bytes; a key has a folder and a
+// digest.
 const maxWork = 3 * limit.PathBytes
 
 func (f *following) began(w work) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.under) >= maxNested {
-		return errors.New("the process begins work without end")
+		return errors.New("the process begins too much nested work")
 	}
 	if len(w.Dir)+len(w.Key) > maxWork {
-		return errors.New("the process begins work whose name has no end")
+		return errors.New("the process begins work whose name is too long")
 	}
 	f.under = append(f.under, f.since(w))
 	return nil
 }
 
-// cluster takes the bundles of the next cluster. Those that an attempt before has
-// given already are only taken again.
+// cluster receives the bundles of the next cluster. It does not pass on those
+// that an earlier attempt has passed on.
 func (f *following) cluster(g given) error {
 	if g.Cluster != f.next || f.next >= len(f.federation.Clusters) {
-		return errors.New("the process gives a cluster out of turn")
+		return errors.New("the process sent a cluster out of order")
 	}
 	c := f.federation.Clusters[f.next]
 	f.next++
@@ -286,7 +289,7 @@ func (f *following) cluster(g given) error {
 	f.outcome.bundles = append(f.outcome.bundles, bundles...)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.over && f.next > f.given { // once it is over, given is the next attempt's
+	if !f.over && f.next > f.given { // after giveUp, given belongs to the next attempt
 		f.given = f.next
 		if f.ready != nil {
 			f.ready(c, bundles)
@@ -295,7 +298,7 @@ func (f *following) cluster(g given) error {
 	return nil
 }
 
-// bundles holds what is given for a cluster to the apps that it has.
+// bundles checks the bundles sent for a cluster against its apps.
 func (f *following) bundles(c federation.Cluster, given []bundle) ([]federation.Bundle, error) {
 	all := make([]federation.Bundle, 0, len(given))
 	at := 0
@@ -304,7 +307,7 @@ func (f *following) bundles(c federation.Cluster, given []bundle) ([]federation.
 			continue
 		}
 		if at >= len(given) || given[at].App != i {
-			return nil, fmt.Errorf("the process does not give app %s in cluster %s", a.Name, c.Name)
+			return nil, fmt.Errorf("the process sent no app %s for cluster %s", a.Name, c.Name)
 		}
 		b := federation.Bundle{Cluster: c.Name, App: a.Name}
 		var err error
@@ -320,15 +323,15 @@ func (f *following) bundles(c federation.Cluster, given []bundle) ([]federation.
 		at++
 	}
 	if at != len(given) {
-		return nil, fmt.Errorf("the process gives cluster %s apps that it does not have", c.Name)
+		return nil, fmt.Errorf("the process sent cluster %s apps that it does not have", c.Name)
 	}
 	return all, nil
 }
 
-// end takes the end of a rendering.
+// end handles the end of a rendering.
 func (f *following) end(e end) error {
 	if !e.Stopped && f.next != len(f.federation.Clusters) {
-		return errors.New("the process ends before it has given every cluster")
+		return errors.New("the process ended before it sent every cluster")
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 
 func sum(data []byte) [sha256.Size]byte { return sha256.Sum256(data) }
 
-// nowhere is a pipe to nobody.
+// nowhere is a pipe without a reader.
 type nowhere struct{}
 
 func (nowhere) Write(data []byte) (int, error) { return len(data), nil }

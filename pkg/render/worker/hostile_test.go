@@ -17,7 +17,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// listener is somebody who listens to a process that says what is in a text.
+// listener returns a following of a process that sends said.
 func listener(said []byte) *following {
 	files, f := repository()
 	p := &process{pid: os.Getpid(), in: nowhere{}, last: &lastWords{}, store: newStore(), started: time.Now(), out: reader(said)}
@@ -25,7 +25,7 @@ func listener(said []byte) *following {
 	return &following{rendering: &rendering{Worker: New(Options{}), snapshot: federation.Snapshot{Files: files}, federation: f}, process: p}
 }
 
-// words writes frames, and what stands behind them.
+// words encodes frames and the raw bytes that follow them.
 func words(t testing.TB, said ...any) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -34,7 +34,7 @@ func words(t testing.TB, said ...any) []byte {
 			b.Write(raw)
 			continue
 		}
-		if raw, ok := one.(string); ok { // JSON that no honest process writes
+		if raw, ok := one.(string); ok { // JSON that an uncompromised process never writes
 			one = json.RawMessage(raw)
 		}
 		if err := writeFrame(&b, one); err != nil {
@@ -44,9 +44,9 @@ func words(t testing.TB, said ...any) []byte {
 	return b.Bytes()
 }
 
-// A process that somebody has taken over may say anything. What it says ends in an
-// error, and takes no more memory than it has in bytes, some times over.
-func TestWhatAProcessSaysIsBounded(t *testing.T) {
+// A compromised process may send anything. The result is an error, and the memory
+// used is at most a small multiple of the bytes sent.
+func TestMessagesOfAProcessAreBounded(t *testing.T) {
 	object1 := func(json string) []any {
 		return []any{fromProcess{Objects: []object{{ID: 1, File: "f", Size: len(json)}}}, []byte(json)}
 	}
@@ -58,7 +58,7 @@ func TestWhatAProcessSaysIsBounded(t *testing.T) {
 	}{
 		"a huge frame":             {[]any{[]byte("\x7f\xff\xff\xff")}, "a frame of"},
 		"no JSON":                  {[]any{[]byte("\x00\x00\x00\x02{{")}, "invalid"},
-		"nothing":                  {[]any{`{}`}, "no meaning|nothing that has a meaning"},
+		"nothing":                  {[]any{`{}`}, "without content"},
 		"many findings":            {[]any{`{"findings":[` + repeat("{}", 1_000_000) + `]}`}, "list of more than"},
 		"many nulls":               {[]any{`{"findings":[` + repeat("null", 700_000) + `]}`}, "list of more than"},
 		"many bundles":             {[]any{`{"given":{"cluster":0,"bundles":[` + repeat("{}", 1_000_000) + `]}}`}, "list of more than"},
@@ -67,23 +67,23 @@ func TestWhatAProcessSaysIsBounded(t *testing.T) {
 		"a list that is a map":     {[]any{`{"findings":{}}`}, "has no list"},
 		"findings without end":     {frames(5000, fromProcess{Findings: slices.Repeat([]federation.Finding{{Message: untrusted.New("x")}}, 50)}), "more than 60000 findings"},
 		"errors without end":       {frames(50_000, fromProcess{Failure: &failure{ID: 1, Problems: []problem{{Text: "x"}}}}), "more than 40,000 reasons"},
-		"work without end":         {frames(2000, fromProcess{Begin: &work{Dir: "a", Key: "b"}}), "work without end"},
-		"work of a long name":      {[]any{fromProcess{Begin: &work{Dir: "a", Key: strings.Repeat("b", 1<<20)}}}, "name has no end"},
+		"work without end":         {frames(2000, fromProcess{Begin: &work{Dir: "a", Key: "b"}}), "too much nested work"},
+		"work of a long name":      {[]any{fromProcess{Begin: &work{Dir: "a", Key: strings.Repeat("b", 1<<20)}}}, "name is too long"},
 		"an error without reason":  {[]any{fromProcess{Failure: &failure{ID: 1}}}, "without a reason"},
-		"an object without end":    {[]any{fromProcess{Objects: []object{{ID: 1, Size: 1 << 40}}}}, "without end"},
-		"an object of a long name": {[]any{fromProcess{Objects: []object{{ID: 1, Size: 1, File: strings.Repeat("x", 5000)}}}}, "without end"},
-		"an unknown object":        {[]any{fromProcess{List: &list{ID: 1, Objects: []uint64{7}}}}, "did not give"},
-		"an unknown list":          {[]any{fromProcess{Given: &given{Bundles: []bundle{{List: 9}}}}}, "did not give"},
-		"another cluster":          {[]any{fromProcess{Given: &given{Cluster: 3}}}, "out of turn"},
-		"fewer apps":               {[]any{fromProcess{Given: &given{}}}, "does not give app"},
-		"an end too early":         {[]any{fromProcess{End: &end{}}}, "before it has given every cluster"},
-		"a number of any size":     {object1(`{"apiVersion":"v1","kind":"A","metadata":{"name":"a"},"spec":1e999}`), "no number"},
-		"a word spelt otherwise":   {object1(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"labels":{"fedsync.dev\/kept":"true"},"name":"a"}}`), "not written as"},
-		"a key that stands twice":  {object1(`{"apiVersion":"v1","kind":"ConfigMap","kind":"Secret","metadata":{"name":"a"}}`), "not written as"},
-		"something behind":         {object1(fine + `{}`), "not written as"},
-		"a name that is a path":    {object1(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"../../x"}}`), "is no name"},
-		"a namespace that is one":  {object1(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"a/../kube-system"}}`), "is no namespace"},
-		"fields of the API server": {object1(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"managedFields":[],"name":"a"}}`), "belongs to the API server"},
+		"an object without end":    {[]any{fromProcess{Objects: []object{{ID: 1, Size: 1 << 40}}}}, "empty or too large"},
+		"an object of a long name": {[]any{fromProcess{Objects: []object{{ID: 1, Size: 1, File: strings.Repeat("x", 5000)}}}}, "empty or too large"},
+		"an unknown object":        {[]any{fromProcess{List: &list{ID: 1, Objects: []uint64{7}}}}, "did not send"},
+		"an unknown list":          {[]any{fromProcess{Given: &given{Bundles: []bundle{{List: 9}}}}}, "did not send"},
+		"another cluster":          {[]any{fromProcess{Given: &given{Cluster: 3}}}, "out of order"},
+		"fewer apps":               {[]any{fromProcess{Given: &given{}}}, "sent no app"},
+		"an end too early":         {[]any{fromProcess{End: &end{}}}, "before it sent every cluster"},
+		"a number of any size":     {object1(`{"apiVersion":"v1","kind":"A","metadata":{"name":"a"},"spec":1e999}`), "not a number"},
+		"a word spelt otherwise":   {object1(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"labels":{"fedsync.dev\/kept":"true"},"name":"a"}}`), "not encoded as"},
+		"a key that is set twice":  {object1(`{"apiVersion":"v1","kind":"ConfigMap","kind":"Secret","metadata":{"name":"a"}}`), "not encoded as"},
+		"something behind":         {object1(fine + `{}`), "not encoded as"},
+		"a name that is a path":    {object1(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"../../x"}}`), "is not a valid name"},
+		"a namespace that is one":  {object1(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"a/../kube-system"}}`), "is not a valid namespace"},
+		"fields of the API server": {object1(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"managedFields":[],"name":"a"}}`), "is set by the API server"},
 		"an object twice":          {append(object1(fine), object1(fine)...), "twice"},
 		"one object twice in one": {append(object1(fine), fromProcess{Objects: []object{{ID: 2, Size: len(fine)}}}, []byte(fine),
 			fromProcess{List: &list{ID: 1, Objects: []uint64{1, 2}}}), "twice in one app"},
@@ -140,21 +140,22 @@ func TestQuestionsAreAnsweredWithinBounds(t *testing.T) {
 	}
 }
 
-// A process that asks without end, or says nothing without using a processor, is ended.
-func TestAProcessThatOnlyTakesTimeIsEnded(t *testing.T) {
+// A process that asks questions endlessly, or is silent without using a processor, is
+// killed.
+func TestAProcessThatOnlyTakesTimeIsKilled(t *testing.T) {
 	f := listener(words(t, frames(10, fromProcess{Ask: &question{Op: "list", Name: "."}})...))
 	f.answered = total * f.o.Time
-	if err := f.follow(&request{}); err == nil || !strings.Contains(err.Error(), "asks for more than can be answered") {
+	if err := f.follow(&request{}); err == nil || !strings.Contains(err.Error(), "asks more questions than can be answered") {
 		t.Errorf("follow = %v", err)
 	}
 	f = listener(nil)
 	f.heard = underWay{at: time.Now().Add(-patience*f.o.Time - time.Second), processor: f.processor()}
-	if d := f.overdue(); d == nil || !strings.Contains(d.Error(), "says nothing for 2m") {
-		t.Errorf("overdue = %v, want that it says nothing", d)
+	if d := f.overdue(); d == nil || !strings.Contains(d.Error(), "sends nothing for 2m") {
+		t.Errorf("overdue = %v, want an error for its silence", d)
 	}
 }
 
-// What is much comes in pieces, and arrives.
+// Much content is sent in pieces and arrives.
 func TestManyObjectsAndMistakesCrossThePipe(t *testing.T) {
 	files, f := fstest.MapFS{}, &federation.Federation{Clusters: []federation.Cluster{{Name: "c"}}}
 	deep := strings.Repeat("a-folder-with-a-long-name/", 150)
@@ -181,10 +182,10 @@ func TestManyObjectsAndMistakesCrossThePipe(t *testing.T) {
 	}
 	first, last := bundles[3].Err, bundles[len(bundles)-1].Err
 	if first == nil || !strings.HasSuffix(first.Error(), "and 1 more") {
-		t.Errorf("the first that is wrong: %.200v", first)
+		t.Errorf("the first error: %.200v", first)
 	}
 	if last == nil || !strings.Contains(last.Error(), "more than 20,000 mistakes") {
-		t.Errorf("the last that is wrong: %.200v", last)
+		t.Errorf("the last error: %.200v", last)
 	}
 	if len(found) < limit.Gathered || len(found) > maxFindings {
 		t.Errorf("%d findings", len(found))

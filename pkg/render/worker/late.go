@@ -11,23 +11,25 @@ import (
 	"github.com/fedsync/fedsync/pkg/render"
 )
 
-// late are the apps of which a build took so long that all others were rendered first.
-// They have the digest of their folder: equal files take as long again. What was built
-// of them is known to the process, and then they are not late.
+// late maps the folders of apps whose build took so long that all others were rendered
+// first to the digests of their files: equal files take as long again. After their
+// build succeeded they are no longer late, since the process caches it.
 type late map[string]string
 
 const (
-	// soon is what part of its time a piece of work may take before the others go first: it
-	// is ended for them. On a busy machine, a part of that is enough when the clock says
-	// twice as long.
+	// soon is the fraction of its time limit, as a divisor, that a piece of work may take
+	// before it is stopped so that the others go first. On a busy machine, a quarter of
+	// that is enough if twice as long has passed by the clock.
 	soon = 6
-	// sooner is the same where the others can be rendered beside it, which costs little.
+	// sooner is the same if the others can be rendered at the same time, which costs
+	// little.
 	sooner = 40
-	// maxLate is how many apps of a rendering may be put off. Each costs a process.
+	// maxLate is how many apps of a rendering may be postponed. Each costs a
+	// process.
 	maxLate = 3
 )
 
-// in returns the folders of a federation's apps that are late.
+// in returns the folders of the late apps of a federation.
 func (l late) in(files federation.Snapshot, f *federation.Federation) []string {
 	var dirs []string
 	for _, a := range f.Apps {
@@ -42,13 +44,14 @@ func (l late) in(files federation.Snapshot, f *federation.Federation) []string {
 	return dirs
 }
 
-// A tardiness is what ends a process that builds an app for long while others wait, where
-// they cannot be rendered beside it.
+// A tardiness is the reason to kill a process that takes long for one app while the
+// others wait, and cannot be rendered at the same time.
 type tardiness struct{ app string }
 
 func (t *tardiness) Error() string { return fmt.Sprintf("app %s takes long", t.app) }
 
-// tardy returns the app that is to be put off for what the process does; nil for none.
+// tardy returns the app that must be postponed because its work takes long; nil for
+// none.
 func (f *following) tardy() *tardiness {
 	if !f.steps || f.overtaken != nil || len(f.late) >= min(maxLate, len(f.federation.Apps)-1) {
 		return nil
@@ -66,8 +69,8 @@ func (f *following) tardy() *tardiness {
 	return nil
 }
 
-// underWay returns the folder of an app that is not late and of which something has
-// been built for long; empty for none.
+// underWay returns the folder of an app that is not late and whose work in progress
+// takes long; empty for none.
 func (f *following) underWay(long func(processor, clock time.Duration) bool) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -85,8 +88,8 @@ func (f *following) underWay(long func(processor, clock time.Duration) bool) str
 	return ""
 }
 
-// interrupted remembers what kept a process from stopping when it was told to: the next
-// revision is likely to have it as well.
+// interrupted remembers which app kept a process from stopping: the next revision
+// probably has it too.
 func (f *following) interrupted() {
 	app := f.underWay(func(_, clock time.Duration) bool { return clock > stopTimeout/2 })
 	if app != "" && f.steps {
@@ -98,10 +101,10 @@ func within(dir, folder string) bool {
 	return dir == folder || folder == "." || strings.HasPrefix(dir, folder+"/")
 }
 
-// putOff is the reason of work that comes after all other.
+// putOff is the reason for an app that is rendered after all others.
 const putOff = "it takes long, so the other apps are rendered first"
 
-// forgetLate remembers which of the apps that were late have not been built after all.
+// forgetLate forgets the late apps that have now been built, and remembers the others.
 func (r *rendering) forgetLate(o *outcome) {
 	for _, dir := range r.late {
 		failed := slices.ContainsFunc(o.bundles, func(b federation.Bundle) bool {
@@ -115,12 +118,12 @@ func (r *rendering) forgetLate(o *outcome) {
 	}
 }
 
-// sofar leaves what is said of the apps that are late out of an outcome.
+// sofar returns an outcome without the findings about late apps.
 func (o *outcome) sofar() ([]federation.Bundle, []federation.Finding) {
 	return o.bundles, slices.DeleteFunc(slices.Clone(o.findings), func(f federation.Finding) bool { return f.Message.String() == putOff })
 }
 
-// partial reports whether something was put off.
+// partial reports whether an app was postponed.
 func (o *outcome) partial() bool {
 	return slices.ContainsFunc(o.bundles, func(b federation.Bundle) bool {
 		e, ok := errors.AsType[*render.Error](b.Err)
@@ -128,9 +131,9 @@ func (o *outcome) partial() bool {
 	})
 }
 
-// rest renders a revision of which something was put off, in a process of its own. What
-// the other process knows is not lost when a newer revision ends this one, which is most
-// likely while something takes long.
+// rest returns a rendering for the postponed apps of a revision, in a separate process.
+// A newer revision probably kills it while an app takes long; the other process then
+// keeps its caches.
 func (r *rendering) rest() *rendering {
 	return &rendering{
 		Worker: r.Worker, snapshot: r.snapshot, federation: r.federation,
@@ -138,5 +141,5 @@ func (r *rendering) rest() *rendering {
 	}
 }
 
-// stopAtOnce is how long a process may go on that nobody needs.
+// stopAtOnce is how long a process that is no longer needed may continue.
 const stopAtOnce = time.Millisecond

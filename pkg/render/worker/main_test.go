@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// probeName is the program's name, its first argument, when it is to try what a
+// probeName is the program's name (argument 0) in the process that tries what a
 // confined process can do.
 const probeName = "fedsync-worker-probe"
 
@@ -27,9 +27,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// probe confines the process and prints each thing that it can do all the same.
+// probe confines the process, and prints each action that still succeeds.
 func probe() {
-	before, err := os.Open("/proc/self/status") // so that no thread's first file is what fails
+	before, err := os.Open("/proc/self/status") // so that opening the first file in a thread is not what fails
 	if err != nil {
 		fmt.Fprintln(os.Stdout, "open before:", err)
 		return

@@ -10,31 +10,31 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// An overtaking renders all apps but one that takes long, in a process of its own, while
-// that one is built. The others need not wait, and the build loses nothing.
+// An overtaking renders all apps except one that takes long, in a separate process,
+// while that one is built. The others need not wait, and the build is not interrupted.
 type overtaking struct {
-	worker *Worker // of the process; it has no other rendering
+	worker *Worker // owns the process; it has no other rendering
 	app    string  // the folder of the one that takes long
 	stop   context.CancelFunc
-	ended  chan struct{} // closed at the end
-	done   bool          // the others are rendered; read when ended is closed
+	ended  chan struct{} // closed when the rendering has ended
+	done   bool          // the others are rendered; may be read after ended is closed
 }
 
-// overtake begins an overtaking where there is none, and reports whether it did. It is
-// of no use to a rendering that leaves out an app already.
+// overtake starts an overtaking if there is none, and reports whether it did. It does
+// not for a rendering that already postponed an app.
 func (r *rendering) overtake(ctx context.Context, app string) bool {
 	if r.sofar == nil || r.overtaken != nil || len(r.late) > 0 {
 		return false
 	}
 	ctx, stop := context.WithCancel(ctx)
-	w := &Worker{o: r.o, stopped: maps.Clone(r.stopped), late: late{}, said: true}
+	w := &Worker{o: r.o, stopped: maps.Clone(r.stopped), late: late{}, confinementLogged: true}
 	o := &overtaking{worker: w, app: app, stop: stop, ended: make(chan struct{})}
 	others := &rendering{
 		Worker: w, snapshot: r.snapshot, federation: r.federation, ready: r.ready,
 		steps: true, late: []string{app}, beside: true,
 	}
 	r.overtaken = o
-	r.o.Log.Debug("an app takes long to render, so the others are rendered beside it",
+	r.o.Log.Debug("an app takes long to render, so the others are rendered at the same time",
 		zap.Stringer("revision", r.snapshot.Revision), zap.String("folder", app))
 	go func() {
 		defer close(o.ended)
@@ -60,9 +60,10 @@ func (o *overtaking) isDone() bool {
 	}
 }
 
-// end ends an overtaking once its rendering has come to its end, or was given up. Its
-// process takes the place of one that was lost with the app that took long; that app
-// would take long in the next revision, too.
+// end ends an overtaking after its rendering was completed or abandoned. If the
+// process of the slow app was lost, the overtaking's process replaces it. An app
+// whose rendering was cancelled would take long in the next revision too, so it
+// becomes late.
 func (r *rendering) end(ctx context.Context) {
 	o := r.overtaken
 	if o == nil {
@@ -80,8 +81,8 @@ func (r *rendering) end(ctx context.Context) {
 	o.worker.discard()
 }
 
-// once returns a function that passes each cluster on the first time it is called with
-// it, whichever process it comes from. It is safe for concurrent use.
+// once returns a function that calls ready only the first time that it is called with
+// a cluster, whichever process the call comes from. It is safe for concurrent use.
 func once(ready func(federation.Cluster, []federation.Bundle)) func(federation.Cluster, []federation.Bundle) {
 	if ready == nil {
 		return nil

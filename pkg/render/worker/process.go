@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A process is a worker's process, from the parent's side.
+// A process is the parent's view of a worker's process.
 type process struct {
 	cmd     *exec.Cmd
 	pid     int
@@ -25,15 +25,15 @@ type process struct {
 	used    bool // it has rendered a revision
 
 	kill  sync.Once
-	ended chan struct{} // closed when it is gone
+	ended chan struct{} // closed when the process has ended
 }
 
-// helloTimeout is how long a process may take to start. It waits for a processor
-// like any other.
+// helloTimeout is how long a process may take to start. On a busy machine it
+// waits for a processor.
 const helloTimeout = 30 * time.Second
 
-// start starts a process of this program, bounded to memory bytes, that stands back behind
-// others. When ctx ends before it has said hello, it is ended.
+// start starts a process of this program, limited to memory bytes and with the given
+// niceness. If ctx ends before the process has sent hello, it is killed.
 func start(ctx context.Context, memory int64, niceness int) (*process, error) {
 	path, err := program()
 	if err != nil {
@@ -41,7 +41,7 @@ func start(ctx context.Context, memory int64, niceness int) (*process, error) {
 	}
 	cmd := exec.Command(path)
 	cmd.Args = []string{processName, strconv.FormatInt(memory, 10), strconv.Itoa(niceness)}
-	cmd.Env = []string{} // nil would be the parent's
+	cmd.Env = []string{} // nil would mean the parent's environment
 	cmd.Dir = "/"
 	cmd.SysProcAttr = attributes()
 	p := &process{cmd: cmd, last: &lastWords{}, started: time.Now(), store: newStore(), ended: make(chan struct{})}
@@ -57,13 +57,13 @@ func start(ctx context.Context, memory int64, niceness int) (*process, error) {
 		return nil, err
 	}
 	p.pid = cmd.Process.Pid
-	// What it wrote to its pipes can be read after its end, so Wait, which closes
-	// them, is called by end.
+	// Its pipes can still be read after its end, so only end calls Wait, which
+	// closes them.
 	p.out = bufio.NewReaderSize(out, 1<<16)
 	starting, cancel := context.WithTimeout(ctx, helloTimeout)
 	stop := context.AfterFunc(starting, func() { _ = cmd.Process.Kill() })
 	var m fromProcess
-	err = readFrame(p.out, &m, maxSaid)
+	err = readFrame(p.out, &m, maxFromProcess)
 	stop()
 	cancel()
 	if err != nil || m.Hello == nil {
@@ -74,31 +74,31 @@ func start(ctx context.Context, memory int64, niceness int) (*process, error) {
 	return p, nil
 }
 
-// end ends the process, and returns when it is gone.
+// end kills the process and waits for its end.
 func (p *process) end() {
 	p.kill.Do(func() {
 		_ = p.cmd.Process.Kill()
 		_ = p.in.Close()
-		_ = p.cmd.Wait() // that it was killed
+		_ = p.cmd.Wait() // the error reports that it was killed
 		close(p.ended)
 	})
 	<-p.ended
 }
 
-// outOfMemory says whether a process that ended by itself did so for want of memory:
-// the runtime says so, or the kernel has killed it.
+// outOfMemory reports whether a process ended because it ran out of memory: the runtime
+// reports it, or the kernel has killed the process.
 func (p *process) outOfMemory() bool {
 	return strings.Contains(p.last.text(), "out of memory") || strings.Contains(p.last.text(), "cannot allocate memory")
 }
 
-// lastWords keeps the beginning of what a process writes to its standard error: the
-// runtime's reason for its end. What follows may quote what was rendered.
+// lastWords keeps the beginning of a process's standard error: the runtime's reason
+// for its end. The rest may quote rendered files.
 type lastWords struct {
 	mu   sync.Mutex
 	kept []byte
 }
 
-// Write keeps what there is room for.
+// Write keeps as much of data as there is room for.
 func (l *lastWords) Write(data []byte) (int, error) {
 	const room = 4 << 10
 	l.mu.Lock()
@@ -107,7 +107,7 @@ func (l *lastWords) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-// text returns the first line; nothing of a stack.
+// text returns the runtime's first line, without a stack.
 func (l *lastWords) text() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

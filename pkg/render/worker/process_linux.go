@@ -2,9 +2,10 @@ package worker
 
 import "syscall"
 
-// attributes make the process the leader of a group of its own, so that a terminal's
-// interrupt is the parent's to answer.
+// attributes makes the process lead its own group, so that only the parent gets a
+// terminal's interrupt.
 func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
-// program is the running program itself, also when its file has been replaced.
+// program returns a path of the running program, which stays valid if its file
+// is replaced.
 func program() (string, error) { return "/proc/self/exe", nil }

@@ -14,9 +14,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// A remote shows the process the files that its parent has. What it learned of a
-// folder it keeps for as long as it lives in the shelf, by digest, and for the
-// rendering by name.
+// A remote provides the parent's files to the process. It caches folders by
+// digest in the shelf, across renderings, and by name for one rendering.
 type remote struct {
 	ask   func(question) (answer, []byte, error)
 	root  string // the digest of the tree
@@ -30,7 +29,7 @@ type remote struct {
 // A folder is a list of entries.
 type folder struct {
 	entries []entry // by name, in byte order
-	used    uint64  // the rendering that used it last
+	used    uint64  // the last rendering that used it
 }
 
 type stat struct {
@@ -38,7 +37,7 @@ type stat struct {
 	err   error
 }
 
-// A shelf keeps the folders of the last two renderings by their digests.
+// A shelf caches the folders of the last two renderings by their digests.
 type shelf struct {
 	mu         sync.Mutex
 	generation uint64
@@ -87,7 +86,7 @@ var (
 // remoteDigests is a remote whose files have digests.
 type remoteDigests struct{ *remote }
 
-// Digest gives what identifies a file or folder.
+// Digest returns what identifies a file or folder.
 func (r *remoteDigests) Digest(name string) (string, error) {
 	e, err := r.find("digest", name)
 	if err == nil && e.Digest == "" {
@@ -123,13 +122,13 @@ func (r *remote) find(op, name string) (entry, error) {
 		}
 		e, at = f.entries[i], path.Join(at, step)
 		if e.Mode&fs.ModeSymlink != 0 {
-			return r.stat(op, name) // where it leads is for the parent to say
+			return r.stat(op, name) // the parent follows links
 		}
 	}
 	return e, nil
 }
 
-// folder lists a folder of which the digest is known, if it has one.
+// folder lists a folder. The digest is empty if the folder has none.
 func (r *remote) folder(name, digest string) (*folder, error) {
 	r.mu.Lock()
 	f := r.folders[name]
@@ -157,7 +156,7 @@ func (r *remote) folder(name, digest string) (*folder, error) {
 	return f, nil
 }
 
-// stat has the parent describe a file, and follow links.
+// stat asks the parent to describe a file; the parent follows links.
 func (r *remote) stat(op, name string) (entry, error) {
 	r.mu.Lock()
 	known, ok := r.stats[name]
@@ -174,7 +173,7 @@ func (r *remote) stat(op, name string) (entry, error) {
 	return known.entry, known.err
 }
 
-// err is the error that an answer gives, or that of asking.
+// err returns the error in an answer, or the error of asking.
 func (a answer) err(op, name string, asking error) error {
 	switch {
 	case asking != nil:
@@ -187,7 +186,7 @@ func (a answer) err(op, name string, asking error) error {
 	return nil
 }
 
-// ReadFileLimit reads a file of no more bytes than limit.
+// ReadFileLimit reads a file of at most limit bytes.
 func (r *remote) ReadFileLimit(name string, limit int64) ([]byte, error) {
 	a, content, err := r.ask(question{Op: "read", Name: name, Limit: limit})
 	return content, a.err("read", name, err)
@@ -219,11 +218,11 @@ func (r *remote) ReadDir(name string) ([]fs.DirEntry, error) {
 	return list, nil
 }
 
-// maxOpened is the most bytes of a file that is opened: whoever knows a limit calls
+// maxOpened is the limit for Open, in bytes. A caller with its own limit uses
 // ReadFileLimit.
 const maxOpened = 64 << 20
 
-// Open opens a file that has its content already. Folders are listed by ReadDir.
+// Open reads a file and returns it opened. ReadDir lists folders.
 func (r *remote) Open(name string) (fs.File, error) {
 	found, err := r.Stat(name)
 	if err != nil {
@@ -263,7 +262,8 @@ func (i *info) Sys() any                   { return nil }
 func (i *info) String() string             { return fs.FormatFileInfo(i) }
 func (i *info) Info() (fs.FileInfo, error) { return i, nil }
 
-// Size asks for the size, which a list does not have: few need it.
+// Size asks the parent for the size, which a list does not have because it is
+// rarely needed.
 func (i *info) Size() int64 {
 	if i.IsDir() {
 		return 0

@@ -11,8 +11,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// A rendering is one revision's, in as many attempts as it takes: each ends with the
-// rendering or with its process.
+// A rendering renders one revision, in as many attempts as it takes. Each attempt
+// ends with a complete rendering or with the end of its process.
 type rendering struct {
 	*Worker
 
@@ -20,22 +20,23 @@ type rendering struct {
 	federation *federation.Federation
 	ready      func(federation.Cluster, []federation.Bundle)
 
-	steps  bool // what is quick is of use before the rest is there
+	steps  bool // a partial result is of use
 	sofar  func([]federation.Bundle, []federation.Finding)
-	late   []string // the folders of apps that are put off
-	beside bool     // in a process that is of no use for anything else
+	late   []string // the folders of postponed apps
+	beside bool     // its process is used for nothing else
 
-	overtaken *overtaking // renders what is quick meanwhile; nil for none
+	overtaken *overtaking // renders the other apps at the same time; nil for none
 
 	given  int           // clusters that ready was called for
 	ended  []refusal     // work that had to be stopped
-	deaths int           // ends of processes for which no work is to blame
+	deaths int           // processes that ended without work to blame
 	spent  time.Duration // processor time of the processes that have ended
 }
 
-// time is how long the next piece of work may take. When several had their time in
-// vain the others get little, so that many cannot take the revision's: what is honest
-// is mostly quick. Those that are stopped then are not remembered.
+// time returns how long the next piece of work may take. After several pieces
+// exceeded their time, the others get little, so that many of them cannot use up the
+// revision's time: honest work is usually quick. Work that is stopped then is not
+// remembered.
 func (r *rendering) time() time.Duration {
 	if len(r.ended) < patientStops {
 		return r.o.Time
@@ -43,25 +44,25 @@ func (r *rendering) time() time.Duration {
 	return r.o.Time / 10
 }
 
-// An outcome is what a rendering comes to.
+// An outcome is the result of a rendering.
 type outcome struct {
 	bundles  []federation.Bundle
 	findings []federation.Finding
 }
 
-// A death is the end of a process before that of the rendering.
+// A death is the end of a process before the rendering was complete.
 type death struct {
-	guilty  *work    // what was under way; nil where nothing was
-	refusal *refusal // the limit that it exceeded; nil where it is not known
-	fresh   bool     // the process had rendered nothing else
+	guilty  *work    // the work in progress; nil for none
+	refusal *refusal // names the limit that it exceeded; nil if unknown
+	fresh   bool     // the process had rendered nothing before
 	err     error
 }
 
 func (d *death) Error() string { return d.err.Error() }
 func (d *death) Unwrap() error { return d.err }
 
-// attempt renders in the process there is, or in a new one. The process is gone
-// afterwards unless it came to the rendering's end.
+// attempt renders in the current process or a new one. It kills the process
+// unless the process completed the rendering.
 func (r *rendering) attempt(ctx context.Context) (*outcome, error) {
 	p, err := r.running(ctx)
 	if err != nil {
@@ -75,7 +76,7 @@ func (r *rendering) attempt(ctx context.Context) (*outcome, error) {
 	request.Refused = append(r.stopped.refusals(), r.ended...)
 	request.Late = r.late
 	request.Left = max(total*r.o.Time-r.spent, 1)
-	ended := make(chan error, 1) // nobody may wait for it any longer
+	ended := make(chan error, 1) // the receiver may be gone
 	go func() { ended <- f.follow(request) }()
 	err = f.watch(ctx, ended)
 	if !f.finished {
@@ -87,8 +88,8 @@ func (r *rendering) attempt(ctx context.Context) (*outcome, error) {
 	return &f.outcome, nil
 }
 
-// learn draws the conclusion from the end of a process. Its error says that there is
-// nothing more to try.
+// learn records the consequences of the end of an attempt. It returns an error if
+// another attempt is pointless.
 func (r *rendering) learn(err error) error {
 	if t, ok := errors.AsType[*tardiness](err); ok {
 		r.late = append(r.late, t.app)
@@ -98,17 +99,17 @@ func (r *rendering) learn(err error) error {
 	}
 	d, ok := errors.AsType[*death](err)
 	if !ok {
-		return err // no process starts, or the revision has had its time
+		return err // no process starts, or the revision's time is used up
 	}
 	if d.guilty == nil || d.refusal == nil && !d.fresh {
-		// It may have been full of the revisions before, or the system has ended it.
+		// Earlier revisions may have filled its memory, or the system has killed it.
 		const tries = 3
 		if r.deaths++; r.deaths >= tries {
-			return fmt.Errorf("the process that renders has ended %d times: %w", r.deaths, d.err)
+			return fmt.Errorf("the rendering process has ended %d times: %w", r.deaths, d.err)
 		}
 		return nil
 	}
-	refused := refusal{Reason: "the renderer fails in it", Remedy: "simplify it; until then what runs is kept as it is"}
+	refused := refusal{Reason: "the renderer fails while building it", Remedy: "simplify it; until then the running objects are left unchanged"}
 	if d.refusal != nil {
 		refused = *d.refusal
 	}

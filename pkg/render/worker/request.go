@@ -8,7 +8,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// newRequest asks for what the renderer needs to know of a federation.
+// newRequest returns a request with the parts of a federation that the renderer
+// needs.
 func newRequest(root string, f *federation.Federation) *request {
 	r := &request{Root: root, Clusters: make([]cluster, len(f.Clusters)), Apps: make([]app, len(f.Apps))}
 	for i, c := range f.Clusters {
@@ -20,7 +21,7 @@ func newRequest(root string, f *federation.Federation) *request {
 	return r
 }
 
-// federation returns the federation as far as the renderer needs it.
+// federation returns the parts of the federation that the renderer needs.
 func (r *request) federation() (*federation.Federation, error) {
 	f := &federation.Federation{}
 	for _, c := range r.Clusters {

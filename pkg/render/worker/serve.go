@@ -22,12 +22,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/render"
 )
 
-// processName is the program's name, its first argument, when it is to be a worker.
+// processName is the program's name (argument 0) in a worker's process.
 const processName = "fedsync-worker"
 
-// Serve is to be the first thing that the main function of a program with a Worker
-// calls. It returns at once, but not in the process that a Worker has started: that
-// one renders and ends with its pipe.
+// Serve must be called first by the main function of a program with a Worker. It
+// returns immediately, except in a process that a Worker has started: there it
+// renders until its pipe is closed, and exits.
 func Serve() {
 	if len(os.Args) != 3 || os.Args[0] != processName {
 		return
@@ -41,22 +41,23 @@ func Serve() {
 }
 
 func serve(memory int64, niceness int) int {
-	runtime.GOMAXPROCS(1) // and another for those who apply
+	runtime.GOMAXPROCS(1) // the other processors are for applying
 	collect()
-	// The limit of the kernel ends the process: the garbage is to go before it.
+	// The kernel's limit ends the process, so garbage is collected before
+	// memory reaches it.
 	debug.SetMemoryLimit(memory - memory/8)
 	debug.SetMaxStack(maxStack)
 	http.DefaultTransport = refusing{}
 	p := newPeer(polled(os.Stdin), os.Stdout)
-	if err := p.say(fromProcess{Hello: confine(memory, niceness)}); err != nil {
+	if err := p.send(fromProcess{Hello: confine(memory, niceness)}); err != nil {
 		return 1
 	}
 	p.listen()
-	return 0 // the parent is gone
+	return 0 // the parent has ended
 }
 
-// polled gives a pipe that is waited for without a thread: one that waits in a read keeps
-// the only processor from others until the runtime notices.
+// polled returns a pipe whose reads do not block a thread: a thread blocked in a read
+// occupies the only processor until the runtime notices.
 func polled(pipe *os.File) io.Reader {
 	if err := syscall.SetNonblock(int(pipe.Fd()), true); err != nil {
 		return pipe
@@ -64,8 +65,8 @@ func polled(pipe *os.File) io.Reader {
 	return os.NewFile(pipe.Fd(), pipe.Name())
 }
 
-// collect collects the garbage, and lets so much more come together before the next time
-// that a usual push is rendered without.
+// collect collects the garbage. It sets the next collection so late that a usual push is
+// rendered without one.
 func collect() {
 	runtime.GC()
 	var m runtime.MemStats
@@ -73,15 +74,15 @@ func collect() {
 	debug.SetGCPercent(int(max(100, 100*garbage/m.HeapAlloc)))
 }
 
-// garbage is how many bytes of it may come together.
+// garbage is how many bytes of garbage may accumulate.
 const garbage = 64 << 20
 
-// maxStack is the most bytes of a goroutine's stack: what nests deeper than that is
-// no manifest. It is a quarter of Go's own, so that it is met before the memory is.
+// maxStack limits a goroutine's stack, in bytes: no manifest nests that deeply. It
+// is a quarter of Go's own limit, so that it is reached before the memory limit.
 const maxStack = 64 << 20
 
-// refusing is an HTTP transport that asks nobody. The filter of system calls would
-// not let it; this also gives a reason.
+// refusing is an HTTP transport that refuses every request. The filter of system
+// calls would stop it anyway; this also gives a reason.
 type refusing struct{}
 
 // RoundTrip refuses.
@@ -89,7 +90,7 @@ func (refusing) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, errors.New("nothing is fetched for a build")
 }
 
-// A peer is the process's side of the conversation.
+// A peer is the process's side of the protocol.
 type peer struct {
 	in      *bufio.Reader
 	answers chan reply
@@ -107,8 +108,8 @@ type peer struct {
 	stop    context.CancelFunc
 	refused map[string]refusal
 	late    []string
-	left    time.Duration // for the rendering
-	until   time.Duration // the processor time at which that is used up
+	left    time.Duration // processor time left for the rendering
+	until   time.Duration // the processor time at which left is used up
 }
 
 type reply struct {
@@ -125,7 +126,7 @@ func newPeer(in io.Reader, out io.Writer) *peer {
 	return p
 }
 
-// listen does what the parent says until it says no more.
+// listen handles the parent's messages until the pipe is closed.
 func (p *peer) listen() {
 	for {
 		var m toProcess
@@ -147,9 +148,9 @@ func (p *peer) listen() {
 			go func() {
 				defer stop()
 				if p.render(ctx, m.Render) != nil {
-					os.Exit(1) // the parent is gone
+					os.Exit(1) // the parent has ended
 				}
-				collect() // now that nobody waits for it
+				collect() // while no request is pending
 			}()
 		case m.Answer != nil:
 			content, err := readBytes(p.in, m.Answer.Size)
@@ -167,8 +168,8 @@ func (p *peer) listen() {
 	}
 }
 
-// say sends a frame at once.
-func (p *peer) say(m fromProcess) error {
+// send sends a frame and flushes.
+func (p *peer) send(m fromProcess) error {
 	p.outMu.Lock()
 	defer p.outMu.Unlock()
 	if err := writeFrame(p.out, m); err != nil {
@@ -177,25 +178,26 @@ func (p *peer) say(m fromProcess) error {
 	return p.out.Flush()
 }
 
-// add sends a frame with the next one that is said.
+// add writes a frame, which is sent with the next one that send sends.
 func (p *peer) add(m fromProcess, behind ...[]byte) error {
 	p.outMu.Lock()
 	defer p.outMu.Unlock()
 	return writeFrame(p.out, m, behind...)
 }
 
-// ask has the parent answer a question.
+// ask sends a question to the parent and returns the answer.
 func (p *peer) ask(q question) (answer, []byte, error) {
 	p.asking.Lock()
 	defer p.asking.Unlock()
-	if err := p.say(fromProcess{Ask: &q}); err != nil {
+	if err := p.send(fromProcess{Ask: &q}); err != nil {
 		return answer{}, nil, err
 	}
 	r := <-p.answers
 	return r.answer, r.content, nil
 }
 
-// begin tells the parent which work begins, unless it is not to begin.
+// begin reports to the parent that work begins. It returns an error if the work
+// must not begin.
 func (p *peer) begin(dir, key string) (func(), error) {
 	p.mu.Lock()
 	r, refused := p.refused[key]
@@ -208,18 +210,18 @@ func (p *peer) begin(dir, key string) (func(), error) {
 	case late:
 		return nil, &render.Error{Exceeds: true, Reason: putOff}
 	case left > 0 && p.processor() > until:
-		return nil, &render.Error{Exceeds: true, Reason: fmt.Sprintf("the revision had %s of processor time before this, which is what there is for all of it", left.Round(time.Second/10)), Remedy: remedyForAll}
+		return nil, &render.Error{Exceeds: true, Reason: fmt.Sprintf("the revision has used up its %s of processor time before this", left.Round(time.Second/10)), Remedy: remedyForAll}
 	}
-	if err := p.say(fromProcess{Begin: &work{Dir: dir, Key: key}}); err != nil {
+	if err := p.send(fromProcess{Begin: &work{Dir: dir, Key: key}}); err != nil {
 		return nil, err
 	}
-	return func() { _ = p.say(fromProcess{Ended: true}) }, nil // what fails fails again
+	return func() { _ = p.send(fromProcess{Ended: true}) }, nil // a failed write fails again at the next frame
 }
 
-// processor returns the time that this process has had a processor.
+// processor returns the processor time of this process.
 func (p *peer) processor() time.Duration { return processorTime(os.Getpid(), p.started) }
 
-// render renders what a request asks for, and gives it.
+// render renders a request and sends the results.
 func (p *peer) render(ctx context.Context, r *request) error {
 	p.shelf.turn()
 	p.told.turn()
@@ -255,10 +257,11 @@ func (p *peer) render(ctx context.Context, r *request) error {
 			return err
 		}
 	}
-	return p.say(fromProcess{End: &end{Stopped: ctx.Err() != nil}})
+	return p.send(fromProcess{End: &end{Stopped: ctx.Err() != nil}})
 }
 
-// give sends a cluster's bundles, after what is new in them.
+// give sends a cluster's bundles, after the objects, lists and errors that are
+// new in them.
 func (p *peer) give(cluster int, apps map[string]int, bundles []federation.Bundle) error {
 	g := given{Cluster: cluster, Bundles: make([]bundle, len(bundles))}
 	for i, b := range bundles {
@@ -273,17 +276,18 @@ func (p *peer) give(cluster int, apps map[string]int, bundles []federation.Bundl
 			return err
 		}
 	}
-	return p.say(fromProcess{Given: &g})
+	return p.send(fromProcess{Given: &g})
 }
 
-// fail has the parent know an error, and returns its id.
+// fail returns the id of an error, which it sends if the parent does not have
+// it.
 func (p *peer) fail(err error) (uint64, error) {
 	id, known := p.told.failure(err)
 	if known {
 		return id, nil
 	}
 	found := problems(err)
-	if p.told.problems += len(found); p.told.problems > toldProblems {
+	if p.told.problems += len(found); p.told.problems > sentProblems {
 		shared, failed := p.shared()
 		if reflect.TypeOf(err).Comparable() {
 			p.told.errors[err] = shared
@@ -293,23 +297,24 @@ func (p *peer) fail(err error) (uint64, error) {
 	return id, p.add(fromProcess{Failure: &failure{ID: id, Problems: found}})
 }
 
-// toldProblems is how many problems one rendering tells with its bundles; the findings
+// sentProblems is how many problems one rendering sends with its bundles; the findings
 // name fewer.
-const toldProblems = 20 * limit.Findings
+const sentProblems = 20 * limit.Findings
 
-// shared is the error of all bundles whose own would be too many.
+// shared returns the id of the error that replaces the errors of further
+// bundles when there are too many.
 func (p *peer) shared() (uint64, error) {
 	if p.told.shared != 0 {
 		return p.told.shared, nil
 	}
 	p.told.next++
 	p.told.shared = p.told.next
-	text := fmt.Sprintf("what is wrong here is not told: the revision has more than %s mistakes", limit.Number(toldProblems))
+	text := fmt.Sprintf("the mistakes here are omitted: the revision has more than %s mistakes", limit.Number(sentProblems))
 	return p.told.shared, p.add(fromProcess{Failure: &failure{ID: p.told.shared, Problems: []problem{{Text: text}}}})
 }
 
-// list has the parent know a list and its objects, and returns its id; 0 for one that
-// is empty.
+// list returns the id of a list, which it sends with its objects if the parent does
+// not have it; 0 for an empty list.
 func (p *peer) list(objects []*federation.Object) (uint64, error) {
 	id, l, fresh := p.told.list(objects)
 	var (
@@ -317,7 +322,7 @@ func (p *peer) list(objects []*federation.Object) (uint64, error) {
 		behind [][]byte
 		size   int
 	)
-	say := func() error {
+	flush := func() error {
 		if len(piece) == 0 {
 			return nil
 		}
@@ -328,19 +333,19 @@ func (p *peer) list(objects []*federation.Object) (uint64, error) {
 	for i, o := range fresh {
 		piece, behind = append(piece, o), append(behind, l.fresh[i].JSON)
 		if size += encoded(o.File); size > maxPiece {
-			if err := say(); err != nil {
+			if err := flush(); err != nil {
 				return 0, err
 			}
 		}
 	}
-	if err := say(); err != nil || l == nil {
+	if err := flush(); err != nil || l == nil {
 		return id, err
 	}
 	return id, p.add(fromProcess{List: &l.list})
 }
 
-// told is what the parent knows of objects and lists: those of the last two
-// renderings. The parent forgets by the same rule.
+// told records which objects and lists the parent has: those of the last two
+// renderings. The parent forgets them by the same rule.
 type told struct {
 	generation uint64
 	next       uint64
@@ -350,10 +355,11 @@ type told struct {
 	// Of this rendering.
 	errors   map[error]uint64
 	problems int
-	shared   uint64 // the error of those whose own was one too many; 0 for none
+	shared   uint64 // the id of the error that replaces too many errors; 0 for none
 }
 
-// A listKey tells lists apart: the renderer gives equal lists as the same slice.
+// A listKey identifies a list: the renderer returns equal lists as the same
+// slice.
 type listKey struct {
 	first *federation.Object
 	array **federation.Object
@@ -375,7 +381,7 @@ func newTold() *told {
 	return &told{objects: map[*federation.Object]*toldObject{}, lists: map[listKey]*toldList{}}
 }
 
-// turn begins a rendering.
+// turn starts the next rendering.
 func (t *told) turn() {
 	t.generation++
 	t.errors, t.problems, t.shared = map[error]uint64{}, 0, 0
@@ -391,8 +397,8 @@ func (t *told) turn() {
 	}
 }
 
-// failure returns the id of an error, and whether the parent knows it: clusters share
-// the error of what they share.
+// failure returns the id of an error, and whether the parent has it: clusters that
+// share a build share its error.
 func (t *told) failure(err error) (id uint64, known bool) {
 	comparable := reflect.TypeOf(err).Comparable()
 	if comparable {
@@ -407,15 +413,14 @@ func (t *told) failure(err error) (id uint64, known bool) {
 	return t.next, false
 }
 
-// A newList is a list that the parent does not know, with those objects that it does
-// not know either.
+// A newList is a list that the parent does not have.
 type newList struct {
 	list  list
 	fresh []*federation.Object
 }
 
-// list returns the id of a list and, where the parent does not know it, the list and
-// what it does not know of its objects.
+// list returns the id of a list. If the parent does not have the list, it also
+// returns the list and the objects that the parent does not have.
 func (t *told) list(objects []*federation.Object) (uint64, *newList, []object) {
 	if len(objects) == 0 {
 		return 0, nil, nil

@@ -6,9 +6,8 @@ import (
 )
 
 // stopped is the work that had to be stopped, by its key. Equal work would have to
-// be stopped again, and a stream of pushes with it in them would delay each; so it
-// is remembered, like what was built, for as long as renderings have it. It is
-// forgotten with the process of the daemon.
+// be stopped again, and would delay each of a stream of pushes, so it is
+// remembered for some renderings. It is forgotten when the daemon ends.
 type stopped map[string]*stop
 
 type stop struct {
@@ -17,17 +16,17 @@ type stop struct {
 	renderings int // since it was stopped
 }
 
-// patientStops is how many pieces of work get all of their time in one rendering
+// patientStops is how many pieces of work in one rendering get their full time
 // before they are stopped.
 const patientStops = 3
 
-// maxRemembered bounds what is remembered, and with it the size of a request.
+// maxRemembered bounds the remembered work, and so the size of a request.
 const maxRemembered = 1000
 
-// retried is after how many renderings stopped work is tried again.
+// retried is the number of renderings after which stopped work is tried again.
 const retried = 20
 
-// turn begins a rendering.
+// turn starts the next rendering.
 func (s stopped) turn() {
 	for key, one := range s {
 		if one.renderings++; one.renderings > retried || len(s) > maxRemembered {
@@ -44,14 +43,14 @@ func (s stopped) refusals() []refusal {
 	return list
 }
 
-const remedy = "make it smaller: fewer objects and copies in one kustomization, or plain manifests; until then what runs is kept as it is"
+const remedy = "make it smaller: fewer objects and copies in one kustomization, or plain manifests; until then the running objects are left unchanged"
 
-const remedyForAll = "fewer and smaller apps and overlays take less; until then what runs is kept as it is"
+const remedyForAll = "use fewer or smaller apps and overlays; until then the running objects are left unchanged"
 
 func tooLong(limit time.Duration, before int) refusal {
 	reason := fmt.Sprintf("the build takes longer than %s of processor time", limit)
 	if before >= patientStops {
-		reason += fmt.Sprintf(", which is what there is after %d others exceeded a limit", before)
+		reason += fmt.Sprintf(", the limit after %d others exceeded theirs", before)
 	}
 	return refusal{Reason: reason, Remedy: remedy}
 }

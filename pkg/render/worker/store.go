@@ -10,15 +10,15 @@ import (
 	"github.com/fedsync/fedsync/pkg/render"
 )
 
-// A store has the objects and lists that a process has given, by the ids that it
-// gave them: those of the last two renderings. The process forgets by the same rule.
+// A store has the objects and lists that a process has sent in the last two
+// renderings, by the process's ids. The process forgets them by the same rule.
 type store struct {
 	generation uint64
 	objects    map[uint64]*storedObject
 	lists      map[uint64]*storedList
-	errors     map[uint64]error // that came in this rendering
+	errors     map[uint64]error // of this rendering
 
-	// What came in this rendering.
+	// Received in this rendering.
 	bytes    int64 // of objects
 	entries  int   // of lists
 	problems int   // of errors
@@ -36,20 +36,20 @@ type storedList struct {
 	used    uint64
 }
 
-// The limits on one rendering. The renderer has smaller ones, with reasons for people;
-// these are for a process that lies.
+// The limits on one rendering. The renderer has smaller ones, with reasons for users;
+// these protect from a compromised process.
 const (
-	maxBytes    = 256 << 20 // of objects, each with objectBytes
-	objectBytes = 500       // what an object takes besides its JSON
+	maxBytes    = 256 << 20 // of objects, plus objectBytes each
+	objectBytes = 500       // the size of an object in addition to its JSON
 	maxEntries  = limit.Rendered
-	maxProblems = 2 * toldProblems
+	maxProblems = 2 * sentProblems
 )
 
 func newStore() *store {
 	return &store{objects: map[uint64]*storedObject{}, lists: map[uint64]*storedList{}}
 }
 
-// turn begins a rendering.
+// turn starts the next rendering.
 func (s *store) turn() {
 	s.generation++
 	s.bytes, s.entries, s.problems = 0, 0, 0
@@ -66,23 +66,23 @@ func (s *store) turn() {
 	}
 }
 
-// failure returns an error that was given.
+// failure returns the error with an id.
 func (s *store) failure(id uint64) (given, err error) {
 	given, ok := s.errors[id]
 	if !ok {
-		return nil, errors.New("it names an error that it did not give")
+		return nil, errors.New("it names an error that it did not send")
 	}
 	return given, nil
 }
 
-// get returns a list that was given.
+// get returns the list with an id.
 func (s *store) get(id uint64) ([]*federation.Object, error) {
 	if id == 0 {
 		return nil, nil
 	}
 	l, ok := s.lists[id]
 	if !ok {
-		return nil, errors.New("it names a list that it did not give")
+		return nil, errors.New("it names a list that it did not send")
 	}
 	if l.used != s.generation {
 		l.used = s.generation
@@ -93,17 +93,17 @@ func (s *store) get(id uint64) ([]*federation.Object, error) {
 	return l.objects, nil
 }
 
-// add takes new objects, whose JSON stands behind their frame.
+// add receives new objects, whose JSON follows their frame.
 func (s *store) add(objects []object, behind io.Reader) error {
 	for _, o := range objects {
 		if _, twice := s.objects[o.ID]; twice {
-			return errors.New("it gives an object twice")
+			return errors.New("it sent an object twice")
 		}
 		if o.Size <= 0 || o.Size > maxBytes || len(o.File) > limit.PathBytes {
-			return errors.New("it gives an object without content, or without end")
+			return errors.New("it sent an object that is empty or too large")
 		}
 		if s.bytes += objectBytes + int64(len(o.File)) + int64(o.Size); s.bytes > maxBytes {
-			return fmt.Errorf("it gives more than %d MiB of objects", maxBytes>>20)
+			return fmt.Errorf("it sent more than %d MiB of objects", maxBytes>>20)
 		}
 		data, err := readBytes(behind, o.Size)
 		if err != nil {
@@ -118,10 +118,10 @@ func (s *store) add(objects []object, behind io.Reader) error {
 	return nil
 }
 
-// put takes a list.
+// put receives a list.
 func (s *store) put(l list) error {
 	if _, twice := s.lists[l.ID]; twice || l.ID == 0 {
-		return errors.New("it gives a list twice")
+		return errors.New("it sent a list twice")
 	}
 	if s.entries += len(l.Objects); s.entries > maxEntries {
 		return fmt.Errorf("its lists have more than %s objects", limit.Number(maxEntries))
@@ -133,10 +133,10 @@ func (s *store) put(l list) error {
 	for i, id := range l.Objects {
 		known, ok := s.objects[id]
 		if !ok {
-			return errors.New("it names an object that it did not give")
+			return errors.New("it names an object that it did not send")
 		}
 		if seen[known.Ref] {
-			return fmt.Errorf("it gives %s twice in one app", limit.Text(known.Ref.String(), limit.ValueBytes))
+			return fmt.Errorf("it sent %s twice in one app", limit.Text(known.Ref.String(), limit.ValueBytes))
 		}
 		seen[known.Ref] = true
 		known.used = s.generation
@@ -146,11 +146,11 @@ func (s *store) put(l list) error {
 	return nil
 }
 
-// fail takes an error.
+// fail receives an error.
 func (s *store) fail(f failure) error {
 	switch s.problems += len(f.Problems); {
 	case len(f.Problems) == 0:
-		return errors.New("it gives an error without a reason")
+		return errors.New("it sent an error without a reason")
 	case s.problems > maxProblems:
 		return fmt.Errorf("its errors have more than %s reasons", limit.Number(maxProblems))
 	}

@@ -16,32 +16,33 @@ import (
 	"github.com/fedsync/fedsync/pkg/render"
 )
 
-// A frame is a length of four bytes, most significant first, that many bytes of
-// JSON, and after it the raw bytes whose lengths the JSON gives.
+// A frame is a length of four bytes, most significant first, and that many
+// bytes of JSON. It is followed by the raw bytes whose lengths the JSON states.
 //
-// The conversation: the process says hello. The parent sends a request to render;
-// the process asks questions and gets an answer to each, says which work it begins
-// and ends, gives clusters in the order of the federation, each after the objects,
-// lists and errors that are new in it, and comes to the end. The parent may tell it to
-// stop before that, and then gets the end soon.
+// The protocol: the process sends hello. The parent sends a request to render. The
+// process asks questions and gets an answer to each, reports which work it begins and
+// ends, and sends the clusters in the order of the federation, each after the objects,
+// lists and errors that are new in it. Then it sends the end. The parent may tell it
+// to stop before that, and then gets the end soon.
 //
-// Somebody may have taken the process over. So what it says is bounded in each frame
-// and over the rendering, and nothing that it says is taken for more than it is.
+// The process may be compromised. So its messages are limited in each frame and over
+// the rendering, and all of them are validated.
 
 const (
-	// maxHeader is the most bytes of the JSON of a frame to the process. The largest
-	// lists a folder of the most files that a repository may have.
+	// maxHeader limits the JSON of a frame to the process, in bytes. The largest
+	// frame lists a folder with as many files as a repository may have.
 	maxHeader = 32 << 20
-	// maxSaid is the most of a frame from it. What may be long comes in pieces.
-	maxSaid = 4 << 20
-	// maxPiece is how many bytes a piece has, about.
+	// maxFromProcess limits a frame from the process, in bytes. Long content is sent
+	// in pieces.
+	maxFromProcess = 4 << 20
+	// maxPiece is the approximate size of a piece, in bytes.
 	maxPiece = 256 << 10
 	// maxSome is how many elements a list in a frame from the process may have.
 	maxSome = 1 << 14
 )
 
-// some is a list of at most maxSome elements. In JSON one is three bytes, and may be a
-// hundred times as much in memory.
+// some is a list of at most maxSome elements. An element may have three bytes in JSON,
+// and a hundred times as many in memory.
 type some[T any] []T
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -67,23 +68,23 @@ func (s *some[T]) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// toProcess is what the parent says: one of these.
+// toProcess is a message from the parent: one of these.
 type toProcess struct {
 	Render *request `json:"render,omitempty"`
 	Answer *answer  `json:"answer,omitempty"`
 	Stop   bool     `json:"stop,omitempty"`
 }
 
-// A request has a revision rendered.
+// A request asks for a revision to be rendered.
 type request struct {
-	Root     string    `json:"root"` // the digest of the tree; empty where it has none
+	Root     string    `json:"root"` // the digest of the tree; empty if it has none
 	Clusters []cluster `json:"clusters"`
 	Apps     []app     `json:"apps"`
 	Refused  []refusal `json:"refused,omitempty"`
-	// Late are the folders of apps of which no work is to be begun.
+	// Late are the folders of apps for which no work is begun.
 	Late []string `json:"late,omitempty"`
-	// Left is the processor time that there is for it; zero for any. Then no further
-	// work begins.
+	// Left is the processor time left for the rendering; zero means no limit. When
+	// it is used up, no further work begins.
 	Left time.Duration `json:"left,omitempty"`
 }
 
@@ -98,32 +99,32 @@ type app struct {
 	Selector string `json:"selector,omitempty"`
 }
 
-// A refusal is work that is not to be begun, and why.
+// A refusal is work that must not begin, and why.
 type refusal struct {
 	Key    string `json:"key"`
 	Reason string `json:"reason"`
 	Remedy string `json:"remedy"`
 }
 
-// fromProcess is what the process says: one of these.
+// fromProcess is a message from the process: one of these.
 type fromProcess struct {
 	Hello *hello    `json:"hello,omitempty"`
 	Ask   *question `json:"ask,omitempty"`
 	Begin *work     `json:"begin,omitempty"`
-	Ended bool      `json:"ended,omitempty"` // the work that was begun last
+	Ended bool      `json:"ended,omitempty"` // the work that began last has ended
 	Given *given    `json:"given,omitempty"`
 	End   *end      `json:"end,omitempty"`
 
-	Objects  some[object]             `json:"objects,omitempty"` // their JSON stands behind the frame
+	Objects  some[object]             `json:"objects,omitempty"` // their JSON follows the frame
 	List     *list                    `json:"list,omitempty"`
 	Failure  *failure                 `json:"failure,omitempty"`
 	Findings some[federation.Finding] `json:"findings,omitempty"`
 }
 
-// hello says how the process is confined.
+// hello states how the process is confined.
 type hello struct {
-	Filter string `json:"filter,omitempty"` // why there is no filter of system calls; empty where there is one
-	Memory string `json:"memory,omitempty"` // why there is no limit of memory
+	Filter string `json:"filter,omitempty"` // why there is no filter of system calls; empty if there is one
+	Memory string `json:"memory,omitempty"` // why there is no memory limit; empty if there is one
 }
 
 type work struct {
@@ -137,20 +138,21 @@ type given struct {
 	Bundles some[bundle] `json:"bundles"`
 }
 
-// A failure has an id by which later bundles of the rendering name it: many clusters
-// may have one app's.
+// A failure has an id by which later bundles of the rendering refer to it: many
+// clusters may have the same error.
 type failure struct {
 	ID       uint64        `json:"id"`
 	Problems some[problem] `json:"problems"`
 }
 
-// A list has an id by which later bundles name it. It names objects.
+// A list has an id by which later bundles refer to it, and the ids of its
+// objects.
 type list struct {
 	ID      uint64       `json:"id"`
 	Objects some[uint64] `json:"objects"`
 }
 
-// An object has an id by which later lists name it.
+// An object has an id by which later lists refer to it.
 type object struct {
 	ID   uint64 `json:"id"`
 	File string `json:"file"`
@@ -181,13 +183,13 @@ type question struct {
 	Limit int64  `json:"limit,omitempty"` // most bytes to read
 }
 
-// An answer has the content of a file behind its frame.
+// An answer is followed by the content of a file, if one was requested.
 type answer struct {
 	Entry   entry   `json:"entry,omitzero"`    // to stat
 	Entries []entry `json:"entries,omitempty"` // to list
 	Size    int     `json:"size,omitempty"`    // of the content, to read
 	Error   string  `json:"error,omitempty"`
-	Missing bool    `json:"missing,omitempty"` // the error is that there is nothing
+	Missing bool    `json:"missing,omitempty"` // the error is that the file does not exist
 }
 
 // An entry describes a file or a folder. Links are not followed in a list.
@@ -195,10 +197,10 @@ type entry struct {
 	Name   string      `json:"name,omitempty"`
 	Mode   fs.FileMode `json:"mode,omitempty"`
 	Digest string      `json:"digest,omitempty"`
-	Size   int64       `json:"size,omitempty"` // only to stat
+	Size   int64       `json:"size,omitempty"` // only for stat
 }
 
-// writeFrame writes a frame and what stands behind it.
+// writeFrame writes a frame and the raw bytes that follow it.
 func writeFrame(w io.Writer, header any, behind ...[]byte) error {
 	data, err := json.Marshal(header)
 	if err != nil {
@@ -219,8 +221,8 @@ func writeFrame(w io.Writer, header any, behind ...[]byte) error {
 	return nil
 }
 
-// readFrame reads a frame's JSON of at most so many bytes, but not what stands behind
-// it.
+// readFrame reads a frame's JSON of no more than most bytes, but not the raw bytes
+// that follow it.
 func readFrame(r *bufio.Reader, header any, most uint32) error {
 	var size [4]byte
 	if _, err := io.ReadFull(r, size[:]); err != nil {
@@ -237,7 +239,8 @@ func readFrame(r *bufio.Reader, header any, most uint32) error {
 	return json.Unmarshal(data, header)
 }
 
-// readBytes reads n bytes. It takes memory as they come, not as they are announced.
+// readBytes reads n bytes. It allocates memory as they arrive, not as they are
+// announced.
 func readBytes(r io.Reader, n int) ([]byte, error) {
 	const piece = 1 << 20
 	data := make([]byte, 0, min(n, piece))
@@ -251,8 +254,8 @@ func readBytes(r io.Reader, n int) ([]byte, error) {
 	return data, nil
 }
 
-// problems writes an error for the wire: its first mistakes, and how many more it has.
-// The findings have all that are told.
+// problems converts an error for the wire: its first mistakes, and how many more there
+// are. The findings report more of them.
 func problems(err error) []problem {
 	errs := []error{err}
 	var several interface{ Unwrap() []error }
@@ -277,7 +280,7 @@ func problems(err error) []problem {
 	return all
 }
 
-// short shortens the texts of a problem.
+// short truncates the texts of a problem.
 func (p problem) short() problem {
 	p.Text = limit.Message(p.Text)
 	if p.Error != nil {
@@ -289,13 +292,13 @@ func (p problem) short() problem {
 	return p
 }
 
-// short shortens the name of the file of a finding. What it says is bounded by its type.
+// short truncates the file name of a finding. Its message is bounded by its type.
 func short(f federation.Finding) federation.Finding {
 	f.File = limit.Text(f.File, limit.PathBytes)
 	return f
 }
 
-// err reads an error back.
+// err converts a failure back to an error.
 func (f failure) err() error {
 	errs := make([]error, len(f.Problems))
 	for i, p := range f.Problems {

@@ -14,48 +14,48 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Options tune a Worker. The zero value is fit for use.
+// Options configure a Worker. The zero value is ready to use.
 type Options struct {
-	// Memory is what a process may take for its renderings, in bytes, besides what
-	// it has when it starts; DefaultMemory unless given.
+	// Memory is how much memory a process may use for renderings, in bytes, in
+	// addition to its memory at the start; DefaultMemory if zero.
 	Memory int64
-	// Time is how long one piece of work may keep a processor: reading one
-	// kustomization, or building one folder; DefaultTime unless given.
+	// Time is the processor time that one piece of work may use: reading one
+	// kustomization, or building one folder; DefaultTime if zero.
 	Time time.Duration
-	// Require refuses to render where the system does not give a filter of system
-	// calls, or no limit of memory.
+	// Require refuses to render if the system provides no filter of system calls,
+	// or no memory limit.
 	Require bool
-	// Niceness is how far the process stands back behind others, from 1 to 19;
-	// DefaultNiceness unless given.
+	// Niceness is the nice value of the process, from 1 to 19; DefaultNiceness
+	// if zero.
 	Niceness int
 	Log      *zap.Logger // nil for none
 }
 
-// The limits unless Options has others. A repository of some thousand objects
-// needs a tenth of them.
+// The default limits. A repository of some thousand objects needs a tenth of
+// them.
 const (
 	DefaultMemory = 320 << 20
 	DefaultTime   = 6 * time.Second
 
-	// DefaultNiceness lets what applies go first.
+	// DefaultNiceness gives applying priority over rendering.
 	DefaultNiceness = 10
 )
 
-// Worker renders revisions in a process of its own, which it starts when there is
-// something to render and keeps. It is safe for concurrent use; renderings wait for
-// one another. The program's main function must call Serve.
+// Worker renders revisions in a separate process, which it starts for the first
+// rendering and then reuses. It is safe for concurrent use; renderings run one at a
+// time. The program's main function must call Serve.
 type Worker struct {
 	o Options
 
-	turn    sync.Mutex // held by one rendering; protects what follows
-	process *process   // nil when none runs
-	stopped stopped
-	late    late
-	said    bool // how the process is confined
-	closed  bool
+	turn              sync.Mutex // held by one rendering; protects what follows
+	process           *process   // nil if none runs
+	stopped           stopped
+	late              late
+	confinementLogged bool // whether the confinement was logged
+	closed            bool
 }
 
-// New makes a Worker. Close ends its process.
+// New returns a Worker. Close ends its process.
 func New(o Options) *Worker {
 	o.Memory = cmp.Or(o.Memory, DefaultMemory)
 	o.Time = cmp.Or(o.Time, DefaultTime)
@@ -66,7 +66,7 @@ func New(o Options) *Worker {
 	return &Worker{o: o, stopped: stopped{}, late: late{}}
 }
 
-// Close ends the process once the rendering under way has ended. Later renderings
+// Close waits for the running rendering and ends the process. Later renderings
 // fail.
 func (w *Worker) Close() {
 	w.turn.Lock()
@@ -75,19 +75,19 @@ func (w *Worker) Close() {
 	w.discard()
 }
 
-// Render does what render.Renderer.Render does. Work that exceeds a limit fails,
-// and what needs it with it; the rest is rendered all the same.
+// Render is like render.Renderer.Render. Work that exceeds a limit fails, with
+// everything that needs it; the rest is rendered nevertheless.
 func (w *Worker) Render(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation,
 	ready func(federation.Cluster, []federation.Bundle),
 ) ([]federation.Bundle, []federation.Finding) {
 	return w.RenderInSteps(ctx, snapshot, f, ready, nil)
 }
 
-// RenderInSteps is Render for whom a part of a revision is of use. When building one app
-// takes long, all others are rendered beside it, and sofar gets what there is then, before
-// the whole is rendered and returned: the bundles of that app have an error, and nothing
-// is said of it. It is called once at most, by another goroutine, and never after the
-// return.
+// RenderInSteps is Render for callers that can use a partial result. When building one app
+// takes long, all others are rendered at the same time, and sofar is called with the
+// partial result before the whole is rendered and returned. In it the bundles of the slow
+// app have an error, but no finding reports it. sofar is called at most once, from
+// another goroutine, and never after RenderInSteps returns.
 func (w *Worker) RenderInSteps(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation,
 	ready func(federation.Cluster, []federation.Bundle), sofar func([]federation.Bundle, []federation.Finding),
 ) ([]federation.Bundle, []federation.Finding) {
@@ -112,7 +112,7 @@ func (w *Worker) RenderInSteps(ctx context.Context, snapshot federation.Snapshot
 			w.discard()
 		}
 		if w.process != nil && known != nil {
-			known.end() // the other knows more
+			known.end() // the other process has more in its caches
 		} else if w.process == nil {
 			w.process = known
 		}
@@ -123,7 +123,7 @@ func (w *Worker) RenderInSteps(ctx context.Context, snapshot federation.Snapshot
 	return done.bundles, done.findings
 }
 
-// run renders in as many attempts as it takes.
+// run renders, in as many attempts as it takes.
 func (r *rendering) run(ctx context.Context) *outcome {
 	for {
 		done, err := r.attempt(ctx)
@@ -137,13 +137,13 @@ func (r *rendering) run(ctx context.Context) *outcome {
 			r.o.Log.Error("a revision cannot be rendered", zap.Stringer("revision", r.snapshot.Revision), zap.Error(err))
 			return &outcome{bundles: r.failed(err), findings: []federation.Finding{{
 				ID: federation.FindingRender, Severity: federation.SeverityError, Message: untrusted.New(err.Error()),
-				Remedy: untrusted.Const("see fedsync's log; what runs is kept as it is"),
+				Remedy: untrusted.Const("see fedsync's log; the running objects are left unchanged"),
 			}}}
 		}
 	}
 }
 
-// running returns the process, and starts one where there is none.
+// running returns the process, and starts one if there is none.
 func (w *Worker) running(ctx context.Context) (*process, error) {
 	if w.closed {
 		return nil, errors.New("the renderer is closed")
@@ -153,31 +153,31 @@ func (w *Worker) running(ctx context.Context) (*process, error) {
 	}
 	p, err := start(ctx, w.o.Memory, w.o.Niceness)
 	if err != nil {
-		return nil, fmt.Errorf("start a process to render in: %w", err)
+		return nil, fmt.Errorf("start the rendering process: %w", err)
 	}
 	weak := cmp.Or(p.hello.Filter, p.hello.Memory)
 	if weak != "" && w.o.Require {
 		p.end()
-		return nil, fmt.Errorf("the process to render in cannot be confined, as --sandbox=require wants it: %s", weak)
+		return nil, fmt.Errorf("the rendering process cannot be confined as --sandbox=require demands: %s", weak)
 	}
-	if !w.said {
-		w.said = true
-		w.say(p.hello)
+	if !w.confinementLogged {
+		w.confinementLogged = true
+		w.logConfinement(p.hello)
 	}
 	w.process = p
 	return p, nil
 }
 
-func (w *Worker) say(h hello) {
+func (w *Worker) logConfinement(h hello) {
 	if h.Filter == "" && h.Memory == "" {
-		w.o.Log.Debug("the process that renders is confined")
+		w.o.Log.Debug("the rendering process is confined")
 		return
 	}
-	w.o.Log.Warn("the process that renders is not wholly confined",
+	w.o.Log.Warn("the rendering process is not fully confined",
 		zap.String("system-calls", cmp.Or(h.Filter, "filtered")), zap.String("memory", cmp.Or(h.Memory, "limited")))
 }
 
-// discard ends the process.
+// discard kills the process.
 func (w *Worker) discard() {
 	if w.process != nil {
 		w.process.end()

@@ -43,7 +43,7 @@ func TestAConfinedProcessCanDoNothing(t *testing.T) {
 	}
 }
 
-// counted are files that count how often they are asked.
+// counted is a file system that counts its reads.
 type counted struct {
 	fs.FS
 
@@ -64,7 +64,7 @@ func (c *counted) ReadFile(name string) ([]byte, error) {
 	return fs.ReadFile(c.FS, name)
 }
 
-// Digest is the content: of a folder, of all below it.
+// Digest returns the content; of a folder, of everything below it.
 func (c *counted) Digest(name string) (string, error) {
 	var b strings.Builder
 	err := fs.WalkDir(c.FS, name, func(at string, d fs.DirEntry, err error) error {
@@ -84,8 +84,8 @@ func shorten(text string) string {
 
 const clusters = 4
 
-// repository has an app with overlays, which differ in each cluster but the last, a
-// flat one, and one that is wrong in one cluster.
+// repository has an app with overlays, which differ in each cluster except the
+// last, a flat app, and an app with a mistake in one cluster.
 func repository() (fstest.MapFS, *federation.Federation) {
 	files := fstest.MapFS{}
 	put := func(name, format string, args ...any) {
@@ -131,7 +131,7 @@ func newWorker(t *testing.T, o Options) *Worker {
 	return w
 }
 
-func TestAWorkerGivesWhatARendererGives(t *testing.T) {
+func TestAWorkerRendersLikeARenderer(t *testing.T) {
 	files, f := repository()
 	w := newWorker(t, Options{})
 	r := render.New(render.Options{})
@@ -139,9 +139,9 @@ func TestAWorkerGivesWhatARendererGives(t *testing.T) {
 		switch i {
 		case 1: // an overlay changes
 			files["apps/web/clusters/c1/own.yaml"].Data = []byte("{apiVersion: v1, kind: ConfigMap, metadata: {name: own2}}")
-		case 2: // an app goes
+		case 2: // an app is removed
 			f.Apps = f.Apps[:2]
-		case 3: // a cluster goes
+		case 3: // a cluster is removed
 			f.Clusters = f.Clusters[1:]
 		}
 		for _, of := range []fs.FS{files, &counted{FS: files}} {
@@ -150,7 +150,7 @@ func TestAWorkerGivesWhatARendererGives(t *testing.T) {
 			bundles, findings := w.Render(t.Context(), snapshot, f, func(c federation.Cluster, bundles []federation.Bundle) {
 				ready = append(ready, bundles...)
 				if len(bundles) > 0 && bundles[0].Cluster != c.Name {
-					t.Errorf("cluster %s gets what is %s's", c.Name, bundles[0].Cluster)
+					t.Errorf("cluster %s gets the bundles of %s", c.Name, bundles[0].Cluster)
 				}
 			})
 			wantBundles, wantFindings := r.Render(t.Context(), snapshot, f, nil)
@@ -159,7 +159,7 @@ func TestAWorkerGivesWhatARendererGives(t *testing.T) {
 				t.Errorf("revision %d: got\n%s\nwant\n%s", i, got, want)
 			}
 			if shown(ready, nil) != shown(bundles, nil) {
-				t.Errorf("revision %d: ready was told\n%s", i, shown(ready, nil))
+				t.Errorf("revision %d: ready got\n%s", i, shown(ready, nil))
 			}
 		}
 	}
@@ -175,14 +175,15 @@ func TestAPushCostsFewQuestions(t *testing.T) {
 		}
 		return of.asked.Load()
 	}
-	f.Apps = f.Apps[:2] // a mistake is not remembered
+	f.Apps = f.Apps[:2] // a failure is not cached
 	f.Apps = append(f.Apps, federation.App{Name: "more", Path: "apps/wrong/base"})
 	first := render()
 	if again := render(); again != 0 {
 		t.Errorf("the same revision: %d questions after %d, want none", again, first)
 	}
 	files["apps/web/clusters/c1/own.yaml"].Data = []byte("{apiVersion: v1, kind: ConfigMap, metadata: {name: own2}}")
-	// Five folders on the way, the two files of the last, and those of its base.
+	// Five folders on the path, the two files of the last, and those of its
+	// base.
 	if changed := render(); changed > 9 {
 		t.Errorf("one file changed: %d questions after %d, want 9 at most", changed, first)
 	}
@@ -199,7 +200,7 @@ func endless(files fstest.MapFS, f *federation.Federation) {
 	f.Apps = slices.Insert(f.Apps, 0, federation.App{Name: "endless", Path: "apps/endless"})
 }
 
-// patient gives what is honest the time that the race detector makes it take.
+// patient scales a time limit by the slowdown of the race detector.
 func patient(d time.Duration) time.Duration {
 	if raced.Detector {
 		return 3 * d
@@ -207,7 +208,7 @@ func patient(d time.Duration) time.Duration {
 	return d
 }
 
-// errorsOf returns each app's errors of the cluster that is last.
+// errorsOf returns each app's error in the last cluster.
 func errorsOf(bundles []federation.Bundle) map[string]string {
 	errs := map[string]string{}
 	for _, b := range bundles {
@@ -219,7 +220,7 @@ func errorsOf(bundles []federation.Bundle) map[string]string {
 	return errs
 }
 
-func TestABuildIsEndedWhenItHasHadItsTime(t *testing.T) {
+func TestABuildIsStoppedWhenItTakesTooLong(t *testing.T) {
 	files, f := repository()
 	endless(files, f)
 	f.Apps = f.Apps[:3]
@@ -235,18 +236,18 @@ func TestABuildIsEndedWhenItHasHadItsTime(t *testing.T) {
 		t.Errorf("the others: %v", errs)
 	}
 	if ready != clusters {
-		t.Errorf("%d clusters were told, want %d", ready, clusters)
+		t.Errorf("%d clusters were ready, want %d", ready, clusters)
 	}
 	if len(findings) != 1 || findings[0].File != "apps/endless/kustomization.yaml" || findings[0].Remedy.IsZero() {
 		t.Errorf("findings: %+v", findings)
 	}
-	// It is not tried with each push that has it in it.
+	// It is not tried again with each push that contains it.
 	began := time.Now()
 	bundles, _ = w.Render(t.Context(), federation.Snapshot{Files: &counted{FS: files}}, f, nil)
 	if took := time.Since(began); took > patient(900*time.Millisecond) || errorsOf(bundles)["endless"] == "" {
 		t.Errorf("again: %v after %s, want the same at once", errorsOf(bundles), took)
 	}
-	// What was changed is.
+	// After a change it is.
 	files["apps/endless/kustomization.yaml"].Data = []byte("resources: []\nconfigMapGenerator: [{name: a}]\n")
 	bundles, _ = w.Render(t.Context(), federation.Snapshot{Files: &counted{FS: files}}, f, nil)
 	if errs := errorsOf(bundles); errs["endless"] != "" {
@@ -254,21 +255,21 @@ func TestABuildIsEndedWhenItHasHadItsTime(t *testing.T) {
 	}
 }
 
-func TestABuildIsEndedWhenItTakesTooMuchMemory(t *testing.T) {
+func TestABuildIsStoppedWhenItTakesTooMuchMemory(t *testing.T) {
 	if raced.Detector {
 		t.Log("the race detector takes memory of its own, so there is no limit")
 		return
 	}
 	files, f := repository()
 	f.Apps = append(f.Apps[:2], federation.App{Name: "large", Path: "apps/large"})
-	// Kustomize copies what it reads many times.
+	// Kustomize makes many copies of what it reads.
 	files["apps/large/large.txt"] = &fstest.MapFile{Data: bytes.Repeat([]byte("0123456789abcde\n"), 60_000)}
 	kustomization := []byte("configMapGenerator:\n")
 	for i := range 60 {
 		kustomization = fmt.Appendf(kustomization, "- {name: c%d, files: [large.txt]}\n", i)
 	}
 	files["apps/large/kustomization.yaml"] = &fstest.MapFile{Data: kustomization}
-	w := newWorker(t, Options{Memory: 96 << 20, Time: time.Minute}) // a slow processor is another limit
+	w := newWorker(t, Options{Memory: 96 << 20, Time: time.Minute}) // so that a slow processor does not exceed the time limit
 	for range 2 {
 		bundles, _ := w.Render(t.Context(), federation.Snapshot{Files: &counted{FS: files}}, f, nil)
 		errs := errorsOf(bundles)
@@ -318,7 +319,7 @@ func TestFilesThatHangDoNotHoldUpTheEnd(t *testing.T) {
 	}
 }
 
-// A process may be ended by the system at any time, or by somebody.
+// The system or a user may kill a process at any time.
 func TestAProcessThatIsKilledIsReplaced(t *testing.T) {
 	files, f := repository()
 	f.Apps = f.Apps[:2]
@@ -348,7 +349,7 @@ func TestAProcessThatIsKilledIsReplaced(t *testing.T) {
 		}
 		for name, times := range told {
 			if times != 1 {
-				t.Errorf("cluster %s was told %d times", name, times)
+				t.Errorf("cluster %s was ready %d times", name, times)
 			}
 		}
 	}
@@ -370,12 +371,12 @@ func TestAProcessEndsWithItsPipe(t *testing.T) {
 			t.Errorf("it ends with %v", err)
 		}
 	case <-time.After(10 * time.Second):
-		t.Error("it goes on")
+		t.Error("it continues")
 		p.end()
 	}
 }
 
-func TestManyBuildsBeyondTheirTimeLeaveTheOthersWhatTheyNeed(t *testing.T) {
+func TestManySlowBuildsLeaveTimeForTheOthers(t *testing.T) {
 	files, f := repository()
 	f.Apps = f.Apps[:2]
 	for i := range patientStops + 1 {
@@ -401,8 +402,8 @@ func TestAnAppThatTakesLongIsRenderedAfterTheOthers(t *testing.T) {
 	files, f := repository()
 	f.Apps = f.Apps[:2]
 	endless(files, f)
-	// So much time that nothing but the endless one takes long, even on a machine that
-	// has little left.
+	// So much time that only the endless app takes long, even on a machine that has
+	// little left.
 	w := newWorker(t, Options{Time: time.Minute})
 	render := func(ctx context.Context, value string, sofar func()) (called int, errs map[string]string) {
 		files["apps/flat/more.yaml"] = &fstest.MapFile{Data: fmt.Appendf(nil, "{apiVersion: v1, kind: ConfigMap, metadata: {name: more}, data: {a: %q}}\n", value)}
@@ -420,32 +421,32 @@ func TestAnAppThatTakesLongIsRenderedAfterTheOthers(t *testing.T) {
 		})
 		return called, errorsOf(bundles)
 	}
-	// A newer revision comes while only the slow one is missing.
+	// A newer revision arrives while only the slow app is missing.
 	var known *process
 	for _, value := range []string{"a", "b", "c"} {
 		ctx, stop := context.WithCancel(t.Context())
 		if called, _ := render(ctx, value, stop); called != 1 {
-			t.Errorf("%s: told %d times what there is, want once", value, called)
+			t.Errorf("%s: %d partial results, want one", value, called)
 		}
 		stop()
 		if w.process == nil || known != nil && w.process != known {
-			t.Errorf("%s: the process that knows the others is gone", value)
+			t.Errorf("%s: the process that has the others cached has ended", value)
 		}
 		known = w.process
 	}
 	w.o.Time = patient(3 * time.Second)
 	if called, errs := render(t.Context(), "d", func() {}); called != 1 || errs["flat"] != "" || !strings.Contains(errs["endless"], "takes longer than") {
-		t.Errorf("told %d times what there is, at the end: %v", called, errs)
+		t.Errorf("%d partial results, errors at the end: %v", called, errs)
 	}
-	// It is known by now what becomes of it.
+	// Its result is now known.
 	if called, errs := render(t.Context(), "e", func() {}); called != 0 || errs["flat"] != "" || errs["endless"] == "" {
-		t.Errorf("told %d times what there is, at the end: %v", called, errs)
+		t.Errorf("%d partial results, errors at the end: %v", called, errs)
 	}
 }
 
-func TestARevisionHasItsTimeInAll(t *testing.T) {
+func TestARevisionHasATimeLimitInTotal(t *testing.T) {
 	files, f := repository()
-	// Each folder is within its own time.
+	// Each folder stays within its own limit.
 	var all strings.Builder
 	for i := range 150 {
 		fmt.Fprintf(&all, "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: c%d}}\n", i)
@@ -464,7 +465,7 @@ func TestARevisionHasItsTimeInAll(t *testing.T) {
 		t.Fatalf("%d bundles, the first: %v; findings %v", len(bundles), bundles[0].Err, findings)
 	}
 	for _, one := range findings {
-		if !strings.HasSuffix(one.File, "/kustomization.yaml") || !strings.Contains(one.Message.String(), "which is what there is for all of it") {
+		if !strings.HasSuffix(one.File, "/kustomization.yaml") || !strings.Contains(one.Message.String(), "has used up its") {
 			t.Errorf("got %v", one)
 		}
 	}
@@ -474,7 +475,7 @@ func TestARevisionHasItsTimeInAll(t *testing.T) {
 	}
 }
 
-// FuzzFollow has the parent listen to whatever a process may say.
+// FuzzFollow feeds the parent arbitrary messages from a process.
 func FuzzFollow(f *testing.F) {
 	files, fed := repository()
 	of := &counted{FS: files}
@@ -509,8 +510,8 @@ func FuzzFollow(f *testing.F) {
 		}
 		for _, b := range follow.outcome.bundles {
 			for _, o := range b.Objects {
-				if o.Unstructured().GetName() != o.Ref.Name { // it panics where it cannot be decoded
-					t.Errorf("%s is called %s", o.JSON, o.Ref)
+				if o.Unstructured().GetName() != o.Ref.Name { // panics if it cannot be decoded
+					t.Errorf("%s has the reference %s", o.JSON, o.Ref)
 				}
 			}
 		}

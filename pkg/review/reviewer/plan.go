@@ -198,7 +198,7 @@ func (r *Reviewer) ask(ctx context.Context, v View, changed federation.ClusterPl
 	case errors.Is(err, context.DeadlineExceeded):
 		answer.Unasked = untrusted.Textf("%s (%s)", untrusted.Line(strings.TrimSuffix(err.Error(), ": "+context.DeadlineExceeded.Error())), askTimeout)
 	case err != nil:
-		answer.Unasked = untrusted.Said(err.Error())
+		answer.Unasked = untrusted.Excerpt(err.Error())
 	}
 	return answer
 }

@@ -1,3 +1,3 @@
-// Package filewatch calls a function when files change, or anything in a folder with all
-// that is below it. Which those are may change while it runs.
+// Package filewatch calls a function when one of a set of files, or anything below one
+// of a set of folders, changes. The sets may change while it runs.
 package filewatch

@@ -11,30 +11,30 @@ import (
 	"go.uber.org/zap"
 )
 
-// Watched is what a watch looks at.
+// Watched is what a Watch watches.
 type Watched struct {
-	Files []string // by their folders, since files are replaced and not written
-	Trees []string // folders with all that is below them, now or later
+	Files []string // watched through their folders, since files are replaced rather than written
+	Trees []string // folders, with everything below them, now or later
 }
 
 // Watch calls nudge when something that is watched changes. It only makes polls
-// come sooner: where the kernel gives no notice (a network file system, no more
-// watches to be had) the interval does.
+// come sooner: where the kernel sends no events (a network file system, or no
+// more watches available), polling finds the change.
 type Watch struct {
 	what  func() Watched
 	nudge func()
 	log   *zap.Logger
 
-	// refreshes holds one: there is nothing to do twice.
+	// refreshes has a capacity of one: one pending refresh is enough.
 	refreshes chan struct{}
 }
 
-// New returns a watch of what the function names each time that it is asked.
+// New returns a Watch. It calls what at each refresh to learn what to watch.
 func New(what func() Watched, nudge func(), log *zap.Logger) *Watch {
 	return &Watch{what: what, nudge: nudge, log: log, refreshes: make(chan struct{}, 1)}
 }
 
-// Refresh makes Run look for folders that are not watched yet.
+// Refresh makes Run watch folders that are not watched yet.
 func (w *Watch) Refresh() {
 	select {
 	case w.refreshes <- struct{}{}:
@@ -51,7 +51,7 @@ func (w *Watch) Run(ctx context.Context) {
 	}
 	defer func() { _ = notify.Close() }()
 	what := w.add(notify)
-	// What changed before the watch was there would go unnoticed.
+	// What changed before the watch existed would go unnoticed.
 	w.nudge()
 	for {
 		select {
@@ -60,13 +60,13 @@ func (w *Watch) Run(ctx context.Context) {
 		case <-w.refreshes:
 			what = w.add(notify)
 		case err := <-notify.Errors:
-			// Events were lost: look for what they may have said.
+			// Events were lost: read everything that they may have reported.
 			w.log.Debug("watching files", zap.Error(err))
 			what = w.add(notify)
 			w.nudge()
 		case event := <-notify.Events:
 			if event.Has(fsnotify.Create) && what.inTree(event.Name) {
-				// A folder, maybe: what is in it by now is not announced.
+				// This may be a folder, whose present content causes no events.
 				w.addTree(notify, event.Name)
 			}
 			if what.Concerns(event) {
@@ -95,7 +95,7 @@ func (w *Watch) add(notify *fsnotify.Watcher) Watched {
 }
 
 func (w *Watch) addTree(notify *fsnotify.Watcher, tree string) {
-	// Folders that vanish meanwhile have nothing to say.
+	// Folders that vanish during the walk need no watch.
 	_ = filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
 			if err := notify.Add(path); err != nil {
@@ -106,7 +106,8 @@ func (w *Watch) addTree(notify *fsnotify.Watcher, tree string) {
 	})
 }
 
-// Concerns says whether an event can mean that something new is to be read.
+// Concerns reports whether an event can mean that there is something new to
+// read.
 func (w Watched) Concerns(event fsnotify.Event) bool {
 	if event.Op == fsnotify.Chmod || strings.HasSuffix(event.Name, ".lock") {
 		return false // Git writes NAME.lock and renames it to NAME.

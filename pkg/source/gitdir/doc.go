@@ -1,7 +1,7 @@
-// Package gitdir finds the folder in which a repository on this machine's disk keeps what
-// Git knows, and reads refs and objects there.
+// Package gitdir finds the Git folder (.git) of a repository on this machine's disk, and
+// reads refs and objects there.
 //
-// It works for a work tree, a bare repository, and what git worktree add made, and refuses
-// by name the formats that cannot be read. Others change the folder meanwhile: a push adds
-// packs, and gc moves objects.
+// It supports a work tree, a bare repository, and a work tree made by git worktree add. It
+// refuses the formats that it cannot read, and names them. Git may change the folder at
+// any time: a push adds packs, and gc moves objects.
 package gitdir

@@ -22,7 +22,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
-// NotRepositoryError says that a local path holds no Git repository that can be
+// NotRepositoryError reports that a local path holds no Git repository that can be
 // read.
 type NotRepositoryError struct {
 	Path   string
@@ -30,19 +30,19 @@ type NotRepositoryError struct {
 	Remedy string
 }
 
-// Error gives the reason with its remedy.
+// Error returns the reason with its remedy.
 func (e *NotRepositoryError) Error() string {
 	return fmt.Sprintf("read %s: %s; %s", e.Path, e.Reason, e.Remedy)
 }
 
-// Dir is where a local repository keeps what Git knows.
+// Dir is the Git folder of a local repository.
 type Dir struct {
-	Own    string // HEAD is here
-	Common string // and all the rest here; the same but for `git worktree add`
+	Own    string // has HEAD
+	Common string // has the rest; the same as Own except for `git worktree add`
 }
 
-// Find finds it for a work tree or a bare repository, and refuses one in a
-// format that cannot be read here.
+// Find finds the Git folder of a work tree or a bare repository, and refuses a
+// format that cannot be read.
 func Find(path string) (Dir, error) {
 	dir, err := lookupGitDir(path)
 	if err != nil {
@@ -73,12 +73,12 @@ func lookupGitDir(path string) (Dir, error) {
 		return Dir{}, &NotRepositoryError{Path: path, Reason: "it is a folder within a Git repository, not its root", Remedy: "give " + withinRepository(above, path)}
 	}
 	return Dir{}, &NotRepositoryError{
-		Path: path, Reason: "it is no Git repository",
+		Path: path, Reason: "it is not a Git repository",
 		Remedy: "make it one: git init, git add, git commit",
 	}
 }
 
-// above returns the repository that a folder is within; empty for none.
+// above returns the repository that contains a folder; empty for none.
 func above(path string) string {
 	for dir := filepath.Dir(path); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, ".git")); err == nil || isGitDir(dir) {
@@ -88,8 +88,8 @@ func above(path string) string {
 	return ""
 }
 
-// Settings returns the settings for a folder that is a repository's root, or below one, or
-// is to become a repository: --repo, and --path where it is below.
+// Settings returns the flags for a folder that is a repository's root, is below one, or is
+// to become a repository: --repo, and --path if it is below a root.
 func Settings(folder string) string {
 	path, err := filepath.Abs(folder)
 	if err != nil {
@@ -102,7 +102,7 @@ func Settings(folder string) string {
 	return "--repo " + untrusted.Quote(folder)
 }
 
-// withinRepository gives the settings for a folder below a repository.
+// withinRepository returns the flags for a folder below a repository's root.
 func withinRepository(repository, folder string) string {
 	below, err := filepath.Rel(repository, folder)
 	if err != nil {
@@ -145,8 +145,8 @@ func linkedGitDir(path, file string) (Dir, error) {
 	return Dir{Own: own, Common: common}, nil
 }
 
-// checkFormat refuses repositories whose refs or objects are kept in ways that
-// go-git cannot read: it would find none, and say that they are empty.
+// checkFormat refuses repositories whose refs or objects have a format that
+// go-git cannot read. It would find none, and report an empty repository.
 func (d Dir) checkFormat(path string) error {
 	refuse := func(reason, remedy string) error {
 		return &NotRepositoryError{Path: path, Reason: reason, Remedy: remedy}
@@ -162,7 +162,7 @@ func (d Dir) checkFormat(path string) error {
 	}
 	content, err := objectdb.ReadAtMost(filepath.Join(d.Common, "config"), maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // Git takes such a repository too.
+		return nil // Git accepts such a repository too.
 	}
 	if err != nil {
 		return refuse("its config cannot be read: "+err.Error(), "let this user read it, or make it shorter")
@@ -182,12 +182,12 @@ func (d Dir) checkFormat(path string) error {
 	return nil
 }
 
-// Branches lists the branches that there are. go-git would list the lock files
-// of a push as well, and fail at those.
+// Branches lists the existing branches. go-git would also list the lock files
+// of a push, and fail to read them.
 func (d Dir) Branches() []plumbing.ReferenceName {
 	var names []plumbing.ReferenceName
 	heads := filepath.Join(d.Common, "refs", "heads")
-	// What vanishes meanwhile, or cannot be read, is not listed.
+	// What vanishes during the walk, or cannot be read, is not listed.
 	_ = filepath.WalkDir(heads, func(path string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() && !strings.HasSuffix(path, ".lock") {
 			names = append(names, plumbing.NewBranchReferenceName(filepath.ToSlash(path[len(heads)+1:])))
@@ -209,23 +209,24 @@ func (d Dir) Branches() []plumbing.ReferenceName {
 }
 
 const (
-	// maxConfig bounds the settings, in bytes: those of some thousand branches. What
-	// go-git takes to read them grows with their square.
+	// maxConfig bounds Git's config file, in bytes: enough for about a thousand
+	// branches. The time that go-git needs to read it grows with the square of its
+	// size.
 	maxConfig = 256 << 10
-	// maxRef bounds the file of a ref, in bytes: a name of another or of an object.
+	// maxRef bounds the file of a ref, in bytes: it names another ref or an object.
 	maxRef = 64 << 10
 )
 
-// ownFiles are the files of a Git folder as go-git may open them: it reads its own
-// files whole, whatever they are.
+// ownFiles bounds what go-git may open in a Git folder: go-git reads such files
+// whole, whatever they are.
 type ownFiles struct{ billy.Filesystem }
 
-// Open opens a file that may be read.
+// Open opens a file if it may be read.
 func (f ownFiles) Open(name string) (billy.File, error) {
 	most := int64(objectdb.MaxOwnFile)
 	switch first, _, _ := strings.Cut(filepath.ToSlash(name), "/"); first {
 	case "objects":
-		return f.Filesystem.Open(name) // they are not read whole
+		return f.Filesystem.Open(name) // these are not read whole
 	case "HEAD", "refs":
 		most = maxRef
 	case "config":
@@ -243,8 +244,8 @@ func (f ownFiles) Open(name string) (billy.File, error) {
 	return f.Filesystem.Open(name)
 }
 
-// Storage opens what Git keeps there. Nothing is read before it is needed, and
-// what is read of packs is kept until the storage is closed.
+// Storage returns the folder as go-git's storage. Nothing is read before it is
+// needed. What is read of packs is held until the storage is closed.
 func (d Dir) Storage() *filesystem.Storage {
 	var dot billy.Filesystem = ownFiles{osfs.New(d.Own)}
 	if d.Common != d.Own {
@@ -256,12 +257,12 @@ func (d Dir) Storage() *filesystem.Storage {
 	})
 }
 
-// objectCacheBytes bounds go-git's cache, whose default is 96 MiB. It is of use
-// for the bases of deltas only, and those are near one another.
+// objectCacheBytes bounds go-git's cache, whose default is 96 MiB. It helps
+// only with the bases of deltas, and those are near one another.
 const objectCacheBytes = 4 * cache.MiByte
 
-// NotSHA1 says that a repository names its objects by another hash than go-git reads, and
-// what helps.
+// NotSHA1 returns the reason and the remedy for a repository whose object ids use a hash
+// other than SHA-1.
 func NotSHA1(hash string) (reason, remedy string) {
 	return "its objects are named by " + hash + ", which is not supported", "make a repository with git init --object-format=sha1"
 }

@@ -10,19 +10,18 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
-// Objects are the objects of a repository that others change while it is
-// read: a push adds packs, and gc moves objects from one place to another. The packs
-// are listed once, so what is not found is looked for again where everything is
-// opened anew.
+// Objects reads the objects of a repository that Git may change at the same time: a
+// push adds packs, and gc moves objects. The list of packs is read once, so when
+// an object is not found, everything is reopened and the read is repeated.
 type Objects struct {
 	path string
 
-	mu  sync.Mutex       // protects odb, which is made for one goroutine
+	mu  sync.Mutex       // protects odb, which is not safe for concurrent use
 	odb *objectdb.Folder // nil until it is needed
 }
 
-// NewObjects returns the objects of the repository at a path, which is looked for when
-// one is read.
+// NewObjects returns the objects of the repository at a path. The repository is opened
+// at the first read.
 func NewObjects(path string) *Objects { return &Objects{path: path} }
 
 // Read implements objectdb.Reader.
@@ -43,8 +42,8 @@ func (o *Objects) Size(id plumbing.Hash) (size int64, err error) {
 	return size, err
 }
 
-// use does something with the objects, and does it again with all opened anew when
-// it failed: whatever was remembered may be gone.
+// use calls do with the objects. If do fails, use reopens everything and calls it
+// again: the known packs may be gone.
 func (o *Objects) use(do func(*objectdb.Folder) error) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -69,7 +68,7 @@ func (o *Objects) use(do func(*objectdb.Folder) error) error {
 	return do(o.odb)
 }
 
-// Close closes what is open; the next read opens it again.
+// Close closes the open files; the next read opens them again.
 func (o *Objects) Close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -17,14 +17,15 @@ const (
 	stale // behind a common ancestor: it is one too, but not the best
 )
 
-// ErrNoCommon says that two commits have no common ancestor among those looked at.
+// ErrNoCommon reports that two commits have no common ancestor among those that were
+// read.
 var ErrNoCommon = errors.New("no common ancestor")
 
 // Base returns the newest of the best common ancestors of two commits: where the two
-// sides parted. It goes back in time from both at once, as Git does
-// (paint_down_to_common in commit-reach.c), and looks at no more than limit commits. A
-// commit that is not found ends its line: it is behind the end of a shallow history. The
-// error is ErrNoCommon where there is none.
+// sides diverged. It walks back in time from both at the same time, as Git does
+// (paint_down_to_common in commit-reach.c), and reads at most limit commits. A commit
+// that is not found ends its branch of the walk: the history is shallow there. Without a
+// common ancestor, the error is ErrNoCommon.
 func Base(read func(plumbing.Hash) (objectdb.Commit, error), a, b plumbing.Hash, limit int) (objectdb.Commit, error) {
 	w := walk{read: read, limit: limit, seen: map[plumbing.Hash]*step{}}
 	if err := errors.Join(w.reach(a, fromA), w.reach(b, fromB)); err != nil {
@@ -56,14 +57,14 @@ func Base(read func(plumbing.Hash) (objectdb.Commit, error), a, b plumbing.Hash,
 	return best.Commit, nil
 }
 
-// step is a commit on the way back.
+// step is a commit on the walk back.
 type step struct {
 	objectdb.Commit
 	flags  int
 	queued bool
 }
 
-// before orders commits from the newest to the oldest.
+// before reports whether s is newer than o.
 func (s *step) before(o *step) bool {
 	if !s.Time.Equal(o.Time) {
 		return s.Time.After(o.Time)
@@ -71,18 +72,18 @@ func (s *step) before(o *step) bool {
 	return bytes.Compare(s.ID[:], o.ID[:]) < 0
 }
 
-// walk goes back from commits to their parents.
+// walk walks back from commits to their parents.
 type walk struct {
 	read  func(plumbing.Hash) (objectdb.Commit, error)
 	limit int
-	seen  map[plumbing.Hash]*step // nil for those that are not there
+	seen  map[plumbing.Hash]*step // nil for missing commits
 	queue steps
-	fresh int // of the queue, those that are not stale
+	fresh int // commits in the queue that are not stale
 	// parents counts those of all commits: one commit may name thousands.
 	parents int
 }
 
-// reach marks a commit with how it was reached, and queues it where that is news.
+// reach adds flags to a commit, and queues it if any of them is new.
 func (w *walk) reach(id plumbing.Hash, flags int) error {
 	s, known := w.seen[id]
 	if !known {
@@ -92,7 +93,7 @@ func (w *walk) reach(id plumbing.Hash, flags int) error {
 		c, err := w.read(id)
 		switch {
 		case err == nil:
-			c.Subject = "" // which may be long, and nobody reads
+			c.Subject = "" // may be long, and is not needed
 			s = &step{Commit: c}
 			w.parents += len(c.Parents)
 		case !errors.Is(err, plumbing.ErrObjectNotFound):
@@ -119,9 +120,9 @@ func (w *walk) reach(id plumbing.Hash, flags int) error {
 	return nil
 }
 
-// next takes the newest commit out of the queue.
+// next removes the newest commit from the queue.
 func (w *walk) next() *step {
-	s := heap.Pop(&w.queue).(*step) //nolint:forcetypeassert // nothing else is put there
+	s := heap.Pop(&w.queue).(*step) //nolint:forcetypeassert // nothing else is pushed
 	s.queued = false
 	if s.flags&stale == 0 {
 		w.fresh--
@@ -135,7 +136,7 @@ type steps []*step
 func (s steps) Len() int           { return len(s) }
 func (s steps) Less(i, j int) bool { return s[i].before(s[j]) }
 func (s steps) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
-func (s *steps) Push(x any)        { *s = append(*s, x.(*step)) } //nolint:forcetypeassert // by reach alone
+func (s *steps) Push(x any)        { *s = append(*s, x.(*step)) } //nolint:forcetypeassert // only reach pushes
 
 func (s *steps) Pop() any {
 	last := len(*s) - 1

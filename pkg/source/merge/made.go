@@ -8,7 +8,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
-// made are objects that exist nowhere else.
+// made holds objects that exist only in memory.
 type made map[plumbing.Hash][]byte
 
 func (m made) Read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {

@@ -11,8 +11,8 @@ import (
 )
 
 // The limits on merging a file line by line, and all files of a proposal. Above them, a
-// file that both sides changed does not merge. The time bounds what a file made to be slow
-// costs; what is not compared within it counts as changed.
+// file that both sides changed does not merge. The time bounds the cost of a file made to
+// be slow; lines not compared in time count as changed.
 const (
 	mergeBytes = 1 << 20
 	mergeLines = 20_000
@@ -25,7 +25,7 @@ const (
 // allowance is what is left for merging files line by line. A slow file has many lines.
 type allowance struct{ bytes, lines int }
 
-// take takes three texts out of the allowance, and reports whether they may be merged.
+// take deducts three texts from the allowance, and reports whether they may be merged.
 func (a *allowance) take(texts ...[]byte) bool {
 	for _, text := range texts {
 		lines := bytes.Count(text, []byte("\n"))
@@ -38,14 +38,14 @@ func (a *allowance) take(texts ...[]byte) bool {
 	return a.bytes >= 0 && a.lines >= 0
 }
 
-// edit puts other lines in the place of some of a text's.
+// edit replaces some lines of a text.
 type edit struct {
-	from, to int // lines of the base, from included, to not
+	from, to int // lines of the base; to is exclusive
 	lines    []string
 }
 
-// mergeText merges what two sides made of a text, and reports whether their changes
-// stand apart. As for git merge, changes of neighbouring lines do not.
+// mergeText merges two versions of a text, and reports whether their changes are
+// separate. As in git merge, changes of adjacent lines are not.
 func mergeText(base, ours, theirs []byte) ([]byte, bool) {
 	mine, yours := edits(string(base), string(ours)), edits(string(base), string(theirs))
 	lines := strings.SplitAfter(string(base), "\n")
@@ -83,7 +83,8 @@ func (e edit) equal(o edit) bool {
 	return e.from == o.from && e.to == o.to && slices.Equal(e.lines, o.lines)
 }
 
-// edits gives what makes one text of another, from the first line to the last.
+// edits returns the edits that turn from into to, from the first line to the
+// last.
 func edits(from, to string) []edit {
 	var all []edit
 	line, open := 0, false

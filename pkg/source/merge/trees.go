@@ -14,24 +14,23 @@ import (
 // Limits bound what is merged.
 type Limits struct {
 	FileBytes int64 // of one file that both sides changed
-	Files     int64 // in what comes of it
+	Files     int64 // in the result
 }
 
-// Result is what a merge gives.
+// Result is the result of a merge.
 type Result struct {
 	Root *tree.Node
-	// Objects are those of all sides, and the files that were made.
+	// Objects has the objects of all sides and the merged files.
 	Objects objectdb.Reader
 	// Conflicts are the paths, sorted, of files that both sides changed and that do not
-	// merge: Root has theirs.
+	// merge. Root has their version.
 	Conflicts []string
 	// Both are the paths, sorted, of the other files that both sides changed.
 	Both []string
 }
 
-// Trees makes what a three-way merge of the root folders gives, as git merge would,
-// without looking for files that were renamed. Nothing is written: what is new is in
-// memory.
+// Trees returns the three-way merge of the root folders, as git merge would, but
+// without detecting renames. Nothing is written: new objects are in memory.
 func Trees(objects []objectdb.Reader, base, ours, theirs *tree.Node, limits Limits) (Result, error) {
 	made := made{}
 	m := &merger{
@@ -49,7 +48,7 @@ func Trees(objects []objectdb.Reader, base, ours, theirs *tree.Node, limits Limi
 	return Result{Root: root, Objects: m.objects, Conflicts: m.conflicts, Both: m.both}, nil
 }
 
-// merger makes the folders of a merge.
+// merger computes the folders of a merge.
 type merger struct {
 	objects   objectdb.Reader // of all sides
 	fileBytes int64
@@ -57,9 +56,9 @@ type merger struct {
 
 	left      allowance
 	made      made
-	merged    map[[3]*tree.Node]*tree.Node // nil where nothing is left of a folder
-	visits    int64                        // entries that were looked at
-	conflicts []string                     // paths of files that do not merge; theirs was taken
+	merged    map[[3]*tree.Node]*tree.Node // nil where a folder became empty
+	visits    int64                        // entries compared
+	conflicts []string                     // paths of files that do not merge; the result has theirs
 	both      []string                     // paths of files that both sides changed, and that merge
 }
 
@@ -85,7 +84,7 @@ func (m *merger) dir(path string, base, ours, theirs *tree.Node) (*tree.Node, er
 	}
 	var entries []tree.Entry
 	for _, name := range namesOf(base, ours, theirs) {
-		// Folders may name one another into billions of paths.
+		// Folders may refer to one another so that there are billions of paths.
 		if m.visits++; m.visits > 4*m.maxFiles {
 			return nil, &objectdb.LimitError{What: "files", Limit: m.maxFiles, Setting: "--max-files"}
 		}
@@ -109,7 +108,7 @@ func (m *merger) dir(path string, base, ours, theirs *tree.Node) (*tree.Node, er
 	return n, nil
 }
 
-// entry merges one name, and reports whether anything is left of it.
+// entry merges one name, and reports whether the result has it.
 func (m *merger) entry(path string, base, ours, theirs tree.Entry) (tree.Entry, bool, error) {
 	switch {
 	case same(theirs, ours), same(theirs, base):
@@ -139,13 +138,13 @@ func (m *merger) entry(path string, base, ours, theirs tree.Entry) (tree.Entry, 
 	return theirs, true, nil
 }
 
-// file merges a file that both sides have, and changed in different ways; false where
-// it does not merge.
+// file merges a file that both sides changed in different ways. It returns false if
+// the file does not merge.
 func (m *merger) file(base, ours, theirs tree.Entry) (tree.Entry, bool, error) {
 	var content [3][]byte
 	for i, e := range []tree.Entry{base, ours, theirs} {
 		if !regular(e) {
-			continue // it is new on both sides
+			continue // new on both sides
 		}
 		kind, text, err := m.objects.Read(e.ID, m.fileBytes)
 		if _, ok := errors.AsType[objectdb.TooLargeError](err); ok || err == nil && kind != plumbing.BlobObject {
@@ -181,7 +180,7 @@ func (m *merger) file(base, ours, theirs tree.Entry) (tree.Entry, bool, error) {
 	return tree.Entry{Mode: mode, ID: id}, true, nil
 }
 
-// namesOf gives the names in folders, sorted.
+// namesOf returns the names in all folders, sorted.
 func namesOf(all ...*tree.Node) []string {
 	var names []string
 	for _, n := range all {
@@ -204,13 +203,13 @@ func get(n *tree.Node, name string) tree.Entry {
 	return e
 }
 
-// folderOrNone reports whether an entry is a folder or is not there.
+// folderOrNone reports whether an entry is a folder or does not exist.
 func folderOrNone(e tree.Entry) bool { return e.Dir != nil || e.None() }
 
 func same(a, b tree.Entry) bool { return a.ID == b.ID && a.Mode == b.Mode }
 
 func regular(e tree.Entry) bool {
-	switch e.Mode { //nolint:exhaustive // all else is no file
+	switch e.Mode { //nolint:exhaustive // nothing else is a file
 	case filemode.Regular, filemode.Executable, filemode.Deprecated:
 		return true
 	}

@@ -19,12 +19,12 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
-// Folder are the folders where a local repository keeps its objects: its own, and those
+// Folder reads the objects of a local repository: from its own folder, and from those
 // that it borrows from (gitrepository-layout, objects/info/alternates).
 //
-// They are not read by go-git's storage, which unpacks the base of a delta whatever
-// its size, and a loose object whatever it says of its size. A committer could stop
-// the daemon with a file of some bytes that is a delta of a gigabyte. Not safe for
+// It does not use go-git's storage, which unpacks the base of a delta of any size,
+// and loose objects larger than they claim to be. A committer could stop the daemon
+// with a small file that is a delta of a gigabyte. A Folder is not safe for
 // concurrent use.
 type Folder struct {
 	folders []string
@@ -34,8 +34,8 @@ type Folder struct {
 // maxFolders bounds the folders that one repository borrows from.
 const maxFolders = 32
 
-// Open finds the folders and the indices of the packs in them. What is in the
-// indices is read now, 28 bytes an object, and stays until it is closed.
+// Open finds the folders and reads the indices of their packs. The indices, 28
+// bytes per object, stay in memory until Close.
 func Open(objects string) (*Folder, error) {
 	o := &Folder{folders: []string{objects}}
 	for i := 0; i < len(o.folders); i++ {
@@ -100,19 +100,19 @@ func (o *Folder) addPacks(folder string) error {
 	return nil
 }
 
-// escapeGlob takes the meaning from a path's characters that filepath.Glob gives one.
+// escapeGlob escapes the characters of a path that are special to filepath.Glob.
 func escapeGlob(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
-// Close closes the packs that are open.
+// Close closes the open packs.
 func (o *Folder) Close() {
 	for _, p := range o.packs {
 		p.Close()
 	}
 }
 
-// read gives the type and content of an object of at most limit bytes.
+// Read returns the type and content of an object of at most limit bytes.
 func (o *Folder) Read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
 	if p, offset, packed := o.find(id, nil); packed {
 		return o.readPacked(p, offset, limit)
@@ -137,7 +137,7 @@ func (o *Folder) readLoose(id plumbing.Hash, limit int64) (plumbing.ObjectType, 
 	return kind, text, err
 }
 
-// Size gives the size of an object. Of a delta it unpacks no more than its beginning.
+// Size returns the size of an object. It unpacks only the beginning of a delta.
 func (o *Folder) Size(id plumbing.Hash) (int64, error) {
 	if p, offset, packed := o.find(id, nil); packed {
 		return p.Size(offset)
@@ -150,8 +150,8 @@ func (o *Folder) Size(id plumbing.Hash) (int64, error) {
 }
 
 // readPacked unpacks an object: the deltas from the last one down to their base, and
-// up again. All that is held at once counts, so what it is made of is bounded as the
-// object is, whichever packs it is in.
+// up again. Everything held at the same time counts, so the parts of an object are
+// bounded as the object is, whichever packs they are in.
 func (o *Folder) readPacked(p *localPack, offset, limit int64) (plumbing.ObjectType, []byte, error) {
 	held := holding{result: limit}
 	for len(held.deltas) <= maxDeltaDepth {
@@ -177,7 +177,8 @@ func (o *Folder) readPacked(p *localPack, offset, limit int64) (plumbing.ObjectT
 			offset = header.OffsetReference
 			continue
 		}
-		// A pack on disk is whole; a base elsewhere is read all the same.
+		// Git does not write packs on disk with a base elsewhere, but they can
+		// be read.
 		in, at, packed := o.find(header.Reference, p)
 		if !packed {
 			kind, base, err := o.readLoose(header.Reference, held.limit()-held.bytes-held.largest)
@@ -192,8 +193,8 @@ func (o *Folder) readPacked(p *localPack, offset, limit int64) (plumbing.ObjectT
 	return 0, nil, fmt.Errorf("a chain of more than %d deltas", maxDeltaDepth)
 }
 
-// find finds the pack that an object is in, and where. It looks into first before all
-// others, unless that is nil.
+// find finds the pack that has an object, and the offset in it. It searches first,
+// unless that is nil, before the other packs.
 func (o *Folder) find(id plumbing.Hash, first *localPack) (*localPack, int64, bool) {
 	if first != nil {
 		if offset, err := first.index.FindOffset(id); err == nil {
@@ -208,33 +209,33 @@ func (o *Folder) find(id plumbing.Hash, first *localPack) (*localPack, int64, bo
 	return nil, 0, false
 }
 
-// holding is what is unpacked of one object.
+// holding holds the unpacked parts of one object.
 type holding struct {
-	result  int64    // the most that the object itself may have
+	result  int64    // the most bytes that the object itself may have
 	deltas  [][]byte // the last one first
-	bytes   int64    // of them
-	largest int64    // of what they result in
+	bytes   int64    // in deltas
+	largest int64    // size of a result of deltas
 }
 
-// HeavyError is what is given for an object that takes more memory to unpack than it
-// may, whatever its own size.
+// HeavyError is the error for an object, of any size, that would take too much
+// memory to unpack.
 type HeavyError struct{ Bytes, Limit int64 }
 
 func (e HeavyError) Error() string {
-	return fmt.Sprintf("it is a difference from objects of %d bytes, more than the %d that are unpacked for one", e.Bytes, e.Limit)
+	return fmt.Sprintf("it is a delta of objects of %d bytes, more than the %d that are unpacked for one object", e.Bytes, e.Limit)
 }
 
-// Limit is how much may be held at once: two versions of the object, and what is
-// left for its base and the deltas.
+// limit is how many bytes may be held at the same time: two versions of the
+// object, and MaxLive for its base and the deltas.
 func (h *holding) limit() int64 { return MaxLive + 2*h.result }
 
-// room reports as an error that an entry of so many bytes does not fit. The first
-// one is the object itself, if it is no delta.
+// room returns an error if an entry of size bytes does not fit. The first entry
+// is the object itself, unless it is a delta.
 func (h *holding) room(size int64, kind plumbing.ObjectType) error {
 	delta := kind == plumbing.OFSDeltaObject || kind == plumbing.REFDeltaObject
 	switch held := h.bytes + h.largest; {
 	case size < 0:
-		return fmt.Errorf("an entry of %d bytes", size)
+		return fmt.Errorf("an entry has a negative size: %d", size)
 	case len(h.deltas) == 0 && !delta && size > h.result:
 		return TooLargeError{size}
 	case size > h.limit()-held:
@@ -262,8 +263,8 @@ func (h *holding) add(delta []byte) error {
 // patched applies the deltas to their base.
 func (h *holding) patched(base []byte) ([]byte, error) { return patched(base, h.deltas) }
 
-// openLoose opens an object that has a file of its own. Its content is as long as it
-// says, or a lie.
+// openLoose opens an object that has a file of its own. Its content may be longer or
+// shorter than its header states.
 func (o *Folder) openLoose(id plumbing.Hash) (plumbing.ObjectType, int64, io.ReadCloser, error) {
 	name := id.String()
 	for _, folder := range o.folders {
@@ -290,7 +291,7 @@ type loose struct {
 	io.Closer
 }
 
-// looseHeader reads "blob 12" and a NUL.
+// looseHeader reads a header such as "blob 12", which ends with a NUL.
 func looseHeader(file io.Reader) (plumbing.ObjectType, int64, io.Reader, error) {
 	const longest = 32 // "commit " and 19 digits fit
 	inflated, err := zlib.NewReader(file)
@@ -320,7 +321,7 @@ func looseHeader(file io.Reader) (plumbing.ObjectType, int64, io.Reader, error) 
 type localPack struct {
 	path    string
 	index   *idxfile.MemoryIndex
-	file    *os.File          // nil until it is needed; open, it stays readable when gc removes it
+	file    *os.File          // nil until it is needed; while open, it stays readable after gc removes it
 	scanner *packfile.Scanner // of the file
 }
 
@@ -330,7 +331,7 @@ func (p *localPack) Close() {
 	}
 }
 
-// header reads what stands before an entry.
+// header reads the header of an entry.
 func (p *localPack) header(offset int64) (*packfile.ObjectHeader, error) {
 	if p.file == nil {
 		file, err := os.Open(p.path)
@@ -356,7 +357,7 @@ func (p *localPack) content(header *packfile.ObjectHeader) ([]byte, error) {
 	return content.Bytes(), err
 }
 
-// Size gives that of the object at an offset.
+// Size returns the size of the object at an offset.
 func (p *localPack) Size(offset int64) (int64, error) {
 	header, err := p.header(offset)
 	if err != nil {
@@ -374,13 +375,13 @@ func (p *localPack) Size(offset int64) (int64, error) {
 	return deltaResult(start.Bytes())
 }
 
-// atMost writes so many bytes, and gives errEnough for more.
+// atMost writes at most left bytes, and returns errEnough for more.
 type atMost struct {
 	to   io.Writer
 	left int64
 }
 
-var errEnough = errors.New("more bytes than it says")
+var errEnough = errors.New("more bytes than its header states")
 
 // Write writes what there is room for.
 func (w *atMost) Write(p []byte) (int, error) {

@@ -11,8 +11,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
-// A delta's memory is accounted for by the size that it states, so that must be the
-// size that it has.
+// A delta's memory is accounted for by the size that it states, so its result must
+// have that size.
 func FuzzDeltasStateTheirSize(f *testing.F) {
 	numbers := func(n ...uint64) []byte {
 		var b []byte
@@ -57,7 +57,7 @@ func FuzzCommitsAreReadOrRefused(f *testing.F) {
 	})
 }
 
-// single is a store of one object, whatever it is asked for.
+// single is a store that returns one object for every id.
 type single struct {
 	kind    plumbing.ObjectType
 	content []byte

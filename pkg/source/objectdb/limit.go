@@ -2,13 +2,13 @@ package objectdb
 
 import "fmt"
 
-// LimitError says that a repository is larger than the operator allows. For a
-// single file that is, opening it gives a RefusedError.
+// LimitError reports that a repository is larger than the operator allows.
+// Opening a single file that is too large returns a RefusedError instead.
 type LimitError struct {
 	Repository string
 	What       string // what is limited, with its unit: "MiB received in one fetch"
 	Limit      int64  // in units of What
-	Setting    string // the flag to raise, empty where none helps: "--max-files"
+	Setting    string // the flag to raise, such as "--max-files"; empty if none helps
 }
 
 // Error names the limit and the setting that raises it.

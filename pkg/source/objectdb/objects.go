@@ -1,6 +1,6 @@
 // Package objectdb reads Git's objects by their ids: from a Git folder on disk ([Folder]) and
-// from packs that a remote sent ([Pack]). What it reads is not trusted: every size has a
-// limit, and what is damaged is an error.
+// from packs that a remote sent ([Pack]). Its input is untrusted: every size has a limit, and
+// damaged objects are errors.
 package objectdb
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
-// Reader are Git's objects by their id, safe for concurrent use. An object that
-// is not there is plumbing.ErrObjectNotFound.
+// Reader reads Git's objects by their ids. It is safe for concurrent use. For a
+// missing object the error is plumbing.ErrObjectNotFound.
 type Reader interface {
 	// Read returns the type and content of an object of at most limit bytes.
 	Read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error)
@@ -24,21 +24,21 @@ type Reader interface {
 	Size(id plumbing.Hash) (int64, error)
 }
 
-// How much is read of one object, in bytes.
+// Limits for one object, in bytes.
 const (
-	MaxCommitBytes = 1 << 20  // a message is text that somebody wrote
+	MaxCommitBytes = 1 << 20  // a message is text that a person wrote
 	MaxTreeBytes   = 16 << 20 // about 400,000 entries
-	maxSubject     = 8 << 10  // which is more than anybody shows
+	maxSubject     = 8 << 10  // more than any page shows
 	MaxLinkBytes   = 4096     // PATH_MAX
-	maxTagDepth    = 8        // tags of tags; Git itself makes one
+	maxTagDepth    = 8        // tags of tags; Git itself creates one
 )
 
-// TooLargeError is the error for an object that is larger than the limit of a read.
+// TooLargeError is the error for an object larger than the limit of a read.
 type TooLargeError struct{ Size int64 }
 
 func (e TooLargeError) Error() string { return fmt.Sprintf("it has %d bytes", e.Size) }
 
-// Commit is what is read of a commit.
+// Commit holds the parts of a commit that are needed.
 type Commit struct {
 	ID      plumbing.Hash
 	Tree    plumbing.Hash
@@ -90,9 +90,9 @@ func ParseCommit(id plumbing.Hash, content []byte) (Commit, error) {
 	}, nil
 }
 
-// read returns a commit or a tag with the headers of these names and no others. Some
-// are as long as whoever makes the commit wants, signatures above all, and what
-// go-git takes to read them grows with the square of their lines.
+// read returns a commit or a tag with only the named headers. Others, above all
+// signatures, may have any length, and the time that go-git needs to read them grows
+// with the square of their lines.
 func read(content []byte, names ...string) []byte {
 	var kept []byte
 	for len(content) > 0 && content[0] != '\n' {
@@ -100,7 +100,7 @@ func read(content []byte, names ...string) []byte {
 		if end == 0 {
 			end = len(content)
 		}
-		// What belongs to the line before begins with a blank, and so has no name.
+		// A continuation line begins with a blank, and so has no name.
 		if name, _, _ := bytes.Cut(content[:end], []byte(" ")); slices.Contains(names, string(name)) {
 			kept = append(kept, content[:end]...)
 		}
@@ -109,8 +109,8 @@ func read(content []byte, names ...string) []byte {
 	return append(kept, content...)
 }
 
-// writable returns a time that reports can hold. A commit may name any year, and any
-// distance from UTC.
+// writable returns a time that reports can hold. A commit may name any year and any
+// offset from UTC.
 func writable(t time.Time) time.Time {
 	if _, err := t.MarshalText(); err == nil {
 		return t
@@ -121,7 +121,7 @@ func writable(t time.Time) time.Time {
 	return time.Time{}
 }
 
-// Encode returns an object as go-git reads it.
+// Encode returns an object in go-git's form.
 func Encode(kind plumbing.ObjectType, content []byte) plumbing.EncodedObject {
 	o := &plumbing.MemoryObject{}
 	o.SetType(kind)

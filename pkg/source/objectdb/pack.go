@@ -14,14 +14,14 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
-// Packs are what was fetched of a remote: the objects of one revision are in the
-// first pack, and each later one adds what its revision changed. A Snapshot
-// holds the packs it needs, so that it stays readable whatever is fetched after
-// it, and a pack that nobody needs goes with the garbage.
+// Packs are the packs fetched from a remote. The first has all objects of one
+// revision, and each later one adds what its revision changed. A Snapshot refers
+// to the packs that it needs, so that it stays readable whatever is fetched
+// later. Unused packs are garbage collected.
 type Packs []*Pack
 
 func (p Packs) Read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
-	// The newest first: what changes once changes again.
+	// The newest first: what has changed changes again.
 	for _, pack := range slices.Backward(p) {
 		if e, ok := pack.find(id); ok {
 			if e.Size > limit {
@@ -44,7 +44,7 @@ func (p Packs) Size(id plumbing.Hash) (int64, error) {
 	return 0, plumbing.ErrObjectNotFound
 }
 
-// Bytes is how much the packs take, compressed as they are.
+// Bytes returns the compressed size of the packs.
 func (p Packs) Bytes() int64 {
 	var n int64
 	for _, pack := range p {
@@ -53,16 +53,16 @@ func (p Packs) Bytes() int64 {
 	return n
 }
 
-// Pack is one pack as a server sent it, with an index of our own.
+// Pack is one pack as a server sent it, with an index of its own.
 //
-// It is not left to go-git's parser, which holds what it unpacks in memory as
-// large as the pack says it is; a committer could stop the daemon with a pack of
-// a few megabytes. The format is in Git's gitformat-pack documentation; reading
-// its entries and applying deltas is go-git's again.
+// It does not use go-git's parser, which allocates as much memory as the pack
+// claims to need: a committer could stop the daemon with a pack of a few
+// megabytes. The format is in Git's gitformat-pack documentation; entries are
+// read and deltas applied by go-git.
 type Pack struct {
 	Entries []Entry // sorted by id
 	Bytes   int64
-	below   Packs // what a thin pack's deltas may be based on
+	below   Packs // packs that the deltas of a thin pack may be based on
 
 	mu      sync.Mutex // protects scanner, which has a position
 	scanner *packfile.Scanner
@@ -71,7 +71,7 @@ type Pack struct {
 // Entry is an object in a pack.
 type Entry struct {
 	ID     plumbing.Hash
-	Kind   plumbing.ObjectType // of the object, not of the delta that it may be
+	Kind   plumbing.ObjectType // of the object, even if it is stored as a delta
 	offset int64
 	Size   int64 // unpacked
 }
@@ -79,20 +79,21 @@ type Entry struct {
 // Limits bound what a pack may unpack to.
 type Limits struct {
 	Objects  int64
-	Inflated int64 // bytes of all objects, deltas as such
-	Live     int64 // bytes in memory at once, to resolve deltas
+	Inflated int64 // bytes of all entries; a delta counts with its own size
+	Live     int64 // bytes in memory at the same time, to resolve deltas
 }
 
-// MaxLive bounds the memory for resolving deltas. Two versions of one file fit
-// in it unless the file has more than 20 MiB or so.
+// MaxLive bounds the memory for resolving deltas, in bytes. Two versions of one
+// file of up to about 20 MiB fit.
 const MaxLive = 48 << 20
 
 // maxDeltaDepth is the longest chain of deltas that Git itself can write.
 const maxDeltaDepth = 4095
 
-// ReadPack reads the pack and makes its index, checking the pack's checksum and
-// computing the id of every object. Deltas may be based on objects of the packs
-// below, as they are in a thin pack. It uses file until nobody has the pack.
+// ReadPack reads a pack and builds its index. It verifies the pack's checksum
+// and computes the id of every object. Deltas may be based on objects of the
+// packs below, as in a thin pack. The Pack reads file for as long as it is in
+// use.
 func ReadPack(ctx context.Context, file io.ReadSeeker, size int64, below Packs, limits Limits) (*Pack, error) {
 	x := &indexer{
 		pack:     &Pack{Bytes: size, below: below, scanner: packfile.NewScanner(file)},
@@ -120,7 +121,7 @@ func (p *Pack) find(id plumbing.Hash) (Entry, bool) {
 	return p.Entries[i], true
 }
 
-// read unpacks an object: its base, and the deltas on top of that.
+// Read unpacks an object: its base, and the deltas on top of it.
 func (p *Pack) Read(e Entry) ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -130,7 +131,7 @@ func (p *Pack) Read(e Entry) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		switch header.Type { //nolint:exhaustive // All that are no deltas are alike.
+		switch header.Type { //nolint:exhaustive // Everything that is not a delta is handled alike.
 		case plumbing.OFSDeltaObject:
 			offset = header.OffsetReference
 		case plumbing.REFDeltaObject:
@@ -160,7 +161,7 @@ func patched(content []byte, deltas [][]byte) (_ []byte, err error) {
 	return content, nil
 }
 
-// unpack gives one entry as it is in the pack.
+// unpack returns one entry of the pack, without applying deltas.
 func (p *Pack) unpack(offset int64) (*packfile.ObjectHeader, []byte, error) {
 	header, err := p.scanner.SeekObjectHeader(offset)
 	if err != nil {
@@ -175,15 +176,15 @@ func (p *Pack) unpack(offset int64) (*packfile.ObjectHeader, []byte, error) {
 	return header, content.Bytes(), err
 }
 
-// indexer makes a pack's index in two passes: all entries in the order of the
-// pack, and then the deltas from their bases up.
+// indexer builds a pack's index in two steps: first it reads all entries in the
+// order of the pack, then it resolves the deltas from their bases up.
 type indexer struct {
 	pack     *Pack
 	limits   Limits
-	byOffset map[int64][]int64         // offsets of deltas by that of their base
-	byID     map[plumbing.Hash][]int64 // and by its id
-	deltas   int                       // in both, not resolved yet
-	live     int64                     // bytes held while deltas are resolved
+	byOffset map[int64][]int64         // offsets of deltas by the offset of their base
+	byID     map[plumbing.Hash][]int64 // offsets of deltas by the id of their base
+	deltas   int                       // unresolved, in both maps
+	live     int64                     // bytes held to resolve deltas
 }
 
 func (x *indexer) scan(ctx context.Context) error {
@@ -216,7 +217,7 @@ func (x *indexer) scan(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		switch header.Type { //nolint:exhaustive // The rest is nothing that a pack holds.
+		switch header.Type { //nolint:exhaustive // A pack holds nothing else.
 		case plumbing.OFSDeltaObject:
 			x.byOffset[header.OffsetReference] = append(x.byOffset[header.OffsetReference], header.Offset)
 			x.deltas++
@@ -261,12 +262,12 @@ func (x *indexer) resolve(ctx context.Context) error {
 	return nil
 }
 
-// resolveThin resolves the deltas on objects that are in the packs below.
+// resolveThin resolves the deltas on objects in the packs below.
 func (x *indexer) resolveThin(ctx context.Context) error {
 	for _, id := range slices.Collect(maps.Keys(x.byID)) {
 		kind, content, err := x.pack.below.Read(id, x.limits.Live)
 		if errors.Is(err, plumbing.ErrObjectNotFound) {
-			continue // It may be the result of another delta.
+			continue // It may be the result of another delta in this pack.
 		}
 		if err != nil {
 			return err
@@ -283,10 +284,10 @@ func (x *indexer) resolveThin(ctx context.Context) error {
 	return nil
 }
 
-// outside is no offset in a pack.
+// outside means an object that is not in this pack.
 const outside = -1
 
-// resolveOn resolves the deltas on an object, and those on them.
+// resolveOn resolves the deltas on an object, and the deltas on their results.
 func (x *indexer) resolveOn(ctx context.Context, base Entry, content []byte, depth int) error {
 	if err := ctx.Err(); err != nil {
 		return err

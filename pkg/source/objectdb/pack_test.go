@@ -18,7 +18,8 @@ import (
 
 var unlimited = Limits{Objects: math.MaxInt64, Inflated: math.MaxInt64, Live: math.MaxInt64}
 
-// packOf makes a pack, with deltas, of a repository that is fit to have them.
+// packOf returns a pack, with deltas, of a repository whose content suits
+// deltas.
 func packOf(t testing.TB, repo *sourcetest.Repo) []byte {
 	t.Helper()
 	for i := range 5 {
@@ -40,7 +41,7 @@ func packOf(t testing.TB, repo *sourcetest.Repo) []byte {
 	return content
 }
 
-func TestAPackGivesWhatGitGives(t *testing.T) {
+func TestAPackHasWhatGitHas(t *testing.T) {
 	repo := sourcetest.New(t)
 	content := packOf(t, repo)
 	p, err := ReadPack(t.Context(), bytes.NewReader(content), int64(len(content)), nil, unlimited)
@@ -65,7 +66,7 @@ func TestAPackGivesWhatGitGives(t *testing.T) {
 			t.Errorf("size of %s = %d, %v, want %d", id, got, err, size)
 		}
 		if _, _, err := (Packs{p}).Read(plumbing.NewHash(id), size-1); !errors.As(err, new(TooLargeError)) {
-			t.Errorf("%s with a limit below its size: %v, want errTooLarge", id, err)
+			t.Errorf("%s with a limit below its size: %v, want a TooLargeError", id, err)
 		}
 	}
 }
@@ -85,7 +86,7 @@ func TestPacksAboveALimitAreRefused(t *testing.T) {
 		c.change(&limits)
 		_, err := ReadPack(t.Context(), bytes.NewReader(content), int64(len(content)), nil, limits)
 		if _, ok := errors.AsType[*LimitError](err); !ok || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: newPack = %v, want a LimitError with %q", c.name, err, c.want)
+			t.Errorf("%s: ReadPack = %v, want a LimitError with %q", c.name, err, c.want)
 		}
 	}
 }
@@ -121,7 +122,7 @@ func TestDamagedPacksAreErrors(t *testing.T) {
 	}
 }
 
-func TestASpoolGivesBackWhatItTookFromMemoryAndDisk(t *testing.T) {
+func TestASpoolReturnsWhatWasWrittenFromMemoryAndDisk(t *testing.T) {
 	for _, memory := range []int64{0, 10, 1000} {
 		dir := t.TempDir()
 		s := &Spool{Dir: dir, Memory: memory}

@@ -6,7 +6,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// Several are the objects of several stores: the first that has one is asked for it.
+// Several reads from several stores: each object from the first that has it.
 type Several []Reader
 
 // Read implements Reader.

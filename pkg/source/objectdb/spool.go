@@ -7,12 +7,12 @@ import (
 	"os"
 )
 
-// Spool takes what is received: in memory up to a size, and beyond that in a
-// file without a name, which the kernel frees when it is no longer open. So a
-// repository of ordinary size needs no disk at all, a large one costs disk and
-// not memory, and a crash leaves nothing behind.
+// Spool stores received bytes: in memory up to a size, and beyond that in an
+// unnamed file, which the kernel frees when it is closed. So a repository of
+// ordinary size needs no disk, a large one needs disk instead of memory, and a
+// crash leaves nothing behind.
 type Spool struct {
-	Dir    string // for the file; empty for the system's
+	Dir    string // for the file; empty for the system's default
 	Memory int64  // bytes to hold at most
 
 	Size   int64
@@ -37,10 +37,10 @@ func (s *Spool) Write(p []byte) (int, error) {
 func (s *Spool) spill() error {
 	file, err := os.CreateTemp(s.Dir, "fedsync-pack-*")
 	if err != nil {
-		return fmt.Errorf("make a file for what is fetched (CacheDir says where): %w", err)
+		return fmt.Errorf("create a temporary file for the fetched pack in CacheDir: %w", err)
 	}
 	// The file's finaliser closes it when the last Snapshot that reads it is
-	// gone; there is nobody else to know when that is.
+	// gone; nothing else knows when that is.
 	err = os.Remove(file.Name())
 	if err == nil {
 		_, err = s.buffer.WriteTo(file)
@@ -54,8 +54,8 @@ func (s *Spool) spill() error {
 	return nil
 }
 
-// Reader gives what was written, from its beginning. The spool must not be
-// written any more.
+// Reader returns what was written, from its beginning. The spool must not be
+// written to afterwards.
 func (s *Spool) Reader() (io.ReadSeeker, error) {
 	if s.file == nil {
 		return bytes.NewReader(bytes.Clone(s.buffer.Bytes())), nil
@@ -64,7 +64,7 @@ func (s *Spool) Reader() (io.ReadSeeker, error) {
 	return s.file, err
 }
 
-// Discard frees what was written, when it is not to be read.
+// Discard frees what was written, if it is not needed.
 func (s *Spool) Discard() {
 	if s.file != nil {
 		_ = s.file.Close()

@@ -2,7 +2,7 @@ package sourcetest
 
 import "runtime"
 
-// HeldWhile returns by how much the heap grows at most while f runs.
+// HeldWhile returns the most by which the heap grows while f runs, in bytes.
 func HeldWhile(f func()) int64 {
 	runtime.GC()
 	var before, m runtime.MemStats

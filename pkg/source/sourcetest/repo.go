@@ -1,8 +1,8 @@
 // Package sourcetest makes real Git repositories for tests, with the git
 // program, and serves them over http and ssh.
 //
-// Everything is in t.TempDir(), and git sees neither the user's settings nor the
-// system's.
+// Everything is in t.TempDir(), and git reads neither the user's settings nor
+// the system's.
 package sourcetest
 
 import (
@@ -52,7 +52,7 @@ func (r *Repo) Write(files map[string]string) {
 	}
 }
 
-// Removed is the content of a file that is not there any more.
+// Removed is the content of a file to remove.
 const Removed = "\x00removed"
 
 // Link makes a symbolic link in the work tree.
@@ -63,7 +63,7 @@ func (r *Repo) Link(name, target string) {
 	r.must(os.Symlink(target, path))
 }
 
-// Commit commits all of the work tree with files on top, and gives the commit's
+// Commit writes files, commits the whole work tree, and returns the commit's
 // id. It pushes nothing.
 func (r *Repo) Commit(message string, files map[string]string) string {
 	r.t.Helper()
@@ -81,20 +81,20 @@ func (r *Repo) Push(message string, files map[string]string) string {
 	return sha
 }
 
-// PushTo pushes what the work tree is at to a branch, by force.
+// PushTo force-pushes the work tree's HEAD to a branch.
 func (r *Repo) PushTo(branch string) {
 	r.t.Helper()
 	r.InWork("push", "--quiet", "--force", "origin", "HEAD:refs/heads/"+branch)
 }
 
-// Head gives the commit that the work tree is at.
+// Head returns the id of the work tree's HEAD.
 func (r *Repo) Head() string {
 	r.t.Helper()
 	return strings.TrimSpace(r.InWork("rev-parse", "HEAD"))
 }
 
-// Commits adds n empty commits to a branch of the bare repository in one go, and
-// gives the id of the last.
+// Commits adds n empty commits to a branch of the bare repository in one step,
+// and returns the id of the last.
 func (r *Repo) Commits(branch string, n int) string {
 	r.t.Helper()
 	var in bytes.Buffer
@@ -108,19 +108,19 @@ func (r *Repo) Commits(branch string, n int) string {
 	return strings.TrimSpace(r.Git("rev-parse", branch))
 }
 
-// Import makes whatever a stream of git fast-import says in the bare repository.
+// Import feeds a stream to git fast-import in the bare repository.
 func (r *Repo) Import(stream string) {
 	r.t.Helper()
 	r.run(r.Path, bytes.NewBufferString(stream), "fast-import", "--quiet", "--force")
 }
 
-// Git runs git in the bare repository and gives its output.
+// Git runs git in the bare repository and returns its output.
 func (r *Repo) Git(args ...string) string {
 	r.t.Helper()
 	return r.git(r.Path, args...)
 }
 
-// InWork runs git in the work tree and gives its output.
+// InWork runs git in the work tree and returns its output.
 func (r *Repo) InWork(args ...string) string {
 	r.t.Helper()
 	return r.git(r.Work, args...)
@@ -154,7 +154,7 @@ func (r *Repo) must(err error) {
 	}
 }
 
-// environment is all that git gets to see.
+// environment is git's whole environment.
 func environment(home string) []string {
 	path := "/usr/local/bin:/usr/bin:/bin"
 	if git, err := exec.LookPath("git"); err == nil {
@@ -166,7 +166,8 @@ func environment(home string) []string {
 		"GIT_CONFIG_GLOBAL=/dev/null",
 		"GIT_CONFIG_NOSYSTEM=1",
 		"GIT_TERMINAL_PROMPT=0",
-		// No gc of its own that outlives the command, and the test's folder.
+		// No automatic gc, which could outlive the command and the test's
+		// folder.
 		"GIT_CONFIG_COUNT=2",
 		"GIT_CONFIG_KEY_0=gc.auto", "GIT_CONFIG_VALUE_0=0",
 		"GIT_CONFIG_KEY_1=receive.autogc", "GIT_CONFIG_VALUE_1=false",

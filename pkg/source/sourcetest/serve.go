@@ -29,7 +29,7 @@ type HTTP struct {
 	*httptest.Server
 
 	Username string
-	// NeedsMultiACK has it refuse what does not ask for multi_ack, as Azure DevOps does.
+	// NeedsMultiACK makes it refuse requests without multi_ack, as Azure DevOps does.
 	NeedsMultiACK bool
 	// Received counts the bytes sent in answers to git-upload-pack requests.
 	Received atomic.Int64
@@ -42,7 +42,7 @@ type HTTP struct {
 }
 
 // ServeHTTP serves the repository on a loopback port until the test ends. With a
-// token it asks for basic authentication as user git.
+// token it requires basic authentication as user git.
 func ServeHTTP(t testing.TB, r *Repo, token string) *HTTP {
 	t.Helper()
 	h := newHTTP(r, token)
@@ -51,7 +51,8 @@ func ServeHTTP(t testing.TB, r *Repo, token string) *HTTP {
 	return h
 }
 
-// ServeHTTPS does the same with a certificate that no system trusts.
+// ServeHTTPS does the same over https, with a certificate that no system
+// trusts.
 func ServeHTTPS(t testing.TB, r *Repo, token string) *HTTP {
 	t.Helper()
 	h := newHTTP(r, token)
@@ -64,17 +65,17 @@ func newHTTP(r *Repo, token string) *HTTP {
 	return &HTTP{Username: "git", token: token, repo: r}
 }
 
-// CloneURL is the repository's.
+// CloneURL returns the repository's URL.
 func (h *HTTP) CloneURL() string { return h.URL + "/" + filepath.Base(h.repo.Path) }
 
-// SetToken changes the token that is asked for.
+// SetToken changes the required token.
 func (h *HTTP) SetToken(token string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.token = token
 }
 
-// ServeHTTP answers git, and nobody without the token.
+// ServeHTTP answers git, but only with the right token.
 func (h *HTTP) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h.mu.Lock()
 	want := h.token
@@ -82,7 +83,7 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	user, got, _ := req.BasicAuth()
 	if want != "" && (user != h.Username || subtle.ConstantTimeCompare([]byte(got), []byte(want)) != 1) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
-		// Some servers say what they got, which must not reach a log.
+		// Some servers echo the credentials, which must not reach a log.
 		http.Error(w, "wrong credentials "+user+":"+got, http.StatusUnauthorized)
 		return
 	}
@@ -109,8 +110,8 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	backend.ServeHTTP(w, req)
 }
 
-// asksMultiACK reports whether a fetch asks for multi_ack. It leaves the request's body
-// as it was.
+// asksMultiACK reports whether a fetch requests multi_ack. It leaves the request's body
+// unread.
 func asksMultiACK(req *http.Request) bool {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
@@ -135,11 +136,11 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 // SSH is a server that runs git-upload-pack and git-receive-pack.
 type SSH struct {
 	Addr       string // host and port
-	KeyFile    string // of a key that is let in
+	KeyFile    string // of a key that is accepted
 	OtherKey   string // of one that is not
 	KnownHosts string // a file with the server's key
 	OtherHosts string // a file with another key for its address
-	// NeedsMultiACK has it break off what does not ask for multi_ack.
+	// NeedsMultiACK makes it close sessions that do not request multi_ack.
 	NeedsMultiACK bool
 
 	repo     *Repo
@@ -182,7 +183,7 @@ func ServeSSH(t testing.TB, r *Repo) *SSH {
 	return s
 }
 
-// CloneURL is the repository's, in URL form.
+// CloneURL returns the repository's ssh:// URL.
 func (s *SSH) CloneURL() string { return "ssh://git@" + s.Addr + s.repo.Path }
 
 func (s *SSH) close() {
@@ -274,10 +275,10 @@ func (s *SSH) session(channel ssh.Channel, requests <-chan *ssh.Request) {
 	}
 }
 
-// firstAsksMultiACK reports whether what begins a fetch asks for multi_ack, or whether
-// nothing is fetched. It reads nothing away.
+// firstAsksMultiACK reports whether the beginning of a fetch requests multi_ack, or
+// whether nothing is fetched. It consumes nothing.
 func firstAsksMultiACK(in *bufio.Reader) bool {
-	const most = 4096 // the buffer's
+	const most = 4096 // the size of in's buffer
 	for n := 4; n <= most; n++ {
 		ahead, err := in.Peek(n)
 		if err != nil || string(ahead[:4]) == "0000" {

@@ -10,11 +10,11 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// ID returns the bytes of an object's id, as a folder has them.
+// ID returns the bytes of an object's id, as a tree object stores them.
 func ID(id string) []byte { h := plumbing.NewHash(id); return h[:] }
 
-// WriteTree writes a loose folder into the bare repository, one that git itself would not
-// write, and returns its id.
+// WriteTree writes a loose tree object into the bare repository, one that git itself
+// would not write, and returns its id.
 func (r *Repo) WriteTree(content []byte) string {
 	r.t.Helper()
 	id := plumbing.ComputeHash(plumbing.TreeObject, content).String()

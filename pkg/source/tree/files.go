@@ -16,24 +16,23 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
-// Files are the files of one revision, as Snapshot.Files gives them.
+// Files holds the files of one revision. It is what Snapshot.Files holds.
 //
 // Names, kinds and digests are in memory; content is read from objects when a
-// file is opened. Nothing in it changes, and objects lock for themselves, so it
-// may be used by many goroutines.
+// file is opened. It never changes, and objects is safe for concurrent use, so
+// Files is too.
 //
-// A symbolic link is followed where it stays within the folder that is read. Links that
-// leave that or go round in circles, submodules, Git LFS pointers and files above
-// the limit are listed like other files, and give a *fs.PathError with a
-// *RefusedError when they are opened.
+// A symbolic link is followed if it stays within the folder that is read. Other links,
+// links in a loop, submodules, Git LFS pointers and files above the limit are listed
+// like other files, but opening them returns a *fs.PathError with a *RefusedError.
 type Files struct {
 	root      *Node
-	folder    string // all that is read; empty for all that there is
-	wrong     error  // why the folder cannot be read; nil where it can
+	folder    string // the only folder that is read; empty for the whole tree
+	wrong     error  // why the folder cannot be read; nil if it can
 	objects   objectdb.Reader
-	time      time.Time // of the commit, for every file: Git keeps no other
+	time      time.Time // of the commit, for every file: Git records no other
 	fileBytes int64
-	secrets   *secret.Set // notes what is found in files
+	secrets   *secret.Set // collects the secrets found in files
 }
 
 var (
@@ -44,8 +43,8 @@ var (
 	_ federation.Digester = (*Files)(nil)
 )
 
-// NewFiles returns the files below a root folder that Read gave, or that was made of such:
-// o has the content of all of them, and at is the time of the commit.
+// NewFiles returns the files below a root folder that Read returned, or that was made from
+// one. o has the content of all of them, and at is the time of the commit.
 func NewFiles(root *Node, o objectdb.Reader, at time.Time, opts Options) *Files {
 	return &Files{
 		root: root, folder: opts.Folder, wrong: root.checkFolder(opts.Folder),
@@ -56,13 +55,13 @@ func NewFiles(root *Node, o objectdb.Reader, at time.Time, opts Options) *Files 
 // Root returns the root folder.
 func (f *Files) Root() *Node { return f.root }
 
-// Objects returns where the content of files is read from.
+// Objects returns the objects that the content of files is read from.
 func (f *Files) Objects() objectdb.Reader { return f.objects }
 
-// Folder returns the folder that is read; empty for all that there is.
+// Folder returns the folder that is read; empty for the whole tree.
 func (f *Files) Folder() string { return f.folder }
 
-// Open opens a file or folder. An open file has its content already, and
+// Open opens a file or folder. It reads the whole content of a file, which
 // implements io.Seeker and io.ReaderAt.
 func (f *Files) Open(name string) (fs.File, error) {
 	e, err := f.resolve("open", name, true)
@@ -80,7 +79,7 @@ func (f *Files) Open(name string) (fs.File, error) {
 	return &openFile{info: info, Reader: bytes.NewReader(content)}, nil
 }
 
-// ReadFile gives the content of a file. The caller may change it.
+// ReadFile returns the content of a file. The caller may change it.
 func (f *Files) ReadFile(name string) ([]byte, error) {
 	e, err := f.resolve("read", name, true)
 	if err != nil {
@@ -126,7 +125,8 @@ func (f *Files) stat(name string, follow bool) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// ReadLink gives what a symbolic link holds, wherever that leads.
+// ReadLink returns the target of a symbolic link, even if it may not be
+// followed.
 func (f *Files) ReadLink(name string) (string, error) {
 	e, err := f.resolve("readlink", name, false)
 	if err != nil {
@@ -142,9 +142,9 @@ func (f *Files) ReadLink(name string) (string, error) {
 	return target, nil
 }
 
-// Digest gives Git's id of a file's content or of a folder with all below it,
-// following symbolic links. A folder with symbolic links in it can change by
-// what they lead to: its digest is that of the whole repository as well.
+// Digest returns Git's id of a file's content, or of a folder with everything
+// below it, following symbolic links. If a folder has symbolic links in it,
+// their targets count too, so its digest also covers the whole repository.
 func (f *Files) Digest(name string) (string, error) {
 	e, err := f.resolve("digest", name, true)
 	if err != nil {
@@ -156,7 +156,7 @@ func (f *Files) Digest(name string) (string, error) {
 	return e.ID.String(), nil
 }
 
-// content reads what a file holds, if it may be read.
+// content reads the content of a file, if it may be read.
 func (f *Files) content(name string, e Entry) ([]byte, error) {
 	if e.Mode == filemode.Submodule {
 		return nil, &RefusedError{Path: name, Reason: Submodule}
@@ -177,7 +177,7 @@ func (f *Files) content(name string, e Entry) ([]byte, error) {
 	if lfsPointer(content) {
 		return nil, &RefusedError{Path: name, Reason: LFSPointer}
 	}
-	// What may be quoted of it is cleaned only where a secret was ever found.
+	// Quotes from it are redacted only where a secret has been found before.
 	f.secrets.In(name)
 	f.secrets.In(string(content))
 	return content, nil
@@ -220,14 +220,14 @@ func (i *fileInfo) Mode() fs.FileMode {
 	case filemode.Symlink:
 		return fs.ModeSymlink | 0o777
 	case filemode.Submodule:
-		// Not a folder: there is nothing in it to walk into.
+		// Not a folder: there is nothing to walk into.
 		return fs.ModeIrregular | 0o444
 	case filemode.Empty, filemode.Regular, filemode.Deprecated:
 	}
 	return 0o444
 }
 
-// Info gives a description with the file's size, which the listing did not need.
+// Info returns a description with the file's size, which a listing does not read.
 func (i *fileInfo) Info() (fs.FileInfo, error) {
 	full := *i
 	if err := full.readSize(); err != nil {
@@ -265,7 +265,7 @@ func (f *openFile) Stat() (fs.FileInfo, error) {
 // openDir is a folder that is being listed.
 type openDir struct {
 	info    *fileInfo
-	entries []fs.DirEntry // those not given yet
+	entries []fs.DirEntry // not yet returned
 }
 
 func (d *openDir) Close() error               { return nil }

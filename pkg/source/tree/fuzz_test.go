@@ -11,7 +11,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
-// one is a store of one object, whatever it is asked for.
+// one is a store that returns one object for every id.
 type one struct {
 	kind    plumbing.ObjectType
 	content []byte
@@ -33,7 +33,7 @@ func FuzzTreesHaveNamesOfFiles(f *testing.F) {
 	f.Add([]byte("120000 a/b\x00" + id + "100644 a\x00" + id + "100644 a\x00" + id))
 	f.Add([]byte("777777777777 \x00" + id[:10]))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		// Each folder in it is the tree itself, so that it has no end.
+		// Each folder in it is the tree itself, so that the nesting never ends.
 		root, _, err := Read(one{plumbing.TreeObject, content}, plumbing.ZeroHash, nil, Options{Files: 1000})
 		if err != nil {
 			return

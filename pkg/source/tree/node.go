@@ -11,7 +11,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 )
 
-// New makes a folder of its entries, which are sorted by name.
+// New returns a folder with these entries, which are sorted by name.
 func New(entries []Entry) *Node {
 	n := &Node{Entries: entries}
 	for _, e := range entries {
@@ -40,11 +40,11 @@ func (e Entry) sortName() string {
 	return e.Name
 }
 
-// None reports whether there is nothing of the name.
+// None reports whether the entry does not exist.
 func (e Entry) None() bool { return e.Mode == filemode.Empty && e.ID.IsZero() }
 
-// With returns a folder with changes, by their paths; an entry that is none is removed.
-// It is nil where nothing is left.
+// With returns the folder with changes, which are keyed by path; a None entry removes
+// its path. It returns nil if nothing is left.
 func (n *Node) With(changes map[string]Entry) *Node {
 	entries := map[string]Entry{}
 	if n != nil {

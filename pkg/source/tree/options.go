@@ -14,7 +14,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
-// CleanFolder returns a setting for Options.Folder as io/fs writes a path; empty for the root.
+// CleanFolder returns a value for Options.Folder in the form of an io/fs path; empty for the
+// root.
 func CleanFolder(folder string) (string, error) {
 	trimmed := strings.TrimPrefix(strings.TrimRight(folder, "/"), "./")
 	switch {
@@ -30,30 +31,30 @@ func CleanFolder(folder string) (string, error) {
 	return trimmed, nil
 }
 
-// FolderError says that a revision does not have the folder that is read of it.
+// FolderError reports that a revision does not have the folder that is to be read.
 type FolderError struct {
 	Folder string // Options.Folder
 	At     string // the part of it that is not a folder
-	Reason string // what that is instead
+	Reason string // what it is instead
 }
 
-// Error says what is there instead.
+// Error states what is there instead.
 func (e *FolderError) Error() string {
 	return fmt.Sprintf("the folder %s cannot be read: %s %s; add it, or correct --path", e.Folder, short(e.At), e.Reason)
 }
 
-// Options say what is read of a revision.
+// Options state what is read of a revision.
 type Options struct {
-	Folder    string      // as CleanFolder returns it; empty for all that there is
-	Files     int64       // that there may be
-	FileBytes int64       // that a file may have that is opened
-	Secrets   *secret.Set // notes what is found in files
+	Folder    string      // as CleanFolder returns it; empty for the whole tree
+	Files     int64       // the most that a revision may have
+	FileBytes int64       // the most that an opened file may have
+	Secrets   *secret.Set // collects the secrets found in files
 }
 
-// Read reads the folders of a revision: the root, and all by their ids for the next
-// call, which need not read those again. With Options.Folder, the root and the folders on
-// the way to that have nothing else in them. What is not there, or is no folder, is found
-// out by Files: that one commit lacks it is no failure to read the repository.
+// Read reads the folders of a revision. It returns the root, and all folders by their ids
+// for the next call, which need not read them again. With Options.Folder, the root and
+// the folders on the path to it have nothing else in them. A missing folder is reported
+// by Files: it is not a failure to read the repository.
 func Read(o objectdb.Reader, root plumbing.Hash, known map[plumbing.Hash]*Node, opts Options) (*Node, map[plumbing.Hash]*Node, error) {
 	r := &treeReader{objects: o, known: known, nodes: make(map[plumbing.Hash]*Node), maxFiles: opts.Files}
 	n, err := r.only(root, "", opts.Folder, 0)
@@ -63,7 +64,7 @@ func Read(o objectdb.Reader, root plumbing.Hash, known map[plumbing.Hash]*Node, 
 	return n, r.nodes, nil
 }
 
-// only reads a folder as if there were nothing in it but what leads to rest.
+// only reads a folder as if it held only what leads to rest.
 func (r *treeReader) only(id plumbing.Hash, at, rest string, depth int) (*Node, error) {
 	if rest == "" {
 		return r.read(id, at, depth)
@@ -86,7 +87,7 @@ func (r *treeReader) only(id plumbing.Hash, at, rest string, depth int) (*Node, 
 	return New([]Entry{e}), nil
 }
 
-// checkFolder reports as a *FolderError that a folder is not there.
+// checkFolder returns a *FolderError if a folder does not exist.
 func (n *Node) checkFolder(folder string) error {
 	if folder == "" {
 		return nil
@@ -106,9 +107,9 @@ func (n *Node) checkFolder(folder string) error {
 	return nil
 }
 
-// kindOf says what an entry is that is no folder.
+// kindOf describes an entry that is not a folder.
 func kindOf(mode filemode.FileMode) string {
-	switch mode { //nolint:exhaustive // all else is a file
+	switch mode { //nolint:exhaustive // everything else is a file
 	case filemode.Symlink:
 		return "is a symbolic link, and --path does not follow links"
 	case filemode.Submodule:
@@ -117,13 +118,14 @@ func kindOf(mode filemode.FileMode) string {
 	return "is a file"
 }
 
-// IsOutside reports whether a name is neither in a folder nor on the way to it.
+// IsOutside reports whether a name is neither in a folder nor on the path to
+// it.
 func IsOutside(folder, name string) bool {
 	return folder != "" && name != "." && name != folder &&
 		!strings.HasPrefix(name, folder+"/") && !strings.HasPrefix(folder, name+"/")
 }
 
-// errOutside is the reason why what is not in the folder is not read.
+// errOutside returns the error for a name outside the folder.
 func (f *Files) errOutside(name string) error {
 	return &RefusedError{Path: name, Reason: OutsideFolder, Folder: f.folder}
 }

@@ -14,13 +14,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
-// Node is one folder of a revision. Nodes never change, so revisions share those
-// of the folders that are equal in both.
+// Node is one folder of a revision. A Node never changes, so revisions share the
+// nodes of equal folders.
 type Node struct {
 	ID      plumbing.Hash
 	Entries []Entry // by name, in byte order, as io/fs sorts them
-	Files   int64   // in it and below, counting a folder as often as it occurs
-	links   bool    // there is a symbolic link in it or below
+	Files   int64   // in it and below; a folder counts as often as it occurs
+	links   bool    // whether there is a symbolic link in it or below
 	height  int     // how deep folders nest in it
 	longest int     // bytes of the longest path in it
 }
@@ -30,10 +30,10 @@ type Entry struct {
 	Name string
 	Mode filemode.FileMode
 	ID   plumbing.Hash
-	Dir  *Node // of a folder, else nil
+	Dir  *Node // of a folder; otherwise nil
 }
 
-// Find gives the entry of a name, or false.
+// Find returns the entry with a name, or false.
 func (n *Node) Find(name string) (Entry, bool) {
 	i, ok := slices.BinarySearchFunc(n.Entries, name, func(e Entry, name string) int {
 		return strings.Compare(e.Name, name)
@@ -44,7 +44,7 @@ func (n *Node) Find(name string) (Entry, bool) {
 	return n.Entries[i], true
 }
 
-// count adds an entry to what the folder says of all below it.
+// count adds an entry to the folder's totals.
 func (n *Node) count(e Entry) {
 	n.longest = max(n.longest, len(e.Name))
 	switch {
@@ -56,7 +56,7 @@ func (n *Node) count(e Entry) {
 	case e.Mode == filemode.Symlink:
 		n.links = true
 		n.Files++
-	default: // all else counts as one file
+	default: // anything else counts as one file
 		n.Files++
 	}
 }
@@ -64,12 +64,11 @@ func (n *Node) count(e Entry) {
 // maxTreeDepth bounds the nesting of folders.
 const maxTreeDepth = 256
 
-// treeReader reads the folders of one revision: all of them at once, since there
-// are few and everything but the content of files is in them. Files are read
-// when they are opened.
+// treeReader reads all folders of one revision. There are few, and they hold
+// everything except the content of files, which is read when a file is opened.
 type treeReader struct {
 	objects  objectdb.Reader
-	known    map[plumbing.Hash]*Node // of the revision before
+	known    map[plumbing.Hash]*Node // of the previous revision
 	nodes    map[plumbing.Hash]*Node // of this one
 	entries  int64                   // in nodes
 	maxFiles int64
@@ -101,8 +100,9 @@ func (r *treeReader) read(id plumbing.Hash, path string, depth int) (*Node, erro
 			n.Entries[i].Dir = sub
 		}
 		n.count(e)
-		// A tree of a few objects can name itself into billions of files, so
-		// files counts names; and a folder without files still takes memory.
+		// A few tree objects can refer to one another so that there are
+		// billions of files, so Files counts names. A folder without files
+		// still takes memory.
 		if n.Files > r.maxFiles || r.entries > 2*r.maxFiles {
 			return nil, &objectdb.LimitError{What: "files", Limit: r.maxFiles, Setting: "--max-files"}
 		}
@@ -111,8 +111,8 @@ func (r *treeReader) read(id plumbing.Hash, path string, depth int) (*Node, erro
 	return n, fits(n, path, depth)
 }
 
-// fits reports as an error that a folder at a path has too long paths in it, or too
-// deep ones. A folder that is known may be found again far below where it was first.
+// fits returns an error if a folder at a path has paths that are too long or too
+// deep. A known folder may occur again much deeper than before.
 func fits(n *Node, path string, depth int) error {
 	if depth+n.height > maxTreeDepth {
 		return fmt.Errorf("folder /%s: folders are nested more than %d deep", short(path), maxTreeDepth)
@@ -123,13 +123,14 @@ func fits(n *Node, path string, depth int) error {
 	return nil
 }
 
-// Fit reports as an error that a root folder has too long paths in it, or too deep ones.
+// Fit returns an error if a root folder has paths that are too long or too deep.
 func (n *Node) Fit() error { return fits(n, "", 0) }
 
-// short is a path as a message holds it: the name of a file has no limit in Git.
+// short shortens a path for a message: Git does not limit file names.
 func short(path string) string { return limit.Text(path, limit.ValueBytes) }
 
-// Folders counts the folders below a node as often as they occur, up to most.
+// Folders counts the folders below a node, each as often as it occurs, up to
+// most.
 func (n *Node) Folders(most int64) int64 {
 	return n.countFolders(most, map[*Node]int64{})
 }
@@ -148,8 +149,8 @@ func (n *Node) countFolders(most int64, known map[*Node]int64) int64 {
 	return count
 }
 
-// keep takes over a folder of the revision before, with all below it: an equal
-// id is an equal tree.
+// keep takes over a folder of the previous revision with everything below it:
+// an equal id means an equal tree.
 func (r *treeReader) keep(n *Node) {
 	if _, ok := r.nodes[n.ID]; ok {
 		return
@@ -163,7 +164,7 @@ func (r *treeReader) keep(n *Node) {
 	}
 }
 
-// parse gives the folder's own entries, without their dir fields.
+// parse returns the folder's own entries, without their Dir fields.
 func (r *treeReader) parse(id plumbing.Hash, path string) (*Node, error) {
 	kind, content, err := r.objects.Read(id, objectdb.MaxTreeBytes)
 	if err != nil {
@@ -180,7 +181,7 @@ func (r *treeReader) parse(id plumbing.Hash, path string) (*Node, error) {
 	for _, e := range t.Entries {
 		// Git checks none of these out.
 		if e.Name == "." || e.Name == ".." || strings.Contains(e.Name, "/") || strings.EqualFold(e.Name, ".git") {
-			return nil, fmt.Errorf("folder /%s: %s is no name for a file", short(path), limit.Quote(e.Name))
+			return nil, fmt.Errorf("folder /%s: %s is not a valid file name", short(path), limit.Quote(e.Name))
 		}
 		n.Entries = append(n.Entries, Entry{Name: e.Name, Mode: e.Mode, ID: e.Hash})
 	}

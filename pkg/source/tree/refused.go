@@ -21,28 +21,28 @@ type Refusal string
 
 // The reasons to refuse a file.
 const (
-	LinkOutside Refusal = "link outside" // a symbolic link that leaves the repository, or the folder that is read
+	LinkOutside Refusal = "link outside" // a symbolic link that leaves the repository or the folder that is read
 	LinkLoop    Refusal = "link loop"    // a symbolic link that leads back to itself
 	Submodule   Refusal = "submodule"    // a commit of another repository
-	LFSPointer  Refusal = "LFS pointer"  // Git LFS keeps the content elsewhere
+	LFSPointer  Refusal = "LFS pointer"  // Git LFS stores the content elsewhere
 	TooLarge    Refusal = "too large"    // above Options.FileBytes
-	HeavyDelta  Refusal = "heavy delta"  // kept as a difference from what is too large
+	HeavyDelta  Refusal = "heavy delta"  // stored as a delta of something too large
 
 	OutsideFolder Refusal = "outside the folder" // not in Options.Folder
 )
 
-// RefusedError says that a file of the repository is not read, and why. It comes
-// within a *fs.PathError.
+// RefusedError reports that a file of the repository is not read, and why. It is
+// wrapped in a *fs.PathError.
 type RefusedError struct {
 	Path   string // of the link, submodule or file within the repository
 	Reason Refusal
 	Target string // of a symbolic link
 	Folder string // Options.Folder
-	Size   int64  // of a file that is too large, or of what it differs from, in bytes
-	Limit  int64  // that it is above, in bytes
+	Size   int64  // in bytes, of a file that is too large or of the base of its delta
+	Limit  int64  // the limit that Size exceeds, in bytes
 }
 
-// Error says what the file is and what to do about it.
+// Error states what the file is and how to fix it.
 func (e *RefusedError) Error() string {
 	path, target := short(e.Path), limit.Quote(e.Target)
 	switch e.Reason {
@@ -53,9 +53,9 @@ func (e *RefusedError) Error() string {
 		}
 		return fmt.Sprintf("%s is a symbolic link to %s, which leaves %s; put a copy of the file there", path, target, left)
 	case OutsideFolder:
-		return fmt.Sprintf("%s is outside %s, and nothing else of the repository is read; put it there, or let --path name a folder that has both", path, e.Folder)
+		return fmt.Sprintf("%s is outside %s, and nothing else of the repository is read; move it there, or set --path to a folder that contains both", path, e.Folder)
 	case LinkLoop:
-		return fmt.Sprintf("%s is a symbolic link to %s, which leads back to itself; let it name a file", path, target)
+		return fmt.Sprintf("%s is a symbolic link to %s, which leads back to itself; point it at a file", path, target)
 	case Submodule:
 		return fmt.Sprintf("%s is a submodule, and submodules are not fetched; put its files into this repository", path)
 	case LFSPointer:
@@ -63,8 +63,8 @@ func (e *RefusedError) Error() string {
 	case TooLarge:
 		return fmt.Sprintf("%s has %d bytes, more than the %d that a file may have; make it smaller, or raise --max-file-bytes", path, e.Size, e.Limit)
 	case HeavyDelta:
-		return fmt.Sprintf("%s is kept as a difference from objects of %d bytes, more than the %d that are unpacked for one file; "+
-			"keep large files apart (git -c core.bigFileThreshold=16m repack -adf)", path, e.Size, e.Limit)
+		return fmt.Sprintf("%s is stored as a delta of objects of %d bytes, more than the %d that are unpacked for one file; "+
+			"store large files without deltas (git -c core.bigFileThreshold=16m repack -adf)", path, e.Size, e.Limit)
 	}
 	return fmt.Sprintf("%s is refused: %s", path, e.Reason)
 }
@@ -80,10 +80,11 @@ func lfsPointer(content []byte) bool {
 // maxLinks is how many symbolic links one name may lead through, as on Linux.
 const maxLinks = 40
 
-// resolve finds the entry that a name stands for. Symbolic links on the way are
-// followed, one at its end when follow is set.
+// resolve finds the entry of a name. It follows symbolic links on the path, and
+// one at its end if follow is set.
 //
-// It goes by folders and not by text, since a/link/.. need not be a.
+// It walks the folders instead of cleaning the text, since a/link/.. need not
+// be a.
 func (f *Files) resolve(op, name string, follow bool) (Entry, error) {
 	fail := func(err error) (Entry, error) {
 		return Entry{}, &fs.PathError{Op: op, Path: name, Err: err}
@@ -96,18 +97,18 @@ func (f *Files) resolve(op, name string, follow bool) (Entry, error) {
 	case f.wrong != nil && name != ".":
 		return fail(f.wrong)
 	}
-	floor := 1 // folders that no link leads out of
+	floor := 1 // the number of folders that no link may leave
 	if f.folder != "" {
 		floor += strings.Count(f.folder, "/") + 1
 	}
-	dirs := []Entry{{Name: ".", Mode: filemode.Dir, ID: f.root.ID, Dir: f.root}} // from the root to here
+	dirs := []Entry{{Name: ".", Mode: filemode.Dir, ID: f.root.ID, Dir: f.root}} // from the root to the current folder
 	rest := split(name)
 	var links int
-	var link RefusedError // the latest, if it must be refused
+	var link RefusedError // the latest link, in case it must be refused
 	for len(rest) > 0 {
 		step := rest[0]
 		rest = rest[1:]
-		if step == ".." { // Only links bring these.
+		if step == ".." { // Only links contain these.
 			if len(dirs) == floor {
 				link.Reason, link.Folder = LinkOutside, f.folder
 				return fail(&link)
@@ -147,7 +148,7 @@ func (f *Files) resolve(op, name string, follow bool) (Entry, error) {
 	return dirs[len(dirs)-1], nil
 }
 
-// pathTo gives the path of a name in the last of dirs.
+// pathTo returns the path of a name in the last folder of dirs.
 func pathTo(dirs []Entry, name string) string {
 	var names []string
 	for _, d := range dirs[1:] {
@@ -156,12 +157,12 @@ func pathTo(dirs []Entry, name string) string {
 	return path.Join(append(names, name)...)
 }
 
-// split gives the steps of a path, without those that stay where they are.
+// split returns the elements of a path, without empty ones and dots.
 func split(name string) []string {
 	return slices.DeleteFunc(strings.Split(name, "/"), func(s string) bool { return s == "" || s == "." })
 }
 
-// link gives what a symbolic link holds.
+// link returns the target of a symbolic link.
 func (f *Files) link(e Entry) (string, error) {
 	_, content, err := f.objects.Read(e.ID, objectdb.MaxLinkBytes)
 	if err != nil {
@@ -170,8 +171,8 @@ func (f *Files) link(e Entry) (string, error) {
 	return string(content), nil
 }
 
-// Missing explains an object that cannot be read. In a local repository
-// `git gc --prune=now` removes those of commits that no ref leads to any more.
+// Missing explains an object that cannot be read. In a local repository `git gc
+// --prune=now` removes the objects of commits that no ref leads to any more.
 func Missing(id plumbing.Hash, err error) error {
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		return fmt.Errorf("object %s is not in the repository: its history was rewritten and pruned, or the clone is partial", id)

@@ -19,9 +19,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/tree"
 )
 
-// Changes returns what the work tree at dir holds besides the commit it is at, as
-// git add --all would note it: entries by their paths, none for what is gone, and the
-// objects that they name. A bare repository is git.ErrIsBareRepository.
+// Changes returns how the work tree at dir differs from the commit that is checked
+// out, as git add --all would record it: entries by path, None for removed files, and
+// the objects that they name. For a bare repository the error is
+// git.ErrIsBareRepository.
 func Changes(dir string) (map[string]tree.Entry, objectdb.Reader, error) {
 	status, err := workTreeStatus(dir)
 	if err != nil {
@@ -35,21 +36,21 @@ func Changes(dir string) (map[string]tree.Entry, objectdb.Reader, error) {
 	return changes, disk, nil
 }
 
-// diskFiles are files of a work tree as objects. They are read when they are asked for:
-// one that was changed meanwhile is not there any more.
+// diskFiles provides files of a work tree as objects. A file is read when its object
+// is: if it has changed by then, the read fails.
 type diskFiles struct {
 	path  string
-	names map[plumbing.Hash]string // nobody changes it once it is made
+	names map[plumbing.Hash]string // read-only after changes
 }
 
-// changes returns the entries that Git would note of what is not committed, by their
-// paths; none for what is gone.
+// changes returns the entries that Git would record for uncommitted files, by path;
+// None for removed files.
 func (d *diskFiles) changes(status git.Status) (map[string]tree.Entry, error) {
 	root, err := os.OpenRoot(d.path)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = root.Close() }() // it was only read
+	defer func() { _ = root.Close() }() // opened for reading only
 	changes := map[string]tree.Entry{}
 	nested := map[string]bool{}
 	for name, s := range status {
@@ -75,8 +76,8 @@ func (d *diskFiles) changes(status git.Status) (map[string]tree.Entry, error) {
 	return changes, nil
 }
 
-// isNested reports whether a path is in a repository of its own, of which Git adds no
-// files. What is known of folders is noted.
+// isNested reports whether a path is in a nested repository, whose files Git does not
+// add. It caches its answers for folders in known.
 func isNested(root *os.Root, name string, known map[string]bool) bool {
 	dir := path.Dir(name)
 	if dir == "." {
@@ -91,14 +92,15 @@ func isNested(root *os.Root, name string, known map[string]bool) bool {
 	return nested
 }
 
-// errNoFile is what there is for something that Git has no object for.
-var errNoFile = errors.New("it is no file")
+// errNoFile is returned for something that Git has no object for, such as a
+// pipe.
+var errNoFile = errors.New("not a regular file or symbolic link")
 
-// add returns what Git would note of a path.
+// add returns the entry that Git would record for a path.
 func (d *diskFiles) add(root *os.Root, name string) (tree.Entry, error) {
 	info, err := root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return tree.Entry{}, nil // since the status was read
+		return tree.Entry{}, nil // removed since the status was read
 	}
 	if err != nil {
 		return tree.Entry{}, err
@@ -116,7 +118,7 @@ func (d *diskFiles) add(root *os.Root, name string) (tree.Entry, error) {
 	if err != nil {
 		return tree.Entry{}, err
 	}
-	defer func() { _ = content.Close() }() // it was only read
+	defer func() { _ = content.Close() }() // opened for reading only
 	h := plumbing.NewHasher(plumbing.BlobObject, size)
 	if n, err := io.Copy(h, io.LimitReader(content, size+1)); err != nil || n != size {
 		return tree.Entry{}, fmt.Errorf("%s changed while it was read: %w", limit.Text(name, limit.ValueBytes), cmp.Or(err, io.ErrUnexpectedEOF))
@@ -126,7 +128,8 @@ func (d *diskFiles) add(root *os.Root, name string) (tree.Entry, error) {
 	return e, nil
 }
 
-// openWork opens what Git keeps of a file: its content, or the text of a link.
+// openWork opens what Git would store for a file: its content, or the target of
+// a link.
 func openWork(root *os.Root, name string, info fs.FileInfo) (io.ReadCloser, int64, error) {
 	if info.Mode()&fs.ModeSymlink != 0 {
 		target, err := root.Readlink(name)
@@ -141,7 +144,7 @@ func (d *diskFiles) Read(id plumbing.Hash, most int64) (plumbing.ObjectType, []b
 	if err != nil {
 		return 0, nil, err
 	}
-	defer func() { _ = file.Close() }() // it was only read
+	defer func() { _ = file.Close() }() // opened for reading only
 	if size > most {
 		return 0, nil, objectdb.TooLargeError{Size: size}
 	}
@@ -150,7 +153,7 @@ func (d *diskFiles) Read(id plumbing.Hash, most int64) (plumbing.ObjectType, []b
 		return 0, nil, err
 	}
 	if plumbing.ComputeHash(plumbing.BlobObject, content) != id {
-		return 0, nil, fmt.Errorf("%s was changed while it was read: plan again", limit.Text(d.names[id], limit.ValueBytes))
+		return 0, nil, fmt.Errorf("%s changed while it was read; plan again", limit.Text(d.names[id], limit.ValueBytes))
 	}
 	return plumbing.BlobObject, content, nil
 }
@@ -172,13 +175,13 @@ func (d *diskFiles) open(id plumbing.Hash) (io.ReadCloser, int64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	defer func() { _ = root.Close() }() // what was opened by it stays open
+	defer func() { _ = root.Close() }() // files opened through it stay open
 	info, err := root.Lstat(name)
 	if err != nil {
 		return nil, 0, err
 	}
 	if info.Mode()&fs.ModeSymlink == 0 && !info.Mode().IsRegular() {
-		return nil, 0, errNoFile // a pipe would keep who opens it waiting
+		return nil, 0, errNoFile // opening a pipe would block
 	}
 	return openWork(root, name, info)
 }

@@ -1,6 +1,6 @@
-// Package worktree compares a work tree with the commit it is at.
+// Package worktree compares a work tree with the commit that is checked out.
 //
-// Uncommitted names what differs, and Changes returns it as git add --all would note it,
-// with the files on disk as objects. Nothing is written, and nothing that the repository
-// holds is executed, filters included.
+// Uncommitted returns the paths that differ. Changes returns the differences as git add
+// --all would record them, with the files on disk as objects. Nothing is written, and
+// nothing in the repository is executed, including filters.
 package worktree

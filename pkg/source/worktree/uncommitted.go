@@ -17,13 +17,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/tree"
 )
 
-// Uncommitted gives the paths, sorted and relative to the work tree at dir, that
-// differ from the commit it is at: modified, staged, removed, or neither tracked
-// nor ignored. Only those at or below one of the slash-separated paths in under
-// are given; without any, all are. A bare repository has none.
+// Uncommitted returns the paths, sorted and relative to the work tree at dir, that
+// differ from the commit that is checked out: modified, staged, removed, or
+// neither tracked nor ignored. It returns only those at or below one of the
+// slash-separated paths in under, or all if under is empty. A bare repository has
+// none.
 //
-// A commit whose folders would unfold to more than most people have files is not
-// compared: that is an *objectdb.LimitError.
+// A commit whose folders unfold to too many files is not compared: the error is
+// an *objectdb.LimitError.
 func Uncommitted(dir string, under []string) ([]string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -46,8 +47,8 @@ func Uncommitted(dir string, under []string) ([]string, error) {
 	return paths, nil
 }
 
-// workTreeStatus compares a work tree with the commit it is at. A bare repository is
-// git.ErrIsBareRepository.
+// workTreeStatus compares a work tree with the commit that is checked out. For a
+// bare repository the error is git.ErrIsBareRepository.
 func workTreeStatus(dir string) (git.Status, error) {
 	if _, err := gitdir.Find(dir); err != nil {
 		return nil, err
@@ -70,8 +71,8 @@ func workTreeStatus(dir string) (git.Status, error) {
 	return status, nil
 }
 
-// checkComparable reports as an error that the commit of a work tree cannot be compared
-// with it: Status walks every folder as often as it occurs, without an end to that.
+// checkComparable returns an error if a work tree is too large to compare with its
+// commit: Status walks every folder as often as it occurs, without a limit.
 func checkComparable(repository *git.Repository, dir string) error {
 	head, err := repository.Head()
 	if errors.Is(err, plumbing.ErrReferenceNotFound) {
@@ -100,8 +101,8 @@ func checkComparable(repository *git.Repository, dir string) error {
 	return nil
 }
 
-// comparedFiles is how many files, and how many folders, a commit may have that is
-// compared with its work tree: some seconds.
+// comparedFiles is how many files, and how many folders, a commit may have to be
+// compared with its work tree. That takes some seconds.
 const comparedFiles = 1_000_000
 
 func isUnder(name string, under []string) bool {

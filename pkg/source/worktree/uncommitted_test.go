@@ -43,7 +43,7 @@ func TestUncommittedNamesWhatIsNotInTheCommit(t *testing.T) {
 		t.Errorf("Uncommitted of a bare repository = %q, %v, want none", got, err)
 	}
 	if _, err := Uncommitted(t.TempDir(), nil); err == nil {
-		t.Error("Uncommitted of a folder that is no repository gives no error")
+		t.Error("Uncommitted of a folder that is not a repository returns no error")
 	}
 }
 
@@ -71,7 +71,7 @@ func TestUncommittedEndsWithATreeOfManyEmptyFolders(t *testing.T) {
 	select {
 	case err := <-done:
 		if err == nil || !strings.Contains(err.Error(), "folders") {
-			t.Errorf("Uncommitted = %v, want an error that speaks of folders", err)
+			t.Errorf("Uncommitted = %v, want an error that names folders", err)
 		}
 	case <-time.After(30 * time.Second):
 		t.Fatal("Uncommitted does not end")

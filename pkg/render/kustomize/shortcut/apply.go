@@ -9,7 +9,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// apply gives what the patches make of the chosen objects, as JSON; nil for one
+// apply returns the chosen objects after the patches, as JSON; nil for an object
 // that they delete.
 func (b *Base) apply(steps []step, chosen []int) (map[int][]byte, bool) {
 	if len(chosen) == 0 {
@@ -53,15 +53,15 @@ func (b *Base) apply(steps []step, chosen []int) (map[int][]byte, bool) {
 	return results, true
 }
 
-// mapOf makes a map of nodes that are known to have names of their own. To add them one
-// by one compares each with all others.
+// mapOf returns a map of nodes whose names are known to be unique. Adding them one by
+// one would compare each with all others.
 func mapOf(nodes []*kyaml.RNode) (resmap.ResMap, bool) {
 	m := resmap.New()
 	err := m.ApplyFilter(kio.FilterFunc(func([]*kyaml.RNode) ([]*kyaml.RNode, error) { return nodes, nil }))
 	return m, err == nil && m.Size() == len(nodes)
 }
 
-// transform takes the steps, and takes off what kustomize notes meanwhile.
+// transform applies the steps, and removes the annotations that kustomize adds.
 func transform(m resmap.ResMap, steps []step) bool {
 	for _, s := range steps {
 		if err := s.plugin.Transform(m); err != nil {
@@ -73,7 +73,7 @@ func transform(m resmap.ResMap, steps []step) bool {
 	return m.RemoveOriginAnnotations() == nil && m.RemoveTransformerAnnotations() == nil
 }
 
-// changed makes the object that a patch made of another.
+// changed returns the object that results from patching another.
 func (b *Base) changed(object *federation.Object, data []byte, byJSON []int) (*federation.Object, bool) {
 	if string(data) == string(object.JSON) {
 		return object, true
@@ -85,8 +85,8 @@ func (b *Base) changed(object *federation.Object, data []byte, byJSON []int) (*f
 	return b.made(content, object.File, byJSON)
 }
 
-// made makes an object of what an overlay made of one of the base. It says false
-// where the whole build is to judge it.
+// made returns the object with the content that an overlay produced from an
+// object of the base. It returns false if the full build must check it.
 func (b *Base) made(content map[string]any, file string, byJSON []int) (*federation.Object, bool) {
 	o, wrong := manifest.Object(content, func(federation.ObjectRef) string { return file })
 	if len(wrong) > 0 {

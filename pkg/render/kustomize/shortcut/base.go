@@ -14,28 +14,28 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// A Base is what overlays patch, and what there is to know of it beforehand.
+// A Base is what overlays patch, with what is learned about it in advance.
 type Base struct {
 	objects []*federation.Object // as they were built
 	nulls   []bool
 	layers  []Layer
 
-	once sync.Once // learns what follows
+	once sync.Once // fills in what follows
 
-	// pure says that patching what the base builds is the same as patching its
-	// objects within the build of an overlay.
+	// pure reports that patching the objects that the base builds is the same
+	// as patching them within the build of an overlay.
 	pure  bool
 	ids   []resid.ResId // by object
-	bare  []bool        // by object: it has no annotations
+	bare  []bool        // by object: whether it has no annotations
 	pods  []int         // the objects that may have images
 	named namedMaps     // in any object
 
 	mu      sync.Mutex // protects what follows
 	parsed  []*resource.Resource
-	decoded []map[string]any // nobody changes them
+	decoded []map[string]any // read-only
 }
 
-// NewBase makes a Base of what the layers built.
+// NewBase returns a Base of what the layers built.
 func NewBase(built Result, layers []Layer) *Base {
 	return &Base{objects: built.Objects, nulls: built.Nulls, layers: layers}
 }
@@ -62,14 +62,14 @@ func idOf(o *federation.Object) resid.ResId {
 	return resid.NewResIdWithNamespace(resid.NewGvk(gvk.Group, gvk.Version, gvk.Kind), o.Ref.Name, o.Ref.Namespace)
 }
 
-// Rest lets go of what only one revision needed, until the next needs it.
+// Rest drops the caches that only one revision needs.
 func (b *Base) Rest() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.parsed, b.decoded = nil, nil
 }
 
-// content returns object i decoded, or nil. It is not to be changed.
+// content returns object i decoded, or nil. It must not be changed.
 func (b *Base) content(i int) map[string]any {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -77,13 +77,13 @@ func (b *Base) content(i int) map[string]any {
 		b.decoded = make([]map[string]any, len(b.objects))
 	}
 	if b.decoded[i] == nil {
-		b.decoded[i], _ = manifest.Content(b.objects[i].JSON) // what cannot be decoded is nil
+		b.decoded[i], _ = manifest.Content(b.objects[i].JSON) // nil if it cannot be decoded
 	}
 	return b.decoded[i]
 }
 
-// resource gives a copy of object i as kustomize holds it, or nil where reading
-// it back does not give the same again.
+// resource returns a copy of object i in kustomize's form, or nil if decoding it
+// does not reproduce the same object.
 func (b *Base) resource(i int) *resource.Resource {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -103,8 +103,8 @@ func (b *Base) resource(i int) *resource.Resource {
 	return b.parsed[i].DeepCopy()
 }
 
-// impure reports whether something in a kustomization of a base renames an object, keeps an
-// earlier name of one, or tells kustomize where names are referred to. Without, no object's
+// impure reports whether a kustomization of a base renames an object, records an earlier
+// name, or configures where kustomize finds references to names. Otherwise no object's
 // result depends on another object.
 func (l Layer) impure() bool {
 	if l.Special || l.JSONPatches || l.ForPlugins || l.Kind != types.KustomizationKind {
@@ -117,22 +117,22 @@ func (l Layer) impure() bool {
 	}
 	left := l.unpatched()
 	left.CommonAnnotations = nil
-	left.CommonLabels = nil //nolint:staticcheck // deprecated, and still built
+	left.CommonLabels = nil //nolint:staticcheck // deprecated, but still built
 	left.Labels = nil
 	left.Images = nil
 	left.Replicas = nil
 	return !isZero(left)
 }
 
-// isZero says whether a kustomization says nothing.
+// isZero reports whether a kustomization is empty.
 func isZero(k types.Kustomization) bool {
 	data, err := json.Marshal(k)
 	return err == nil && string(data) == "{}"
 }
 
-// namedMaps are the maps with a "name" in a set of objects, by that name, with
-// the namespaces beside it. Where kustomize follows a reference to a map it
-// writes the namespace of the object referred to into it.
+// namedMaps records the maps with a "name" in a set of objects: the namespaces
+// next to the name, by name. If kustomize takes such a map for a reference, it
+// writes the namespace of the object into it.
 type namedMaps map[string][]string
 
 // collect adds the maps of an object.
@@ -166,8 +166,8 @@ func (n namedMaps) walk(key string, v any) {
 	}
 }
 
-// leads says whether references lead through the maps under a key and never end
-// at them: the parts of a pod that have names of their own.
+// leads reports whether references pass through the maps under a key but are never
+// such a map themselves: the parts of a pod that have their own names.
 func leads(key string) bool {
 	switch key {
 	case "containers", "initContainers", "ephemeralContainers", "ports", "env", "volumes", "volumeMounts":
@@ -176,8 +176,8 @@ func leads(key string) bool {
 	return false
 }
 
-// refer says whether a reference to the object may be among the maps, of which
-// kustomize would write the namespace.
+// refer reports whether one of the maps may be a reference to the object, into
+// which kustomize would write the namespace.
 func (n namedMaps) refer(id resid.ResId) bool {
 	for _, namespace := range n[id.Name] {
 		if namespace != id.Namespace {

@@ -9,29 +9,29 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// A Layer is one kustomization of those that a build consists of. An overlay has the text of
-// each patch in place of its file's name.
+// A Layer is one of the kustomizations of a build. An overlay has the text of each patch in
+// place of its file's name.
 type Layer struct {
 	types.Kustomization
 
-	Special     bool // its files hold what steers kustomize
-	JSONPatches bool // a patch of it is a JSON patch
+	Special     bool // its files control kustomize
+	JSONPatches bool // it has a JSON patch
 	ForPlugins  bool // its objects configure plugins
 }
 
-// A Result is what comes of an overlay, or of a base.
+// A Result is the result of building an overlay or a base.
 type Result struct {
 	Objects []*federation.Object
-	Nulls   []bool // by object: kustomize drops something from it that is null once it patches it
-	Taken   int    // how many of them were patched
+	Nulls   []bool // by object: whether kustomize drops a null from it when it patches it
+	Taken   int    // number of patched objects
 }
 
 func (r *Result) add(o *federation.Object, null bool) {
 	r.Objects, r.Nulls = append(r.Objects, o), append(r.Nulls, null)
 }
 
-// Build builds an overlay of the base that only patches. It says false where it is not
-// certain to make what kustomize's whole build makes.
+// Build builds an overlay that only patches the base. It returns false if the result
+// might differ from kustomize's full build.
 func (b *Base) Build(o Layer) (made Result, ok bool) {
 	b.once.Do(b.learn)
 	if !b.pure {
@@ -81,8 +81,8 @@ func (b *Base) Build(o Layer) (made Result, ok bool) {
 	if !ok {
 		return Result{}, false
 	}
-	// What is null here was a null or nothing at all there, of which kustomize drops one
-	// when it touches the object.
+	// A null here was either a null or missing there, and kustomize drops one of the two
+	// when it patches the object.
 	if slices.ContainsFunc(rest, func(i int) bool { return b.nulls[i] }) {
 		return Result{}, false
 	}
@@ -109,8 +109,8 @@ func (b *Base) Build(o Layer) (made Result, ok bool) {
 	return made, true
 }
 
-// OnlyPatches reports whether an overlay has nothing but patches besides its base, and what
-// is added to objects alike.
+// OnlyPatches reports whether an overlay has only its base, patches, and additions to all
+// objects.
 func (l Layer) OnlyPatches() bool {
 	return !l.Special && l.Kind == types.KustomizationKind && len(l.Resources) == 1 && isZero(l.uncommon())
 }

@@ -10,20 +10,21 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// unpatched is the kustomization without what it is and what it merges.
+// unpatched returns the kustomization without its type, its resources and its
+// patches.
 func (l Layer) unpatched() types.Kustomization {
 	left := l.Kustomization
 	left.TypeMeta = types.TypeMeta{}
 	left.MetaData = nil
 	left.Resources = nil
 	left.Patches = nil
-	left.PatchesStrategicMerge = nil //nolint:staticcheck // deprecated, and still built
+	left.PatchesStrategicMerge = nil //nolint:staticcheck // deprecated, but still built
 	return left
 }
 
-// uncommon is the kustomization without its patches and without what is given to its
-// objects one by one: such an overlay changes no name, so nothing that one object
-// gets depends on another.
+// uncommon returns the kustomization without its patches and without additions to
+// single objects. Neither changes a name, so the result for one object does not
+// depend on another.
 func (l Layer) uncommon() types.Kustomization {
 	left := l.unpatched()
 	left.CommonAnnotations = nil
@@ -33,9 +34,9 @@ func (l Layer) uncommon() types.Kustomization {
 	return left
 }
 
-// commonSteps are the steps of what an overlay gives to its objects besides patches,
-// in the order in which kustomize takes them. It says false where a label goes
-// anywhere but into an object's own metadata.
+// commonSteps returns the steps of an overlay other than patches, in the order in
+// which kustomize applies them. It returns false if a label is set anywhere but in
+// an object's own metadata.
 func (l Layer) commonSteps() ([]step, bool) {
 	var steps []step
 	good := true
@@ -69,9 +70,9 @@ func (l Layer) commonSteps() ([]step, bool) {
 	return steps, good
 }
 
-// Where kustomize puts labels, annotations, replica counts and images: its defaults, which it
-// keeps to itself (api/internal/konfig/builtinpluginconsts). The comparison with
-// kustomize in the tests holds these to them.
+// Where kustomize sets labels, annotations, replica counts and images: its defaults, which it
+// does not export (api/internal/konfig/builtinpluginconsts). The tests verify these by
+// comparing with kustomize.
 var (
 	labelled  = []types.FieldSpec{created("metadata/labels", "", "")}
 	annotated = []types.FieldSpec{
@@ -113,8 +114,8 @@ func counts(kind resid.Gvk) bool {
 	return slices.ContainsFunc(counted, func(s types.FieldSpec) bool { return kind.IsSelected(&s.Gvk) })
 }
 
-// mayHaveImages reports whether the fields that images are put into may be in an
-// object, or fields of their names that are something else, which is an error.
+// mayHaveImages reports whether an object may have the fields that images are
+// set in, or other fields of the same names, which are an error.
 func mayHaveImages(content map[string]any, data []byte) bool {
 	for _, name := range []string{`"containers":`, `"initContainers":`} { // wherever they are
 		if bytes.Contains(data, []byte(name)) {

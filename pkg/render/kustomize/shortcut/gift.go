@@ -15,17 +15,17 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// A gift is what an overlay puts into every object, whatever it is: labels or
-// annotations. Kustomize would write each object as YAML and read it back; here the
-// pairs are put into the decoded object.
+// A gift is what an overlay adds to every object: labels or annotations. Kustomize
+// would encode each object as YAML and decode it again; here the pairs are added to
+// the decoded object.
 type gift struct {
 	pairs map[string]string
 	where []types.FieldSpec
 }
 
-// plain reports whether kustomize puts the pairs of the gift's step into an object as
-// they are. It drops the annotations that steer it, and YAML has keys that are no
-// strings.
+// plain reports whether kustomize adds the pairs of the gift's step to an object
+// unchanged. It drops annotations that control it, and some keys are not strings in
+// YAML.
 func (g *gift) plain(s step) bool {
 	const object = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`
 	content, err := manifest.Content([]byte(object))
@@ -52,8 +52,8 @@ func (g *gift) plain(s step) bool {
 	return err == nil && string(got) == string(want)
 }
 
-// put returns an object with the pairs. It says false where something else stands in
-// their place.
+// put returns an object with the pairs. It returns false if the object has something
+// else in their place.
 func (g *gift) put(content map[string]any, kind resid.Gvk) (map[string]any, bool) {
 	ok := true
 	for _, at := range g.where {
@@ -64,8 +64,8 @@ func (g *gift) put(content map[string]any, kind resid.Gvk) (map[string]any, bool
 	return content, ok
 }
 
-// merged returns a copy of content with the pairs at a path. What is not on the path
-// is shared.
+// merged returns a copy of content with the pairs at a path. Values off the path are
+// shared.
 func merged(content map[string]any, path []string, pairs map[string]string) (map[string]any, bool) {
 	out := make(map[string]any, len(content)+len(pairs))
 	maps.Copy(out, content)
@@ -86,8 +86,8 @@ func merged(content map[string]any, path []string, pairs map[string]string) (map
 	return out, ok
 }
 
-// give gives the objects that no other step is for what is in the gifts, by the
-// number of the object. The rest is for kustomize.
+// give adds the gifts to the objects that no other step applies to, and returns
+// them by their index. The rest is left to kustomize.
 func (b *Base) give(gifts []gift, chosen, byJSON []int) (given map[int]*federation.Object, rest []int, ok bool) {
 	if len(gifts) == 0 {
 		return nil, chosen, true

@@ -19,13 +19,13 @@ import (
 // A step is one of an overlay's patches.
 type step struct {
 	plugin    resmap.TransformerPlugin
-	ids       []resid.ResId   // what a merge patch without a target is for
-	target    *types.Selector // what a patch with one is for
-	replicas  *types.Replica  // whose count it sets
-	images    bool            // it is for what may have images
-	gift      *gift           // what it puts into every object
+	ids       []resid.ResId   // targets of a merge patch without a selector
+	target    *types.Selector // selects the targets of any other patch
+	replicas  *types.Replica  // the replica count that it sets
+	images    bool            // applies to objects that may have images
+	gift      *gift           // what it adds to every object
 	json      bool
-	annotates bool // a JSON patch of annotations
+	annotates bool // whether it is a JSON patch of annotations
 }
 
 // steps reads the overlay's patches in the order in which kustomize applies them.
@@ -33,7 +33,7 @@ func (l Layer) steps() ([]step, bool) {
 	plugins := resmap.NewPluginHelpers(noLoader{}, nil,
 		resmap.NewFactory(provider.NewDefaultDepProvider().GetResourceFactory()), types.DisabledPluginConfig())
 	var steps []step
-	if merge := l.PatchesStrategicMerge; len(merge) > 0 { //nolint:staticcheck // deprecated, and still built
+	if merge := l.PatchesStrategicMerge; len(merge) > 0 { //nolint:staticcheck // deprecated, but still built
 		s := step{}
 		plugin := &builtins.PatchStrategicMergeTransformerPlugin{}
 		for _, entry := range merge {
@@ -60,8 +60,8 @@ func (l Layer) steps() ([]step, bool) {
 	return steps, true
 }
 
-// read finds out what a patch is for. It says false where a patch could change
-// the identity of an object.
+// read parses a patch and its targets. It returns false if the patch could
+// change the identity of an object.
 func (s *step) read(text string, target *types.Selector) bool {
 	docs, err := strictyaml.Decode([]byte(text))
 	if err != nil || len(docs) == 0 {
@@ -89,7 +89,7 @@ func (s *step) read(text string, target *types.Selector) bool {
 	return true
 }
 
-// readJSON looks at the operations of a JSON patch.
+// readJSON checks the operations of a JSON patch.
 func (s *step) readJSON(operations []any) bool {
 	for _, o := range operations {
 		operation, ok := o.(map[string]any)
@@ -103,7 +103,7 @@ func (s *step) readJSON(operations []any) bool {
 				return false
 			case !ok:
 			case strings.Contains(pointer, "~"):
-				// It may be any key, spelt so.
+				// It may be any key in this spelling.
 				if !strings.HasPrefix(pointer, "/metadata/annotations/") && !strings.HasPrefix(pointer, "/metadata/labels/") && !strings.HasPrefix(pointer, "/spec/") && !strings.HasPrefix(pointer, "/data/") {
 					return false
 				}
@@ -118,8 +118,8 @@ func (s *step) readJSON(operations []any) bool {
 	return true
 }
 
-// choose gives the objects that a patch may be for, going by their identity. What
-// of a target goes by labels and annotations is left to the patch itself.
+// choose returns the objects that a patch may apply to, by their identity.
+// Selection by labels and annotations is left to the patch itself.
 func (s *step) choose(b *Base) ([]int, bool) {
 	var hits []int
 	ids := b.ids
@@ -132,12 +132,12 @@ func (s *step) choose(b *Base) ([]int, bool) {
 				hits = append(hits, i)
 			}
 		}
-		return hits, len(hits) > 0 // none is an error, which the whole build words
+		return hits, len(hits) > 0 // none is an error, which the full build reports
 	case s.target == nil:
 		for _, want := range s.ids {
 			i := slices.IndexFunc(ids, want.Equals)
 			if i < 0 {
-				return nil, false // an error, which the whole build words
+				return nil, false // an error, which the full build reports
 			}
 			hits = append(hits, i)
 		}
@@ -155,7 +155,7 @@ func (s *step) choose(b *Base) ([]int, bool) {
 	return hits, true
 }
 
-// noLoader loads nothing: the patches are given as text.
+// noLoader loads nothing: all patches are given as text.
 type noLoader struct{}
 
 var _ ifc.Loader = noLoader{}

@@ -2,10 +2,9 @@ package manifest
 
 import "strings"
 
-// yield takes out of an object what Git states for form and the cluster fills in: the rules
-// of a ClusterRole that is aggregated of others, and the authority's certificate that
-// somebody injects.
-func yield(content map[string]any) {
+// dropPlaceholders removes placeholders from an object that the cluster fills in: the rules of an
+// aggregated ClusterRole, and the CA bundle that a controller injects.
+func dropPlaceholders(content map[string]any) {
 	apiVersion, _ := content["apiVersion"].(string)
 	group, _, _ := strings.Cut(apiVersion, "/")
 	switch kind, _ := content["kind"].(string); kind + "." + group {
@@ -21,8 +20,8 @@ func yield(content map[string]any) {
 	}
 }
 
-// isInjected reports whether annotations ask for the authority's certificate to be filled
-// in, as cert-manager and OpenShift do.
+// isInjected reports whether annotations request a CA bundle, as for cert-manager and
+// OpenShift.
 func isInjected(annotations map[string]any) bool {
 	for name := range annotations {
 		if strings.HasPrefix(name, "cert-manager.io/inject-") || name == "service.beta.openshift.io/inject-cabundle" {
@@ -32,8 +31,8 @@ func isInjected(annotations map[string]any) bool {
 	return false
 }
 
-// withoutAuthorities takes out certificates of authorities: all of them, or those that only
-// hold a place ("Cg==" is a line break).
+// withoutAuthorities removes CA bundles: all of them, or only placeholders ("Cg==" is a
+// line break).
 func withoutAuthorities(value any, all bool) {
 	switch value := value.(type) {
 	case map[string]any:
