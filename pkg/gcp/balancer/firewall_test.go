@@ -25,7 +25,7 @@ func TestTagsOfACluster(t *testing.T) {
 		"common to all":        {[][]string{{"gke-c1-a-node", "web"}, {"web"}, {"gke-c1-b-node", "web"}}, []string{"web"}, ""},
 		"several, none fits":   {[][]string{{"web", "prod"}}, nil, "the tags prod, web in common"},
 		"one node lacks it":    {[][]string{{"web"}, {"web"}, {"other"}}, nil, "gke-c1-2 lack the tag web"},
-		"none":                 {[][]string{{}}, nil, "they have none at all"},
+		"none":                 {[][]string{{}}, nil, "they have no tags"},
 		"not a tag's spelling": {[][]string{{"Web $(id)"}}, nil, "no network tag in common"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -40,7 +40,7 @@ func TestAddresses(t *testing.T) {
 			s.Partial = func(o *gcp.Observed) {
 				o.Resources[addressID("shop")] = gcp.Resource{ID: addressID("shop"), Spec: gcp.Address{IP: ip.IP, InUse: true}}
 			}
-		}, false, "is in use by something that is no global forwarding rule"},
+		}, false, "is in use by something other than a global forwarding rule"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := gcptest.NewScene(2)
@@ -190,7 +190,7 @@ func TestCertificates(t *testing.T) {
 	if _, planned, _ := s.Round(); len(planned.Actions) > 0 {
 		t.Errorf("a Secret in error changes %v", planned.Actions)
 	}
-	if text := gcptest.Findings(s.Build()); !strings.HasPrefix(text, "E D19: Secret default/web gives no certificate: it differs between c1 and c2; the certificate that is there stays") {
+	if text := gcptest.Findings(s.Build()); !strings.HasPrefix(text, "E D19: Secret default/web has no usable certificate: it differs between c1 and c2; the current certificate stays in use") {
 		t.Errorf("findings:\n%s", text)
 	}
 	delete(s.Secrets, "default/web")

@@ -183,7 +183,7 @@ func TestRefusals(t *testing.T) {
 			},
 			"differs between clusters c1 and c2",
 		},
-		"nothing to listen at": {func(s *gcptest.Scene) { s.Annotate("kubernetes.io/ingress.allow-http", "false") }, "it would listen at no port"},
+		"nothing to listen at": {func(s *gcptest.Scene) { s.Annotate("kubernetes.io/ingress.allow-http", "false") }, "it would listen on no port"},
 		"redirect to nothing":  {func(s *gcptest.Scene) { s.Annotate("fedsync.dev/https-redirect", "true") }, "has no certificate"},
 		"no such certificate":  {func(s *gcptest.Scene) { s.Annotate("ingress.gcp.kubernetes.io/pre-shared-cert", "x") }, "certificate x does not exist"},
 		"port refused": {
@@ -200,7 +200,7 @@ func TestRefusals(t *testing.T) {
 				for i := 3; i <= 26; i++ {
 					s.Join(fmt.Sprintf("c%d", i))
 				}
-			}, "52 endpoint groups would stand behind port 80",
+			}, "would have 52 endpoint groups",
 		},
 		"too many certificates": {
 			func(s *gcptest.Scene) {
@@ -211,7 +211,7 @@ func TestRefusals(t *testing.T) {
 					names = append(names, id.Name)
 				}
 				s.Annotate("ingress.gcp.kubernetes.io/pre-shared-cert", strings.Join(names, ","))
-			}, "has 16 certificates, and Google Cloud allows 15",
+			}, "has 16 certificates; Google Cloud allows 15",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

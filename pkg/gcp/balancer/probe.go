@@ -15,8 +15,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// defaultCheck is how pods without a readiness probe are asked, as Google's own
-// controller does it.
+// defaultCheck probes pods without a readiness probe, as Google's own controller does.
 var defaultCheck = gcp.HealthCheck{Protocol: "HTTP", Path: "/", Interval: 15, Timeout: 15, Healthy: 1, Unhealthy: 2}
 
 // The limits of health checks, in seconds and answers in a row.
@@ -26,7 +25,7 @@ const (
 	maxThreshold = 10
 )
 
-// templates returns what the pods behind a Service are made of in a cluster.
+// templates returns the templates of the pods behind a Service in a cluster.
 func (c *clusterView) templates(service *corev1.Service) []podTemplate {
 	if len(service.Spec.Selector) == 0 {
 		return nil
@@ -41,9 +40,9 @@ func (c *clusterView) templates(service *corev1.Service) []podTemplate {
 	return found
 }
 
-// checks returns the health checks that the pods behind a Service port ask for in a
-// cluster, without duplicates: none where the plan has no such pods. Workloads without
-// a probe count only where no other has one.
+// checks returns the health checks of the pods behind a Service port in a cluster,
+// without duplicates: none if the plan has no such pods. The default check applies only
+// if no workload has a probe.
 func (c *clusterView) checks(service *corev1.Service, port corev1.ServicePort) ([]gcp.HealthCheck, error) {
 	templates := c.templates(service)
 	var found []gcp.HealthCheck
@@ -62,8 +61,8 @@ func (c *clusterView) checks(service *corev1.Service, port corev1.ServicePort) (
 	return found, nil
 }
 
-// check returns the health check that the readiness probe of the container behind a
-// port amounts to; false where there is none that can be asked from outside.
+// check returns the health check that corresponds to the readiness probe of the
+// container behind a port; false if no probe can be asked from outside the pod.
 func (t podTemplate) check(port corev1.ServicePort) (gcp.HealthCheck, bool, error) {
 	target := port.TargetPort
 	if target == (intstr.IntOrString{}) {
@@ -90,7 +89,7 @@ func (t podTemplate) check(port corev1.ServicePort) (gcp.HealthCheck, bool, erro
 	return gcp.HealthCheck{}, false, nil
 }
 
-// probePort is the port that a probe asks; false for a probe that asks none.
+// probePort returns the port that a probe asks; false if it asks none.
 func probePort(probe *corev1.Probe) (intstr.IntOrString, bool) {
 	switch {
 	case probe.HTTPGet != nil:
@@ -101,8 +100,8 @@ func probePort(probe *corev1.Probe) (intstr.IntOrString, bool) {
 	return intstr.IntOrString{}, false
 }
 
-// containerPort returns the number of a port that may be a name, of one container or,
-// with nil, of any.
+// containerPort returns the number of a port that may be a name. It searches one
+// container, or all of them if of is nil.
 func (t podTemplate) containerPort(of *container, port intstr.IntOrString) (int32, bool) {
 	if port.Type == intstr.Int {
 		return port.IntVal, true
@@ -120,8 +119,8 @@ func (t podTemplate) containerPort(of *container, port intstr.IntOrString) (int3
 	return 0, false
 }
 
-// healthCheck is a probe in the terms of Compute Engine. What Kubernetes fills in
-// where the manifest is silent is filled in here too.
+// healthCheck translates a probe for Compute Engine. It applies the defaults of
+// Kubernetes to fields that the manifest does not set.
 func healthCheck(probe *corev1.Probe) (gcp.HealthCheck, error) {
 	h := gcp.HealthCheck{
 		Protocol:  "TCP",
@@ -153,7 +152,7 @@ func healthCheck(probe *corev1.Probe) (gcp.HealthCheck, error) {
 	return h, nil
 }
 
-// orDefault returns a positive value, or else what stands for its absence.
+// orDefault returns the value if it is positive, and the fallback otherwise.
 func orDefault(value, fallback int32) int32 {
 	if value > 0 {
 		return value

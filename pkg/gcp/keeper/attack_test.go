@@ -191,7 +191,7 @@ func TestWhatAFormerSourceMadeIsSaid(t *testing.T) {
 	}
 	look := s.Look()
 	want := balancer.Build(s.Input(), look)
-	if text := gcptest.Findings(want); !strings.Contains(text, `which is fedsync's, of federation "web" and source "former"`) {
+	if text := gcptest.Findings(want); !strings.Contains(text, `which is managed by fedsync for federation "web" and source "former"`) {
 		t.Errorf("findings: %s", text)
 	}
 	if found := siblings(sight{want: want, seen: look}); len(found) != 1 || found[0].Severity != federation.SeverityNote {

@@ -216,17 +216,17 @@ func TestPlanIsCarefulWithWhatIsThere(t *testing.T) {
 			r.Description = `{"kubernetes.io/ingress-name":"default/web"}`
 			r.Spec = gcp.URLMap{Default: gcp.Target{Service: gcp.ID{Kind: gcp.KindService, Name: "x"}}}
 		}), want: `
-E balancer-conflict compute/UrlMap/fs-web: URL map fs-web exists and is probably made by GKE's Ingress controller (its description: "{\"kubernetes.io/ingress-name\":\"default/web\"}"): it is not touched, and nothing is built on it; it differs from what is wanted in defaultService`},
+E balancer-conflict compute/UrlMap/fs-web: URL map fs-web exists and is probably made by GKE's Ingress controller (description: "{\"kubernetes.io/ingress-name\":\"default/web\"}"): it is not touched, and nothing is built on it; it differs from what is wanted in defaultService`},
 		{name: "another source's backend service under our name", change: edit(idService, func(r *gcp.Resource) {
 			r.Mark = gcp.Mark{Federation: "fed", Source: "other", Ingress: "i"}
 		}), want: `
-E balancer-conflict compute/BackendService/fs-web-s: backend service fs-web-s exists and is fedsync's, of federation "fed" and source "other", for "i": it is not touched, and nothing is built on it`},
+E balancer-conflict compute/BackendService/fs-web-s: backend service fs-web-s exists and is managed by fedsync for federation "fed" and source "other", for "i": it is not touched, and nothing is built on it`},
 		{name: "one cluster's conflict does not hold up another's node", change: func(w *world, m *gcptest.Model, is *gcp.Observed) {
 			edit(idGroup0, foreign)(w, m, is)
 			delete(w.clusters["c1"].nodes, "c1-n1")
 		}, want: `
 - detach  endpoint group zone-a/fs-web-s-c1  not wanted any more: 10.1.0.1:30301
-E balancer-conflict compute/NetworkEndpointGroup/zone-a/fs-web-s-c0: endpoint group zone-a/fs-web-s-c0 exists and is not fedsync's (it has no description): it is not touched, and nothing is built on it`},
+E balancer-conflict compute/NetworkEndpointGroup/zone-a/fs-web-s-c0: endpoint group zone-a/fs-web-s-c0 exists and is not fedsync's (no description): it is not touched, and nothing is built on it`},
 		{name: "somebody's URL map uses a left-over", change: func(w *world, _ *gcptest.Model, is *gcp.Observed) {
 			w.ingresses = nil
 			for _, id := range gcp.SortedIDs(is.Resources) {
@@ -237,7 +237,7 @@ E balancer-conflict compute/NetworkEndpointGroup/zone-a/fs-web-s-c0: endpoint gr
 			id := gcp.ID{Kind: gcp.KindURLMap, Name: "mci1-um--x"}
 			is.Resources[id] = gcp.Resource{ID: id, Spec: gcp.URLMap{Default: gcp.Target{Service: idService}}}
 		}, want: `
-W balancer-in-use compute/BackendService/fs-web-s: backend service fs-web-s is left over and cannot be deleted: it is used by URL map mci1-um--x, which is probably made by kubemci (it has no description)`},
+W balancer-in-use compute/BackendService/fs-web-s: backend service fs-web-s is left over and cannot be deleted: it is used by URL map mci1-um--x, which is probably made by kubemci (no description)`},
 		{name: "a certificate with other content under its name, in use", change: edit(gcp.ID{Kind: gcp.KindCertificate, Name: "fs-web-1"}, func(r *gcp.Resource) {
 			r.Mark.Content = "other"
 		}), want: `

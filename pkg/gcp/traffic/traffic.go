@@ -152,7 +152,7 @@ var worstFirst = []federation.TrafficState{
 // Blindness is why a cluster's own facts say nothing; empty where they do.
 func (t *traffic) blindness(name string) string {
 	if !slices.ContainsFunc(t.in.Federation.Clusters, func(c federation.Cluster) bool { return c.Name == name }) {
-		return "it is no member of the federation any more"
+		return "it is no longer a member of the federation"
 	}
 	return balancer.Blindness(t.in.Facts.Of(name))
 }

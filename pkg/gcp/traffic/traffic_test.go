@@ -90,11 +90,11 @@ func TestTrafficStates(t *testing.T) {
 		}, federation.TrafficNone, "no node can take traffic"},
 		"cannot be read, and serves": {func(s *gcptest.Scene) {
 			s.Change("c1", func(f *federation.ClusterFacts) { f.State = federation.ClusterUnknown })
-		}, federation.TrafficServing, "does not let fedsync look"},
+		}, federation.TrafficServing, "fedsync cannot read the cluster"},
 		"cannot be read, and nobody knows": {func(s *gcptest.Scene) {
 			s.Change("c1", func(f *federation.ClusterFacts) { f.State = federation.ClusterUnknown })
 			s.Health = nil
-		}, federation.TrafficUnknown, "does not let fedsync look"},
+		}, federation.TrafficUnknown, "fedsync cannot read the cluster"},
 		"refused and drained": {func(s *gcptest.Scene) {
 			s.Cloud.Resources = map[gcp.ID]gcp.Resource{}
 			s.Annotate("networking.gke.io/managed-certificates", "x")
