@@ -9,7 +9,7 @@ import (
 //
 //   - create  URL map fedsync-1a2b3c4d-web  missing
 //     ~ update  backend service fedsync-1a2b3c4d-web-80  fields: timeoutSec
-//   - delete  health check fedsync-1a2b3c4d-old  left over: no Ingress needs it any more
+//   - delete  health check fedsync-1a2b3c4d-old  left over: no Ingress needs it
 func (a Action) String() string {
 	sign := "?"
 	switch a.Verb {

@@ -102,7 +102,7 @@ func TestBuildStandsBackInOtherModes(t *testing.T) {
 	if len(want.Resources) > 0 || len(want.Held) != before {
 		t.Errorf("%d wanted and %d held of %d", len(want.Resources), len(want.Held), before)
 	}
-	if !strings.Contains(gcptest.Findings(want), "left as it is because spec.gcp.loadBalancer is None") {
+	if !strings.Contains(gcptest.Findings(want), "left unchanged because spec.gcp.loadBalancer is None") {
 		t.Errorf("findings:\n%s", gcptest.Findings(want))
 	}
 	if planned := planner.Plan(want, s.Look()); len(planned.Actions) > 0 {

@@ -35,8 +35,8 @@ func TestAProposalIsToldApartFromWhatDiffersBesides(t *testing.T) {
 			s.Edit("ReplicaSet/nginx", "/healthz", "/ready")
 		}, want: []string{"update health check requestPath"}},
 		{name: "an Ingress that goes", change: func(s *gcptest.Scene) { delete(s.Objects, "Ingress/nginx") }, want: []string{
-			"delete forwarding rule no Ingress needs it any more", "delete backend service no Ingress needs it any more",
-			"delete health check no Ingress needs it any more",
+			"delete forwarding rule no Ingress needs it", "delete backend service no Ingress needs it",
+			"delete health check no Ingress needs it",
 		}, addresses: "networking.k8s.io/Ingress/default/nginx 203.0.113.0 → "},
 		{name: "another address", change: func(s *gcptest.Scene) {
 			s.Annotate(balancer.AnnotationAddress, "web-ip")

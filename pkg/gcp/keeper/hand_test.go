@@ -296,7 +296,7 @@ func TestAFightIsReportedAndLeftAlone(t *testing.T) {
 					t.Errorf("edited %d times; want %d, of which the last one stays\n%s", edits, fightRepairs+1, l.status())
 				}
 				found := slices.ContainsFunc(l.keeper.State().Findings, func(f federation.Finding) bool {
-					return f.Severity == federation.SeverityError && strings.Contains(f.Message.String(), "changed by somebody else")
+					return f.Severity == federation.SeverityError && strings.Contains(f.Message.String(), "changed by another client")
 				})
 				if !found {
 					t.Errorf("the fight is not reported:\n%s", l.status())

@@ -1,5 +1,5 @@
-// Package keeper keeps what there is on Compute Engine equal to what there should be. The
-// [Keeper] looks, plans and acts in turn; [Preview] and [Propose] only say what it would do.
+// Package keeper maintains the wanted state on Compute Engine. The [Keeper] reads, plans
+// and acts in turn; [Preview] and [Propose] only return what it would do.
 package keeper
 
 import (
@@ -18,39 +18,41 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/planner"
 )
 
-// How often Compute Engine is asked when nothing happens. What somebody else
-// changes there is put back after lookInterval at the latest.
+// How often the keeper reads Compute Engine and recomputes its plan.
 const (
+	// lookInterval is the time between two reads when nothing happens. A change by
+	// another client is undone after that time at the latest.
 	lookInterval = 10 * time.Second
-	// workInterval is how often while a plan is being executed: a look replaces it.
+	// workInterval replaces lookInterval while a plan is being executed, since a read
+	// replaces the plan.
 	workInterval = time.Minute
-	// lookGap is the least time between two looks, whatever happens.
+	// lookGap is the minimum time between two reads.
 	lookGap = time.Second
-	// firstWait is how long the first look waits for clusters that are being read: what
-	// it has to look for follows from them.
+	// firstWait is how long the first read waits for clusters that are being read: they
+	// determine what it has to read.
 	firstWait = 2 * time.Second
-	// thinkGap is how soon new facts are thought through: it asks nobody. What the
-	// health of single groups changes is gathered for newsGap.
+	// thinkGap is how soon the plan is recomputed for new facts, which calls no API.
+	// Changes in the health of groups are collected for newsGap.
 	thinkGap = 100 * time.Millisecond
 	newsGap  = time.Second
-	// thinkShare bounds what thinking costs: of a large federation, whose facts change
-	// all the time, one part in so many of a processor.
+	// thinkShare bounds the cost of recomputing for a large federation, whose facts
+	// change all the time: to one part in thinkShare of a processor.
 	thinkShare = 12
 )
 
-// Options say what a Keeper works with.
+// Options are the dependencies of a Keeper.
 type Options struct {
 	Cloud gcp.Cloud
-	// MayWrite reports whether this instance is the one that writes; asked before
-	// each change. With nil nothing is ever written.
+	// MayWrite reports whether this instance is the one that writes. It is called
+	// before each change. With nil nothing is ever written.
 	MayWrite func() bool
-	// Keys reads certificates from the member clusters; nil where nobody can.
+	// Keys reads certificates from the member clusters; nil if that is not possible.
 	Keys KeyReader
 	Log  *zap.Logger
 }
 
-// Keeper keeps Compute Engine as the newest Input says. It runs beside the loop that
-// gives it inputs and cannot hold that up: Want and State return at once.
+// Keeper maintains on Compute Engine what the newest Input wants. It runs next to the
+// sync loop and cannot delay it: Want and State return at once.
 type Keeper struct {
 	cloud    gcp.Cloud
 	mayWrite func() bool
@@ -59,37 +61,37 @@ type Keeper struct {
 	started  time.Time
 
 	wanted  chan struct{} // rings when there is a newer input
-	news    chan struct{} // rings when the health of a group is another
-	changed chan struct{} // rings when State may be another
+	news    chan struct{} // rings when the health of a group has changed
+	changed chan struct{} // rings when State may have changed
 
-	mu    sync.Mutex
-	input *gcp.Input // the newest; nil before the first, and where nothing is to be kept
+	mu    sync.Mutex // protects the next three
+	input *gcp.Input // the newest; nil before the first, and if nothing is to be maintained
 	state State
-	shown sight // what state was made of
+	shown sight // what state was made from
 
 	// The goroutine of Run owns what follows.
 	work   work
-	looked time.Time    // when the last look began
-	again  bool         // a look is due as soon as lookGap has passed
-	think  bool         // there are facts that were not
-	acted  bool         // something was begun since the last look, or under way at that time
-	rested time.Time    // until then facts gather, after a thought that took long
-	seen   gcp.Observed // by the last look; without Health
-	scope  gcp.Scope    // of the last look
+	looked time.Time    // when the last read began
+	again  bool         // a read is due as soon as lookGap has passed
+	think  bool         // there are new facts
+	acted  bool         // an action began since the last read, or was under way then
+	rested time.Time    // facts are collected until then, after a slow computation
+	seen   gcp.Observed // by the last read; without Health
+	scope  gcp.Scope    // of the last read
 	health *healthWatch
-	read   time.Time // when a look last read everything
-	unread string    // what the last look could not read, as the log was told
+	read   time.Time // when everything was last read
+	unread string    // what the last read could not read, as logged
 	calls  callRate
 	survey survey
 	tries  tries
 	deeds  deeds
 	silent silent
-	copies []gcp.ID             // what bears our mark and is not ours
+	copies []gcp.ID             // resources that bear our mark and are not ours
 	left   map[string]time.Time // by cluster, when endpoints last left
 	since  map[federation.ObjectRef]time.Time
 }
 
-// New makes a Keeper; Run makes it work.
+// New returns a Keeper that works while Run runs.
 func New(o Options) *Keeper {
 	k := &Keeper{
 		cloud: o.Cloud, mayWrite: o.MayWrite, log: o.Log, started: time.Now(),
@@ -104,8 +106,8 @@ func New(o Options) *Keeper {
 	return k
 }
 
-// Want says what is to be kept from now on. A nil input ends it: what is there stays
-// as it is.
+// Want sets the input that the keeper maintains from now on. With a nil input it leaves
+// Compute Engine unchanged.
 func (k *Keeper) Want(in *gcp.Input) {
 	k.mu.Lock()
 	k.input = in
@@ -113,18 +115,18 @@ func (k *Keeper) Want(in *gcp.Input) {
 	ring(k.wanted)
 }
 
-// State returns what is known now.
+// State returns the present state.
 func (k *Keeper) State() State {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.state
 }
 
-// Changed rings when State may be another.
+// Changed returns a channel that receives when State may have changed.
 func (k *Keeper) Changed() <-chan struct{} { return k.changed }
 
-// Run works until ctx ends. Calls that are under way then are cut: the next start
-// goes on from what is there.
+// Run works until ctx ends. It then cancels the calls that are under way: the next start
+// continues from what they did.
 func (k *Keeper) Run(ctx context.Context) {
 	var beside sync.WaitGroup
 	defer beside.Wait()
@@ -137,7 +139,7 @@ func (k *Keeper) Run(ctx context.Context) {
 	}()
 	clock := time.NewTicker(thinkGap)
 	defer clock.Stop()
-	var news time.Time // the first that was not thought through
+	var news time.Time // when the first unprocessed news came
 	for {
 		select {
 		case <-ctx.Done():
@@ -147,7 +149,7 @@ func (k *Keeper) Run(ctx context.Context) {
 			continue
 		case <-k.wanted:
 			k.think = true
-			continue // until the clock: inputs come in numbers
+			continue // until the clock ticks: many inputs come at a time
 		case <-k.news:
 			if news.IsZero() {
 				news = time.Now()
@@ -162,7 +164,7 @@ func (k *Keeper) Run(ctx context.Context) {
 	}
 }
 
-// step looks, or thinks, where that is due.
+// step reads Compute Engine, or only recomputes the plan, if that is due.
 func (k *Keeper) step(ctx context.Context) {
 	k.yield()
 	since := time.Since(k.looked)
@@ -197,16 +199,16 @@ func (k *Keeper) step(ctx context.Context) {
 	s := k.decide(in)
 	asks := k.asksMore(s)
 	if !asks && !k.acted && since < lookGap && k.mayWrite() {
-		k.take(ctx, s, nil) // what was seen is as new as another look would be
+		k.take(ctx, s, nil) // another read would show nothing newer
 	}
 	k.again = k.again || asks || k.mayWrite() && k.work.differs(s.planned, k.tries.due(s.planned, in.Now))
 	if !asks {
-		k.keep(s) // else a look, in a moment, says more
+		k.keep(s) // otherwise a read that follows in a moment shows more
 	}
 }
 
-// arrives reports whether the input may be another in a moment: a cluster is being
-// read, or an object that load balancers follow from waits for that.
+// arrives reports whether the input may change in a moment: a cluster is being read, or
+// an object of the plan waits for that.
 func arrives(in *gcp.Input) bool {
 	for _, c := range in.Federation.Clusters {
 		if balancer.BeingRead(in.Facts.Of(c.Name)) {
@@ -223,12 +225,13 @@ func arrives(in *gcp.Input) bool {
 	return false
 }
 
-// restAfter is until when nothing is thought again after a thought.
+// restAfter returns when the plan may next be recomputed, after a computation.
 func restAfter(began, ended time.Time) time.Time {
 	return ended.Add((thinkShare - 1) * ended.Sub(began))
 }
 
-// newest returns the input to work on, with what this process knows beside it.
+// newest returns the input to work on, completed by what only this process knows; nil if
+// nothing is to be maintained.
 func (k *Keeper) newest() *gcp.Input {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -249,7 +252,7 @@ func (k *Keeper) newest() *gcp.Input {
 	return &in
 }
 
-// sight is what is decided from one look.
+// sight is what was read, and what is decided from it.
 type sight struct {
 	in      *gcp.Input
 	want    gcp.Wanted
@@ -257,7 +260,7 @@ type sight struct {
 	seen    gcp.Observed
 }
 
-// decide says what to do by what was seen last. It asks nobody.
+// decide returns what to do, given what was last read. It calls no API.
 func (k *Keeper) decide(in *gcp.Input) sight {
 	seen := k.seen
 	seen.Health = k.health.known()
@@ -266,14 +269,14 @@ func (k *Keeper) decide(in *gcp.Input) sight {
 	return sight{in: in, want: want, planned: planner.Plan(want, seen), seen: seen}
 }
 
-// Round looks, and begins what is to be done. Actions that are under way go on
-// beside it; those that had not begun are planned anew.
+// round reads Compute Engine and begins the due actions. Actions that are under way
+// continue; those that had not begun are planned again.
 func (k *Keeper) round(ctx context.Context, in *gcp.Input) {
 	k.looked, k.again, k.think = time.Now(), false, false
 	busy := k.work.busy()
 	k.acted = len(busy) > 0
 	var s sight
-	for range 2 { // which names are wanted may follow from the machines that a look reads
+	for range 2 { // the wanted names may follow from the machines that are read
 		if !k.look(ctx, in) {
 			return
 		}
@@ -286,20 +289,21 @@ func (k *Keeper) round(ctx context.Context, in *gcp.Input) {
 	k.take(ctx, s, busy)
 }
 
-// take begins what is to be done. Busy is what was under way when the look began.
+// take begins the due actions. Busy holds the calls under way when the read began.
 func (k *Keeper) take(ctx context.Context, s sight, busy map[gcp.ID]call) {
 	k.work.take(s.planned, k.tries.due(s.planned, s.in.Now), busy)
 	k.begin(ctx)
 }
 
-// Look reads Compute Engine, and the certificates that are wanted.
+// look reads Compute Engine, and the certificates that are wanted. It returns false if
+// ctx ended.
 func (k *Keeper) look(ctx context.Context, in *gcp.Input) bool {
 	k.keys.read(ctx, in)
 	scope := scopeOf(k.decide(in))
 	scope.Earlier = k.seen
 	seen := k.cloud.Look(ctx, scope)
 	if ctx.Err() != nil {
-		return false // what was cut short says nothing
+		return false // an interrupted read proves nothing
 	}
 	scope.Earlier = gcp.Observed{}
 	k.scope = scope
@@ -318,7 +322,7 @@ func (k *Keeper) look(ctx context.Context, in *gcp.Input) bool {
 	return true
 }
 
-// logUnread tells the log when other things than before cannot be read.
+// logUnread logs a change in what cannot be read.
 func (k *Keeper) logUnread() {
 	whats := make([]string, 0, len(k.seen.Errors))
 	for _, e := range k.seen.Errors {
@@ -329,14 +333,14 @@ func (k *Keeper) logUnread() {
 	case k.unread:
 		return
 	case "":
-		k.log.Info("Compute Engine is read again")
+		k.log.Info("Compute Engine can be read again")
 	default:
 		k.log.Warn("Compute Engine cannot be read", zap.String("error", k.seen.Unread()))
 	}
 	k.unread = unread
 }
 
-// scopeOf is what has to be looked at to judge what is wanted.
+// scopeOf returns what has to be read to decide what is wanted.
 func scopeOf(s sight) gcp.Scope {
 	scope := gcp.Scope{
 		Owner: s.in.Owner(), Network: s.in.Federation.GCP.Network,
@@ -348,8 +352,8 @@ func scopeOf(s sight) gcp.Scope {
 	return scope
 }
 
-// asksMore reports whether a machine is to be known, or may have a name been taken,
-// that the last look did not look for.
+// asksMore reports whether a machine or a name has to be read that the last read did not
+// include.
 func (k *Keeper) asksMore(s sight) bool {
 	scope := scopeOf(s)
 	for id := range scope.Names {
@@ -363,8 +367,8 @@ func (k *Keeper) asksMore(s sight) bool {
 	})
 }
 
-// keepUnread takes over what an earlier look knew of kinds that could not be read
-// now: their absence means nothing, and their presence is better known than not.
+// keepUnread copies earlier resources of the kinds that could not be read now: their
+// absence means nothing.
 func keepUnread(now *gcp.Observed, earlier gcp.Observed) {
 	for id, r := range earlier.Resources {
 		if _, there := now.Resources[id]; !there && !now.Complete[id.Kind] {
@@ -373,8 +377,8 @@ func keepUnread(now *gcp.Observed, earlier gcp.Observed) {
 	}
 }
 
-// disown takes our mark from what has a name that fedsync does not give: somebody
-// copied a resource of ours with its description. It returns what that is.
+// disown removes our mark from resources under names that fedsync does not generate:
+// they are copies of ours, with their descriptions. It returns their IDs.
 func disown(seen *gcp.Observed, owner gcp.Owner) []gcp.ID {
 	var copies []gcp.ID
 	for id, r := range seen.Resources {
@@ -391,11 +395,11 @@ func disown(seen *gcp.Observed, owner gcp.Owner) []gcp.ID {
 func ring(bell chan struct{}) {
 	select {
 	case bell <- struct{}{}:
-	default: // it rings already
+	default: // it already rings
 	}
 }
 
-// providerIDs are the machines of all nodes, sorted.
+// providerIDs returns the IDs of the machines of all nodes, sorted.
 func providerIDs(facts federation.Facts) []string {
 	var all []string
 	for _, c := range facts.Clusters {

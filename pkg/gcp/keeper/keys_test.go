@@ -101,7 +101,7 @@ func TestTheKeyOfASecretIsReadOnceAndShowsNowhere(t *testing.T) {
 		if got := certificates(); !slices.Equal(got, first) || store.count() != read {
 			t.Errorf("a Secret that differs was read %d times, and certificates are %v", store.count()-read, got)
 		}
-		if !strings.Contains(l.status(), "not the same in c1 and c2") {
+		if !strings.Contains(l.status(), "differs between c1 and c2") {
 			t.Errorf("no finding says that the Secret differs:\n%s", l.status())
 		}
 		store.put(l, pairs[1], "c2")

@@ -98,8 +98,8 @@ func TestPlanFollowsWhatIsWanted(t *testing.T) {
 		{"nothing changes", func(*world) {}, ""},
 		{"a cluster leaves", func(w *world) { delete(w.clusters, "c1") }, `
 ~ update  backend service fs-web-s  fields: backends: removes zone-a/fs-web-s-c1
-- detach  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 left: 10.1.0.1:30301, 10.1.0.2:30301
-- delete  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 left
+- detach  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 has left: 10.1.0.1:30301, 10.1.0.2:30301
+- delete  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 has left
 ~ update  firewall rule fs-fw  fields: targetTags: removes tag-c1`},
 		{"a cluster drains", func(w *world) { w.clusters["c1"].drained = true }, `
 ~ update  backend service fs-web-s  fields: backends: sets zone-a/fs-web-s-c1 to capacity 0`},
@@ -108,35 +108,35 @@ func TestPlanFollowsWhatIsWanted(t *testing.T) {
 			w.clusters["c0"].nodes["c0-n3"] = "10.0.0.3"
 		}, `
 + attach  endpoint group zone-a/fs-web-s-c0  missing: 10.0.0.3:30301
-- detach  endpoint group zone-a/fs-web-s-c0  not wanted any more: 10.0.0.1:30301`},
+- detach  endpoint group zone-a/fs-web-s-c0  no longer wanted: 10.0.0.1:30301`},
 		{"all nodes are others", func(w *world) { w.clusters["c0"].nodes = map[string]string{"c0-n7": "10.0.0.7"} }, `
 + attach  endpoint group zone-a/fs-web-s-c0  missing: 10.0.0.7:30301
-- detach  endpoint group zone-a/fs-web-s-c0  not wanted any more: 10.0.0.1:30301, 10.0.0.2:30301`},
+- detach  endpoint group zone-a/fs-web-s-c0  no longer wanted: 10.0.0.1:30301, 10.0.0.2:30301`},
 		{"the node port changes", func(w *world) { w.ingresses["web"].services["s"] = 30400; delete(w.clusters, "c1") }, `
 ~ update  firewall rule fs-fw  fields: allowed: adds 30400
-- detach  endpoint group zone-a/fs-web-s-c0  their addresses come back at another port or machine: 10.0.0.1:30301
+- detach  endpoint group zone-a/fs-web-s-c0  their addresses return with another port or machine: 10.0.0.1:30301
 + attach  endpoint group zone-a/fs-web-s-c0  missing: 10.0.0.1:30400
-- detach  endpoint group zone-a/fs-web-s-c0  their addresses come back at another port or machine: 10.0.0.2:30301
+- detach  endpoint group zone-a/fs-web-s-c0  their addresses return with another port or machine: 10.0.0.2:30301
 + attach  endpoint group zone-a/fs-web-s-c0  missing: 10.0.0.2:30400
 ~ update  backend service fs-web-s  fields: backends: removes zone-a/fs-web-s-c1
-- detach  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 left: 10.1.0.1:30301, 10.1.0.2:30301
-- delete  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 left
+- detach  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 has left: 10.1.0.1:30301, 10.1.0.2:30301
+- delete  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 has left
 ~ update  firewall rule fs-fw  fields: allowed: removes 30301; targetTags: removes tag-c1`},
 		{"another certificate", func(w *world) { w.ingresses["web"].tls = 2 }, `
 + create  certificate fs-web-2  missing
 ~ update  HTTPS proxy fs-web  fields: sslCertificates: adds fs-web-2, removes fs-web-1
-- delete  certificate fs-web-1  left over: no Ingress needs it any more`},
+- delete  certificate fs-web-1  left over: no Ingress needs it`},
 		{"no HTTPS any more", func(w *world) { w.ingresses["web"].tls = 0 }, `
-- delete  forwarding rule fs-0-fs-web-0-443  left over: no Ingress needs it any more
-- delete  HTTPS proxy fs-web  left over: no Ingress needs it any more
-- delete  certificate fs-web-1  left over: no Ingress needs it any more`},
+- delete  forwarding rule fs-0-fs-web-0-443  left over: no Ingress needs it
+- delete  HTTPS proxy fs-web  left over: no Ingress needs it
+- delete  certificate fs-web-1  left over: no Ingress needs it`},
 		{"another address is made before the old one is left", func(w *world) { w.ingresses["web"].address = 1; w.ingresses["web"].tls = 0 }, `
 + create  address fs-web-1  missing
 + create  forwarding rule fs-0-fs-web-1-80  missing
-- delete  forwarding rule fs-0-fs-web-0-80  left over: no Ingress needs it any more
-- delete  forwarding rule fs-0-fs-web-0-443  left over: no Ingress needs it any more
-- delete  HTTPS proxy fs-web  left over: no Ingress needs it any more
-- delete  certificate fs-web-1  left over: no Ingress needs it any more`},
+- delete  forwarding rule fs-0-fs-web-0-80  left over: no Ingress needs it
+- delete  forwarding rule fs-0-fs-web-0-443  left over: no Ingress needs it
+- delete  HTTPS proxy fs-web  left over: no Ingress needs it
+- delete  certificate fs-web-1  left over: no Ingress needs it`},
 		{"another Service", func(w *world) {
 			delete(w.ingresses["web"].services, "s")
 			w.ingresses["web"].services["z"] = 30301
@@ -148,26 +148,26 @@ func TestPlanFollowsWhatIsWanted(t *testing.T) {
 + attach  endpoint group zone-a/fs-web-z-c0  missing: 10.0.0.1:30301
 + create  backend service fs-web-z  missing
 ~ update  URL map fs-web  fields: defaultService
-- delete  backend service fs-web-s  left over: no Ingress needs it any more
-- detach  endpoint group zone-a/fs-web-s-c1  left over: no Ingress needs it any more: 10.1.0.1:30301, 10.1.0.2:30301
-- delete  endpoint group zone-a/fs-web-s-c1  left over: no Ingress needs it any more
-- detach  endpoint group zone-a/fs-web-s-c0  left over: no Ingress needs it any more: 10.0.0.1:30301, 10.0.0.2:30301
-- delete  endpoint group zone-a/fs-web-s-c0  left over: no Ingress needs it any more
-- delete  health check fs-web-s  left over: no Ingress needs it any more`},
+- delete  backend service fs-web-s  left over: no Ingress needs it
+- detach  endpoint group zone-a/fs-web-s-c1  left over: no Ingress needs it: 10.1.0.1:30301, 10.1.0.2:30301
+- delete  endpoint group zone-a/fs-web-s-c1  left over: no Ingress needs it
+- detach  endpoint group zone-a/fs-web-s-c0  left over: no Ingress needs it: 10.0.0.1:30301, 10.0.0.2:30301
+- delete  endpoint group zone-a/fs-web-s-c0  left over: no Ingress needs it
+- delete  health check fs-web-s  left over: no Ingress needs it`},
 		{"the last Ingress is removed, and the address stays", func(w *world) { w.ingresses = nil }, `
-- delete  forwarding rule fs-0-fs-web-0-80  left over: no Ingress needs it any more
-- delete  forwarding rule fs-0-fs-web-0-443  left over: no Ingress needs it any more
-- delete  HTTPS proxy fs-web  left over: no Ingress needs it any more
-- delete  HTTP proxy fs-web  left over: no Ingress needs it any more
-- delete  certificate fs-web-1  left over: no Ingress needs it any more
-- delete  URL map fs-web  left over: no Ingress needs it any more
-- delete  backend service fs-web-s  left over: no Ingress needs it any more
-- detach  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 left: 10.1.0.1:30301, 10.1.0.2:30301
-- delete  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 left
-- detach  endpoint group zone-a/fs-web-s-c0  left over: cluster c0 left: 10.0.0.1:30301, 10.0.0.2:30301
-- delete  endpoint group zone-a/fs-web-s-c0  left over: cluster c0 left
-- delete  health check fs-web-s  left over: no Ingress needs it any more
-- delete  firewall rule fs-fw  left over: no Ingress needs it any more`},
+- delete  forwarding rule fs-0-fs-web-0-80  left over: no Ingress needs it
+- delete  forwarding rule fs-0-fs-web-0-443  left over: no Ingress needs it
+- delete  HTTPS proxy fs-web  left over: no Ingress needs it
+- delete  HTTP proxy fs-web  left over: no Ingress needs it
+- delete  certificate fs-web-1  left over: no Ingress needs it
+- delete  URL map fs-web  left over: no Ingress needs it
+- delete  backend service fs-web-s  left over: no Ingress needs it
+- detach  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 has left: 10.1.0.1:30301, 10.1.0.2:30301
+- delete  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 has left
+- detach  endpoint group zone-a/fs-web-s-c0  left over: cluster c0 has left: 10.0.0.1:30301, 10.0.0.2:30301
+- delete  endpoint group zone-a/fs-web-s-c0  left over: cluster c0 has left
+- delete  health check fs-web-s  left over: no Ingress needs it
+- delete  firewall rule fs-fw  left over: no Ingress needs it`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := smallWorld()
@@ -210,13 +210,13 @@ func TestPlanIsCarefulWithWhatIsThere(t *testing.T) {
 			delete(is.Complete, gcp.KindHTTPSProxy)
 			delete(is.Complete, gcp.KindRule)
 		}, want: `
-- delete  forwarding rule fs-0-fs-web-0-443  left over: no Ingress needs it any more`},
+- delete  forwarding rule fs-0-fs-web-0-443  left over: no Ingress needs it`},
 		{name: "somebody else's URL map under our name", change: edit(idMap, func(r *gcp.Resource) {
 			foreign(r)
 			r.Description = `{"kubernetes.io/ingress-name":"default/web"}`
 			r.Spec = gcp.URLMap{Default: gcp.Target{Service: gcp.ID{Kind: gcp.KindService, Name: "x"}}}
 		}), want: `
-E balancer-conflict compute/UrlMap/fs-web: URL map fs-web exists and is probably made by GKE's Ingress controller (description: "{\"kubernetes.io/ingress-name\":\"default/web\"}"): it is not touched, and nothing is built on it; it differs from what is wanted in defaultService`},
+E balancer-conflict compute/UrlMap/fs-web: URL map fs-web exists and is probably made by GKE's Ingress controller (description: "{\"kubernetes.io/ingress-name\":\"default/web\"}"): it is not touched, and nothing is built on it; it differs from the wanted resource in defaultService`},
 		{name: "another source's backend service under our name", change: edit(idService, func(r *gcp.Resource) {
 			r.Mark = gcp.Mark{Federation: "fed", Source: "other", Ingress: "i"}
 		}), want: `
@@ -225,7 +225,7 @@ E balancer-conflict compute/BackendService/fs-web-s: backend service fs-web-s ex
 			edit(idGroup0, foreign)(w, m, is)
 			delete(w.clusters["c1"].nodes, "c1-n1")
 		}, want: `
-- detach  endpoint group zone-a/fs-web-s-c1  not wanted any more: 10.1.0.1:30301
+- detach  endpoint group zone-a/fs-web-s-c1  no longer wanted: 10.1.0.1:30301
 E balancer-conflict compute/NetworkEndpointGroup/zone-a/fs-web-s-c0: endpoint group zone-a/fs-web-s-c0 exists and is not fedsync's (no description): it is not touched, and nothing is built on it`},
 		{name: "somebody's URL map uses a left-over", change: func(w *world, _ *gcptest.Model, is *gcp.Observed) {
 			w.ingresses = nil
@@ -247,7 +247,7 @@ E balancer-fixed compute/SslCertificate/fs-web-1: certificate fs-web-1 differs i
 			rule.IP = "192.0.2.1"
 			r.Spec = rule
 		}), want: `
-E balancer-fixed compute/ForwardingRule/fs-0-fs-web-0-80: forwarding rule fs-0-fs-web-0-80 differs in IPAddress, which cannot be changed in place; it is not deleted, since traffic may come by it`},
+E balancer-fixed compute/ForwardingRule/fs-0-fs-web-0-80: forwarding rule fs-0-fs-web-0-80 differs in IPAddress, which cannot be changed in place; fedsync does not delete it, because it may carry traffic`},
 		{name: "endpoints that were not read", change: edit(idGroup0, func(r *gcp.Resource) {
 			g, _ := r.Spec.(gcp.Group)
 			g.Endpoints = nil

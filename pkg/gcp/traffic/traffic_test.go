@@ -65,7 +65,7 @@ func TestTrafficStates(t *testing.T) {
 					delete(s.Cloud.Resources, id)
 				}
 			}
-		}, federation.TrafficUnhealthy, "no firewall rule of fedsync's lets them in at port 30080"},
+		}, federation.TrafficUnhealthy, "no firewall rule made by fedsync admits them at port 30080"},
 		"not probed": {func(s *gcptest.Scene) { s.Health = nil }, federation.TrafficWaiting, "not probed yet"},
 		"nobody can be asked": {func(s *gcptest.Scene) {
 			s.Partial = func(o *gcp.Observed) {
