@@ -109,3 +109,14 @@ func TestBuildStandsBackInOtherModes(t *testing.T) {
 		t.Errorf("actions: %v", planned.Actions)
 	}
 }
+
+func TestNamespaceThatIsNotWritten(t *testing.T) {
+	s := gcptest.NewScene(1)
+	for key, text := range s.Objects {
+		s.Objects[key] = strings.Replace(text, ", namespace: default", "", 1)
+	}
+	want := s.Settle(t)
+	if _, service := gcptest.ServiceOf(t, want); len(service.Backends) != 2 || want.Balancers[0].Ingress != gcptest.SceneIngress {
+		t.Errorf("service %+v, balancers %+v", service, want.Balancers)
+	}
+}

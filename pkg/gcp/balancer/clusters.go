@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/gcp/balancer/readiness"
 )
 
 // clusterView is what is known of one cluster that is, or was, behind a load balancer.
@@ -37,8 +38,8 @@ type clusterView struct {
 	ingresses map[federation.ObjectRef]placed
 	services  map[federation.ObjectRef]placed
 	withheld  map[federation.ObjectRef]federation.Withheld
-	pods      map[string][]podTemplate // by namespace
-	broken    []string                 // apps that could not be rendered
+	pods      map[string][]readiness.Template // by namespace
+	broken    []string                        // apps that could not be rendered
 
 	nodes clusterNodes
 }
@@ -47,38 +48,6 @@ type clusterView struct {
 type placed struct {
 	app    string
 	object *federation.Object
-}
-
-// podTemplate is the pod template of a workload, or a Pod itself.
-type podTemplate struct {
-	workload federation.ObjectRef
-	labels   labels.Set
-	spec     podSpec
-}
-
-// podContent holds the only fields that are decoded of a pod or of a pod template:
-// decoding the quantities of its resources may take hours.
-type podContent struct {
-	Metadata struct {
-		Labels map[string]string `json:"labels"`
-	} `json:"metadata"`
-	Spec podSpec `json:"spec"`
-}
-
-type podSpec struct {
-	Containers []container `json:"containers"`
-}
-
-type container struct {
-	Ports          []corev1.ContainerPort `json:"ports"`
-	ReadinessProbe *corev1.Probe          `json:"readinessProbe"`
-}
-
-// workloadContent holds the fields that are decoded of a ReplicaSet and similar kinds.
-type workloadContent struct {
-	Spec struct {
-		Template podContent `json:"template"`
-	} `json:"spec"`
 }
 
 // readClusters lists the clusters, and notes which of them leave or cannot be read.
@@ -111,7 +80,7 @@ func (b *builder) readClusters() {
 func (b *builder) addCluster(c *clusterView) {
 	c.ingresses, c.services = map[federation.ObjectRef]placed{}, map[federation.ObjectRef]placed{}
 	c.withheld = map[federation.ObjectRef]federation.Withheld{}
-	c.pods = map[string][]podTemplate{}
+	c.pods = map[string][]readiness.Template{}
 	c.mute = "there is no plan for it"
 	b.clusters = append(b.clusters, c)
 	b.byName[c.name] = c
@@ -200,26 +169,41 @@ func withNamespace(ref federation.ObjectRef) federation.ObjectRef {
 }
 
 // template returns the pod template of an object; false if it has none.
-func (b *builder) template(o *federation.Object) (podTemplate, bool) {
-	t := podTemplate{workload: withNamespace(o.Ref)}
+func (b *builder) template(o *federation.Object) (readiness.Template, bool) {
+	t := readiness.Template{Workload: withNamespace(o.Ref)}
 	switch o.Ref.Kind {
 	case "Pod":
-		pod, err := parse[podContent](b, o)
+		pod, err := parse[readiness.Pod](b, o)
 		if err != nil {
 			return t, false
 		}
-		t.labels, t.spec = pod.Metadata.Labels, pod.Spec
+		t.Labels, t.Spec = pod.Metadata.Labels, pod.Spec
 		return t, true
 	case "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet":
 		// All of them have spec.template in the same place.
-		workload, err := parse[workloadContent](b, o)
+		workload, err := parse[readiness.Workload](b, o)
 		if err != nil {
 			return t, false
 		}
-		t.labels, t.spec = workload.Spec.Template.Metadata.Labels, workload.Spec.Template.Spec
+		t.Labels, t.Spec = workload.Spec.Template.Metadata.Labels, workload.Spec.Template.Spec
 		return t, true
 	}
 	return t, false
+}
+
+// templates returns the templates of the pods behind a Service in a cluster.
+func (c *clusterView) templates(service *corev1.Service) []readiness.Template {
+	if len(service.Spec.Selector) == 0 {
+		return nil
+	}
+	selector := labels.SelectorFromSet(service.Spec.Selector)
+	var found []readiness.Template
+	for _, t := range c.pods[cmp.Or(service.Namespace, metav1.NamespaceDefault)] {
+		if selector.Matches(t.Labels) {
+			found = append(found, t)
+		}
+	}
+	return found
 }
 
 // parse decodes an object. Clusters share objects, so each is decoded only one time.

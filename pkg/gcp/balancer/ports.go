@@ -10,6 +10,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
+	"github.com/fedsync/fedsync/pkg/gcp/balancer/readiness"
 )
 
 // maxGroups is the API's limit on the groups of a backend service.
@@ -110,7 +111,7 @@ func (b *builder) judgePort(p *servicePort) {
 			continue
 		}
 		decided = decided || port.NodePort > 0
-		found, err := c.checks(service, port)
+		found, err := readiness.Of(c.templates(service), port)
 		if err != nil {
 			b.refuseUsers(p, federation.FindingProbe, c.name, err.Error(), "correct the readiness probe")
 			continue
@@ -186,7 +187,7 @@ func unreachable(s *corev1.Service) string {
 
 // agreeOnCheck sets the health check that all clusters share, or refuses the port.
 func (b *builder) agreeOnCheck(p *servicePort, checks []gcp.HealthCheck, clusters []string) {
-	p.check = defaultCheck
+	p.check = readiness.Default
 	if len(checks) == 0 {
 		return
 	}

@@ -94,9 +94,9 @@ func (b *builder) clusterRate(p *servicePort, c *clusterView) float64 {
 	var ready int64
 	var counted []federation.ObjectRef
 	for _, t := range c.templates(service) {
-		if w, ok := c.facts.Workload(t.workload); ok && !slices.Contains(counted, t.workload) {
+		if w, ok := c.facts.Workload(t.Workload); ok && !slices.Contains(counted, t.Workload) {
 			ready += w.Ready
-			counted = append(counted, t.workload)
+			counted = append(counted, t.Workload)
 		}
 	}
 	weight := c.cluster.Weight

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
+	"github.com/fedsync/fedsync/pkg/gcp/balancer/readiness"
 )
 
 // routes are where the requests of an Ingress go. Strings are keys of Service ports.
@@ -227,7 +228,7 @@ func (b *builder) wantMap(f *front) gcp.ID {
 // and returns its ID.
 func (b *builder) emptyService(f *front) gcp.ID {
 	check, id := b.frontID(f, gcp.KindHealthCheck, "404"), b.frontID(f, gcp.KindService, "404")
-	b.add(check, b.frontMark(f), defaultCheck)
+	b.add(check, b.frontMark(f), readiness.Default)
 	b.add(id, b.frontMark(f), gcp.Service{Protocol: "HTTP", HealthCheck: check, Timeout: answerTimeout, Drain: DrainSeconds})
 	return id
 }

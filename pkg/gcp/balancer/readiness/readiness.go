@@ -1,22 +1,58 @@
-package balancer
+// Package readiness translates the readiness probes of pods into health checks of
+// Compute Engine. It reads pod templates and a Service port, and returns the health checks
+// that package balancer compares and wants. It is pure.
+package readiness
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// defaultCheck probes pods without a readiness probe, as Google's own controller does.
-var defaultCheck = gcp.HealthCheck{Protocol: "HTTP", Path: "/", Interval: 15, Timeout: 15, Healthy: 1, Unhealthy: 2}
+// Template is the pod template of a workload, or a Pod itself.
+type Template struct {
+	Workload federation.ObjectRef
+	Labels   labels.Set
+	Spec     PodSpec
+}
+
+// Pod holds the only fields that are decoded of a pod or of a pod template: decoding the
+// quantities of its resources may take hours.
+type Pod struct {
+	Metadata struct {
+		Labels map[string]string `json:"labels"`
+	} `json:"metadata"`
+	Spec PodSpec `json:"spec"`
+}
+
+// PodSpec is the part of a pod's spec that a health check depends on.
+type PodSpec struct {
+	Containers []Container `json:"containers"`
+}
+
+// Container is the part of a container that a health check depends on.
+type Container struct {
+	Ports          []corev1.ContainerPort `json:"ports"`
+	ReadinessProbe *corev1.Probe          `json:"readinessProbe"`
+}
+
+// Workload holds the fields that are decoded of a ReplicaSet and similar kinds.
+type Workload struct {
+	Spec struct {
+		Template Pod `json:"template"`
+	} `json:"spec"`
+}
+
+// Default probes pods without a readiness probe, as Google's own controller does.
+var Default = gcp.HealthCheck{Protocol: "HTTP", Path: "/", Interval: 15, Timeout: 15, Healthy: 1, Unhealthy: 2}
 
 // The limits of health checks, in seconds and answers in a row.
 const (
@@ -25,52 +61,35 @@ const (
 	maxThreshold = 10
 )
 
-// templates returns the templates of the pods behind a Service in a cluster.
-func (c *clusterView) templates(service *corev1.Service) []podTemplate {
-	if len(service.Spec.Selector) == 0 {
-		return nil
-	}
-	selector := labels.SelectorFromSet(service.Spec.Selector)
-	var found []podTemplate
-	for _, t := range c.pods[cmp.Or(service.Namespace, metav1.NamespaceDefault)] {
-		if selector.Matches(t.labels) {
-			found = append(found, t)
-		}
-	}
-	return found
-}
-
-// checks returns the health checks of the pods behind a Service port in a cluster,
-// without duplicates: none if the plan has no such pods. The default check applies only
-// if no workload has a probe.
-func (c *clusterView) checks(service *corev1.Service, port corev1.ServicePort) ([]gcp.HealthCheck, error) {
-	templates := c.templates(service)
+// Of returns the health checks of the pods behind a Service port, without duplicates:
+// none if there are no templates. Default applies only if no workload has a probe.
+func Of(templates []Template, port corev1.ServicePort) ([]gcp.HealthCheck, error) {
 	var found []gcp.HealthCheck
 	for _, t := range templates {
 		check, probed, err := t.check(port)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", t.workload, err)
+			return nil, fmt.Errorf("%s: %w", t.Workload, err)
 		}
 		if probed && !slices.Contains(found, check) {
 			found = append(found, check)
 		}
 	}
 	if len(found) == 0 && len(templates) > 0 {
-		found = append(found, defaultCheck)
+		found = append(found, Default)
 	}
 	return found, nil
 }
 
 // check returns the health check that corresponds to the readiness probe of the
 // container behind a port; false if no probe can be asked from outside the pod.
-func (t podTemplate) check(port corev1.ServicePort) (gcp.HealthCheck, bool, error) {
+func (t Template) check(port corev1.ServicePort) (gcp.HealthCheck, bool, error) {
 	target := port.TargetPort
 	if target == (intstr.IntOrString{}) {
 		target = intstr.FromInt32(port.Port)
 	}
 	serving, served := t.containerPort(nil, target)
-	for i := range t.spec.Containers {
-		container := &t.spec.Containers[i]
+	for i := range t.Spec.Containers {
+		container := &t.Spec.Containers[i]
 		probe := container.ReadinessProbe
 		if probe == nil {
 			continue
@@ -83,7 +102,7 @@ func (t podTemplate) check(port corev1.ServicePort) (gcp.HealthCheck, bool, erro
 		if !known || !served || number != serving {
 			continue
 		}
-		check, err := healthCheck(probe)
+		check, err := translate(probe)
 		return check, true, err
 	}
 	return gcp.HealthCheck{}, false, nil
@@ -102,15 +121,15 @@ func probePort(probe *corev1.Probe) (intstr.IntOrString, bool) {
 
 // containerPort returns the number of a port that may be a name. It searches one
 // container, or all of them if of is nil.
-func (t podTemplate) containerPort(of *container, port intstr.IntOrString) (int32, bool) {
+func (t Template) containerPort(of *Container, port intstr.IntOrString) (int32, bool) {
 	if port.Type == intstr.Int {
 		return port.IntVal, true
 	}
-	for i := range t.spec.Containers {
-		if of != nil && of != &t.spec.Containers[i] {
+	for i := range t.Spec.Containers {
+		if of != nil && of != &t.Spec.Containers[i] {
 			continue
 		}
-		for _, p := range t.spec.Containers[i].Ports {
+		for _, p := range t.Spec.Containers[i].Ports {
 			if p.Name == port.StrVal {
 				return p.ContainerPort, true
 			}
@@ -119,9 +138,9 @@ func (t podTemplate) containerPort(of *container, port intstr.IntOrString) (int3
 	return 0, false
 }
 
-// healthCheck translates a probe for Compute Engine. It applies the defaults of
+// translate translates a probe for Compute Engine. It applies the defaults of
 // Kubernetes to fields that the manifest does not set.
-func healthCheck(probe *corev1.Probe) (gcp.HealthCheck, error) {
+func translate(probe *corev1.Probe) (gcp.HealthCheck, error) {
 	h := gcp.HealthCheck{
 		Protocol:  "TCP",
 		Interval:  min(max(int64(orDefault(probe.PeriodSeconds, 10)), minInterval), maxInterval),
