@@ -93,7 +93,7 @@ func TestBuildIgnoresOtherClasses(t *testing.T) {
 	}
 }
 
-func TestBuildStandsBackInOtherModes(t *testing.T) {
+func TestBuildHoldsEverythingInOtherModes(t *testing.T) {
 	s := gcptest.NewScene(2)
 	s.Settle(t)
 	before := len(s.Cloud.Resources)
@@ -110,7 +110,7 @@ func TestBuildStandsBackInOtherModes(t *testing.T) {
 	}
 }
 
-func TestNamespaceThatIsNotWritten(t *testing.T) {
+func TestNamespaceDefaultsToDefault(t *testing.T) {
 	s := gcptest.NewScene(1)
 	for key, text := range s.Objects {
 		s.Objects[key] = strings.Replace(text, ", namespace: default", "", 1)

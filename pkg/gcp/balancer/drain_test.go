@@ -90,7 +90,7 @@ func TestRestartDoesNotChangeADrain(t *testing.T) {
 	s.Settle(t)
 	s.Pass(time.Hour)
 	health := s.Health
-	s.Health = nil // nobody has been asked since the start
+	s.Health = nil // no health has been read since the start
 	look := s.Look()
 	want := balancer.Build(s.Input(), look)
 	if planned := planner.Plan(want, look); len(planned.Actions) > 0 || len(want.Findings) > 0 {
@@ -233,7 +233,7 @@ func TestClusterThatCannotBeReadKeepsWhatItHas(t *testing.T) {
 			if got := s.State("c2"); got.State != federation.TrafficServing {
 				t.Errorf("state: %+v", got)
 			}
-			s.Cluster("c2").Drain = true // works all the same: it is not the cluster that is asked
+			s.Cluster("c2").Drain = true // works nevertheless: fedsync need not read the cluster for it
 			s.Settle(t)
 			s.Pass(time.Minute)
 			want := s.Settle(t)

@@ -125,7 +125,7 @@ func TestFirewallPolicies(t *testing.T) {
 	if want = s.Build(); len(want.Findings) != 0 {
 		t.Errorf("a rule that admits all: %s", gcptest.Findings(want))
 	}
-	// A rule of ours is not removed by the change of the policy.
+	// The change of the policy does not remove a rule of ours.
 	s = gcptest.NewScene(2)
 	s.Settle(t)
 	s.Federation.GCP.Firewall = federation.FirewallReport
@@ -134,7 +134,7 @@ func TestFirewallPolicies(t *testing.T) {
 	}
 }
 
-func TestFirewallGoesLast(t *testing.T) {
+func TestFirewallRuleIsDeletedLast(t *testing.T) {
 	s := gcptest.NewScene(2)
 	s.Settle(t)
 	s.Cluster("c2").Drain = true

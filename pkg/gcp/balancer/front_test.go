@@ -23,8 +23,8 @@ func TestAddresses(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		change  func(*gcptest.Scene)
-		ours    bool   // it is made with our mark
-		refused string // a part of why it is refused
+		ours    bool   // it is created with our mark
+		refused string // a part of the reason for which it is refused
 	}{
 		"the user's": {func(s *gcptest.Scene) {
 			s.Cloud.Resources[addressID("shop")] = gcp.Resource{ID: addressID("shop"), Spec: ip}
@@ -85,7 +85,7 @@ func TestAddressThatIsReservedByNameStaysOurs(t *testing.T) {
 	}
 }
 
-func TestOwnAddressBesideGooglesController(t *testing.T) {
+func TestOwnAddressNextToGooglesController(t *testing.T) {
 	s := gcptest.NewScene(2)
 	s.Annotate("kubernetes.io/ingress.global-static-ip-name", "shop")
 	s.Annotate("fedsync.dev/address", "shop-2")
@@ -218,7 +218,7 @@ func TestHTTPServesWhileASecretFails(t *testing.T) {
 	}
 }
 
-func TestHTTPSAlone(t *testing.T) {
+func TestHTTPSOnly(t *testing.T) {
 	s := gcptest.NewScene(1)
 	s.Annotate("kubernetes.io/ingress.allow-http", "false")
 	s.Edit("Ingress/nginx", "spec:", "spec:\n  tls: [{secretName: web}]")
@@ -229,8 +229,8 @@ func TestHTTPSAlone(t *testing.T) {
 	}
 }
 
-// Addresses and forwarding rules are listed at different moments: what an address says
-// of its users may be newer than the list of rules.
+// Addresses and forwarding rules are listed at different moments: an address's list of
+// users may be newer than the list of rules.
 func TestAnAddressWhoseRuleIsNotListedYetIsNoConflict(t *testing.T) {
 	s := gcptest.NewScene(2)
 	s.Annotate("kubernetes.io/ingress.global-static-ip-name", "shop")

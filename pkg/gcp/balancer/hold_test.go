@@ -96,7 +96,7 @@ func TestHeldGroupsFollowTheirNodes(t *testing.T) {
 	}
 }
 
-func TestIngressThatIsGoneTakesAllWithIt(t *testing.T) {
+func TestDeletedIngressRemovesAllItsResources(t *testing.T) {
 	s := gcptest.NewScene(2)
 	s.Settle(t)
 	delete(s.Objects, "Ingress/nginx")
@@ -111,7 +111,7 @@ func TestIngressThatIsGoneTakesAllWithIt(t *testing.T) {
 	}
 }
 
-func TestLookThatFailedRemovesNothing(t *testing.T) {
+func TestAFailedReadRemovesNothing(t *testing.T) {
 	for _, kind := range gcp.Kinds {
 		for _, all := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, all %v", kind, all), func(t *testing.T) {
@@ -256,7 +256,7 @@ func TestTwoIngressesShareABackendService(t *testing.T) {
 	if n := len(gcptest.KindOf(want, gcp.KindService)); n != 1 || len(gcptest.KindOf(want, gcp.KindURLMap)) != 2 {
 		t.Errorf("%d backend services, %d URL maps", n, len(gcptest.KindOf(want, gcp.KindURLMap)))
 	}
-	// One of them is refused later: the other goes on, and nothing of either goes.
+	// One of them is refused later: the other continues, and nothing of either is removed.
 	s.Objects["Ingress/second"] = strings.Replace(s.Objects["Ingress/second"], "annotations: {", `annotations: {networking.gke.io/managed-certificates: "x", `, 1)
 	s.AddNode("c1", "r-c1-b", 3)
 	for _, a := range planner.Plan(s.Build(), s.Look()).Actions {

@@ -53,7 +53,7 @@ func TestEveryKindIsCreatedAsWantedAndDeleted(t *testing.T) {
 	slices.Reverse(all)
 	for _, r := range all {
 		mustDo(t, c, gcp.Action{Verb: gcp.Delete, ID: r.ID, Want: seen.Resources[r.ID]})
-		mustDo(t, c, gcp.Action{Verb: gcp.Delete, ID: r.ID, Want: seen.Resources[r.ID]}) // what is gone is no error
+		mustDo(t, c, gcp.Action{Verb: gcp.Delete, ID: r.ID, Want: seen.Resources[r.ID]}) // deleting it again is no error
 	}
 	if left := mustLook(t, c, gcp.Scope{}).Resources; len(left) > 0 {
 		t.Errorf("left: %v", left)

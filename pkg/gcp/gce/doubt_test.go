@@ -9,9 +9,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gcptest"
 )
 
-// A list that is a success and lacks what a resource of ours points at is not taken for
-// the whole: neither by who knew better, nor after a start.
-func TestAListThatLacksWhatIsInUseIsNotComplete(t *testing.T) {
+// A successful list that lacks a resource which one of ours refers to counts as
+// incomplete, both in a process that knew the resource and after a start.
+func TestAListThatLacksAResourceInUseIsIncomplete(t *testing.T) {
 	server, c := newStandIn(t, gcetest.Options{})
 	f := newFrontend(t)
 	f.build(t, c)

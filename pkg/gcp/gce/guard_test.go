@@ -13,7 +13,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gcptest"
 )
 
-// answering returns a client of whatever answers in the place of Compute Engine.
+// answering returns a client of a handler that answers in place of Compute Engine.
 func answering(t *testing.T, answer http.HandlerFunc) *Client {
 	t.Helper()
 	server := httptest.NewServer(answer)

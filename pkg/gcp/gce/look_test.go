@@ -35,7 +35,7 @@ func TestListsAreReadPageByPage(t *testing.T) {
 		t.Errorf("seen %d resources, want 10", len(seen.Resources))
 	}
 
-	// The second page fails: what was read is there, and nothing is said of the rest.
+	// The second page fails: the first one is in the result, and the kind is incomplete.
 	for _, method := range []string{`healthChecks\.list`, `networkEndpointGroups\.aggregatedList`} {
 		server.Fault(gcetest.Fault{Method: method, Nth: 2, Action: gcetest.Answer{Status: 403, Reason: "forbidden"}})
 	}
@@ -92,7 +92,7 @@ func TestZonesThatDoNotAnswerAreNotEmpty(t *testing.T) {
 	}
 }
 
-func TestLookKeepsWhatConcernsTheOwner(t *testing.T) {
+func TestLookReturnsTheOwnersScope(t *testing.T) {
 	_, c := newStandIn(t, gcetest.Options{})
 	ours, theirs := newFrontend(t), newFrontend(t)
 	ours.build(t, c)
@@ -223,7 +223,7 @@ func TestMachinesAreReadOnce(t *testing.T) {
 		t.Errorf("a new node: calls %v, machine %+v", calls(), seen.Machines[node("node-3")])
 	}
 
-	// By the clock, all of the zone; a failed question changes nothing.
+	// When they are due, all machines of the zone are read; a failed read changes nothing.
 	scope.Earlier = seen
 	c.zones[gcptest.Project+"/"+standZone] = time.Now().Add(-time.Second)
 	server.RemoveInstance(gcptest.Project, standZone, "node-1")
@@ -246,7 +246,7 @@ func TestMachinesAreReadOnce(t *testing.T) {
 	}
 }
 
-func TestFirewallOfASharedNetworkIsOfItsProject(t *testing.T) {
+func TestFirewallOfASharedNetworkIsInItsProject(t *testing.T) {
 	server, c := newStandIn(t, gcetest.Options{})
 	f := newFrontend(t)
 	const shared = "projects/host/global/networks/shared"
@@ -280,15 +280,15 @@ func TestLookEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Answers about some zones come while others are still to be asked.
-func TestMachinesOfManyZonesAreReadSideBySide(t *testing.T) {
+// Answers about some zones arrive before other zones are read.
+func TestMachinesOfManyZonesAreReadConcurrently(t *testing.T) {
 	server, c := newStandIn(t, gcetest.Options{})
 	zone := func(i int) string { return fmt.Sprintf("europe-west%d-b", i+1) }
 	for i := range 3 * lookAtOnce {
 		server.AddZone(gcptest.Project, zone(i))
 	}
 	scope := gcp.Scope{Owner: standOwner}
-	for range 2 { // the second time it depends on what is known which are read
+	for range 2 { // the second time, the known machines decide which ones are read
 		for i := range 3 * lookAtOnce {
 			scope.Nodes = append(scope.Nodes, fmt.Sprintf("gce://%s/%s/node-%d", gcptest.Project, zone(i), len(scope.Nodes)))
 		}

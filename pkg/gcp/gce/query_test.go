@@ -75,7 +75,7 @@ func TestHealthCountsTheEndpointsOfAGroup(t *testing.T) {
 	}
 }
 
-func TestAnAddressInUseNamesWhoHasIt(t *testing.T) {
+func TestAnAddressInUseNamesItsUsers(t *testing.T) {
 	_, c := newStandIn(t, gcetest.Options{})
 	f := newFrontend(t)
 	f.build(t, c)

@@ -8,7 +8,7 @@ import (
 	compute "google.golang.org/api/compute/v1"
 )
 
-// refusalTest is one request to a load balancer that stands, and what is answered.
+// refusalTest is a request about an existing load balancer, and the answer.
 type refusalTest struct {
 	name    string
 	call    func(s *standIn) error
@@ -88,7 +88,7 @@ func TestTheOrderOfDeletionIsKept(t *testing.T) {
 	runRefusals(t, tests)
 }
 
-func TestChangesNeedTheLockAndKeepWhatIsImmutable(t *testing.T) {
+func TestChangesNeedTheFingerprintAndLeaveImmutableFields(t *testing.T) {
 	runRefusals(t, []refusalTest{
 		{"service without", func(s *standIn) error {
 			return last(s.api.BackendServices.Patch(project, "bs", &compute.BackendService{TimeoutSec: 5}).Do())
@@ -257,7 +257,7 @@ func TestBackendServicesAreChecked(t *testing.T) {
 	})
 }
 
-func TestFiftyGroupsAndNoneOfAnotherKind(t *testing.T) {
+func TestAServiceHasAtMostFiftyGroupsOfOneKind(t *testing.T) {
 	s := newStandIn(t, Options{})
 	s.build()
 	backends := []*compute.Backend{}

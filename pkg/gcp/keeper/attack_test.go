@@ -19,8 +19,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/planner"
 )
 
-// A mark that was written by a clock that was ahead holds up neither a drain nor rates.
-func TestTimesYetToComeHoldUpNothing(t *testing.T) {
+// A mark that was written while the clock was ahead delays neither a drain nor rates.
+func TestMarksWithFutureTimesDelayNothing(t *testing.T) {
 	s := gcptest.NewScene(3)
 	s.Annotate("fedsync.dev/max-rate-per-replica", "100")
 	s.Settle(t)
@@ -71,7 +71,7 @@ func TestNodesThatAreNearlyAllGoneLeaveFewAtATime(t *testing.T) {
 	}
 }
 
-// Only what has our mark and a name that we give is ours.
+// A resource is ours only if it has our mark and a name that fedsync generates.
 func TestACopyOfOursIsLeftAlone(t *testing.T) {
 	s := gcptest.NewScene(1)
 	want := s.Settle(t)
@@ -108,7 +108,7 @@ func TestMarksWithControlCharactersAreNotOurs(t *testing.T) {
 	}
 }
 
-// No verb of fmt and no encoder shows a key, nor does what is reported hold it.
+// No verb of fmt and no encoder shows a key, and reports do not hold it.
 func TestNothingShowsAKey(t *testing.T) {
 	const key = "-----BEGIN PRIVATE KEY-----"
 	a := gcp.Action{Verb: gcp.Create, Want: gcp.Resource{Spec: gcp.Certificate{Key: key}}}
@@ -130,8 +130,8 @@ func TestNothingShowsAKey(t *testing.T) {
 	}
 }
 
-// A look that fails again is a warning at first and an error when it lasts, from the
-// first time on.
+// A read that fails repeatedly is a warning at first, and an error when it has failed for
+// long since the first time.
 func TestWhatCannotBeReadIsTimed(t *testing.T) {
 	s, now := silent{}, time.Unix(1000, 0)
 	look := func(whats ...string) []gcp.LookError {
@@ -153,8 +153,8 @@ func TestWhatCannotBeReadIsTimed(t *testing.T) {
 	}
 }
 
-// Health that cannot be had is said, and the last answer does not count for ever.
-func TestHealthThatCannotBeHadGoesStale(t *testing.T) {
+// Health that cannot be read is reported, and the last answer does not count forever.
+func TestHealthThatCannotBeReadGoesStale(t *testing.T) {
 	w := newHealthWatch(nil, func() {})
 	p, now := pair{gcp.ID{Name: "s"}, gcp.ID{Name: "g"}}, time.Now()
 	w.pairs[p] = &asked{}
@@ -173,15 +173,15 @@ func TestHealthThatCannotBeHadGoesStale(t *testing.T) {
 	}
 }
 
-func TestThinkingCostsAShareOfAProcessor(t *testing.T) {
+func TestPlanningUsesAShareOfAProcessor(t *testing.T) {
 	began := time.Unix(1000, 0)
 	if rest := restAfter(began, began.Add(50*time.Millisecond)).Sub(began); 50*time.Millisecond*10 > rest {
 		t.Errorf("50 ms of every %s", rest)
 	}
 }
 
-// The load balancers of a federation that was moved are told from those of strangers.
-func TestWhatAFormerSourceMadeIsSaid(t *testing.T) {
+// The load balancers of a federation that was moved are distinguished from foreign ones.
+func TestResourcesOfAFormerSourceAreReported(t *testing.T) {
 	s := gcptest.NewScene(1)
 	s.Annotate("kubernetes.io/ingress.global-static-ip-name", "web-ip")
 	s.Settle(t)
@@ -199,7 +199,7 @@ func TestWhatAFormerSourceMadeIsSaid(t *testing.T) {
 	}
 }
 
-// What succeeded before a look that shows it is no repair.
+// An action that succeeds before a read that shows its effect is no repair.
 func TestTheEndOfACreationIsNoRepair(t *testing.T) {
 	tr, now := newTries(), time.Unix(1000, 0)
 	a := firewallAction(gcp.Create, 30061)
@@ -211,9 +211,9 @@ func TestTheEndOfACreationIsNoRepair(t *testing.T) {
 	}
 }
 
-// An instance that loses the claim while a call is under way does not go on with it:
-// another instance may have begun.
-func TestALostClaimCutsWhatIsUnderWay(t *testing.T) {
+// An instance that loses the claim while a call is under way cancels the call: another
+// instance may have begun.
+func TestALostClaimCancelsCallsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, 2, quickOperations)
 		defer l.close()
@@ -239,7 +239,7 @@ func TestALostClaimCutsWhatIsUnderWay(t *testing.T) {
 	})
 }
 
-// callsOf are the calls of one method.
+// callsOf returns the calls of one method.
 func (l *lab) callsOf(method string) []gcetest.Call {
 	return slices.DeleteFunc(l.server.Calls(), func(c gcetest.Call) bool { return c.Method != method })
 }
@@ -260,8 +260,8 @@ func (v *vault) TLSSecret(ctx context.Context, c federation.Cluster, _, _ string
 	return v.chain, v.key, nil
 }
 
-// A member that does not hand out a Secret holds up neither the look nor the
-// certificate: another one has it too.
+// A member that does not return a Secret delays neither the read nor the certificate:
+// another member has it too.
 func TestACertificateComesFromTheMemberThatAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := gcptest.NewScene(2)
@@ -293,8 +293,8 @@ func TestACertificateComesFromTheMemberThatAnswers(t *testing.T) {
 	})
 }
 
-// What goes on failing is logged once.
-func TestTheSameFailureIsNoNewsInTheLog(t *testing.T) {
+// A failure that continues is logged only the first time.
+func TestARepeatedFailureIsNotLoggedAgain(t *testing.T) {
 	tr, now := newTries(), time.Unix(1000, 0)
 	a := firewallAction(gcp.Create, 30061)
 	refused := &gcp.Error{Class: gcp.ClassForbidden, Err: errors.New("403")}

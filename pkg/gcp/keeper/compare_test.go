@@ -13,9 +13,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gcptest"
 )
 
-// What a change would do is told apart from what differs without it, and equal wants are
-// no change.
-func TestAProposalIsToldApartFromWhatDiffersBesides(t *testing.T) {
+// A proposal contains only what the change would do, not what differs without it. Equal
+// wanted states are no change.
+func TestAProposalExcludesDifferencesThatExistWithoutIt(t *testing.T) {
 	lines := func(p Proposed) string {
 		var all []string
 		for _, c := range p.Changes {
@@ -26,7 +26,7 @@ func TestAProposalIsToldApartFromWhatDiffersBesides(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		change    func(*gcptest.Scene)
-		want      []string // lines that are there
+		want      []string // lines that must be present
 		addresses string
 		none      bool
 	}{
@@ -73,7 +73,7 @@ func TestAProposalIsToldApartFromWhatDiffersBesides(t *testing.T) {
 			if p.Besides != 0 {
 				t.Errorf("%d actions besides, want none", p.Besides)
 			}
-			// What was removed by hand is no part of what the change does.
+			// A removal by hand is not part of the change.
 			for id := range seen.Resources {
 				if id.Kind == gcp.KindFirewall {
 					delete(seen.Resources, id)
@@ -87,8 +87,8 @@ func TestAProposalIsToldApartFromWhatDiffersBesides(t *testing.T) {
 	}
 }
 
-// An Ingress that is new is made whole.
-func TestAProposalOfANewIngressNamesAllThatIsMade(t *testing.T) {
+// A new Ingress gets a complete load balancer.
+func TestAProposalOfANewIngressListsAllItsResources(t *testing.T) {
 	s := gcptest.NewScene(2)
 	head := s.Input()
 	ingress := s.Objects["Ingress/nginx"]
@@ -109,8 +109,8 @@ func TestAProposalOfANewIngressNamesAllThatIsMade(t *testing.T) {
 	}
 }
 
-// A keeper says by what it saw what a change would do, and nothing before it has looked.
-func TestAKeeperProposesByWhatItSaw(t *testing.T) {
+// A keeper proposes from what it last read, and nothing before its first read.
+func TestAKeeperProposesFromItsLastRead(t *testing.T) {
 	s := gcptest.NewScene(2)
 	s.Settle(t)
 	k := New(Options{Log: zap.NewNop()})
@@ -121,7 +121,7 @@ func TestAKeeperProposesByWhatItSaw(t *testing.T) {
 		t.Error("it is known before the first look")
 	}
 	k.state.Looked, k.shown = s.Now, sight{in: &base, seen: s.Look()}
-	base.Left, head.Left = nil, nil // the keeper's own is taken
+	base.Left, head.Left = nil, nil // the keeper uses its own
 	p, known := k.Propose(base, head)
 	if !known || len(p.Changes) != 1 || p.Changes[0].ID.Kind != gcp.KindHealthCheck {
 		t.Errorf("known %t, changes %v; want the health check's", known, p.Changes)

@@ -11,7 +11,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gcptest"
 )
 
-// noCloud is a Compute Engine that cannot be asked for want of credentials.
+// noCloud is a Compute Engine that cannot be read, because there are no credentials.
 type noCloud struct{ gcp.Cloud }
 
 func (noCloud) Look(context.Context, gcp.Scope) gcp.Observed {
@@ -20,7 +20,7 @@ func (noCloud) Look(context.Context, gcp.Scope) gcp.Observed {
 	}}}
 }
 
-func TestWithoutCredentialsNothingIsSaidOfMachines(t *testing.T) {
+func TestWithoutCredentialsMachinesAreNotReported(t *testing.T) {
 	want, seen, planned := Preview(t.Context(), noCloud{}, gcptest.NewScene(2).Input())
 	if text := gcptest.Findings(want); text != "" {
 		t.Errorf("findings:\n%s\nwant none: that nothing can be read is said once", text)
@@ -33,7 +33,7 @@ func TestWithoutCredentialsNothingIsSaidOfMachines(t *testing.T) {
 	}
 }
 
-// A preview reads no keys: that is no fault of a Secret that is there.
+// A preview reads no keys, which is no fault of an existing Secret.
 func TestAPreviewDoesNotBlameASecret(t *testing.T) {
 	in := gcp.Input{
 		Federation: &federation.Federation{Clusters: []federation.Cluster{{Name: "c1"}}},

@@ -26,7 +26,7 @@ func (c *surveyed) Granted(context.Context, []string) ([]string, error) {
 }
 func (c *surveyed) Quotas(context.Context) ([]gcp.Quota, error) { return c.quotas, c.err }
 
-func TestSurveyNamesWhatIsMissingAndWhatWillNotFit(t *testing.T) {
+func TestSurveyReportsMissingPermissionsAndSmallQuotas(t *testing.T) {
 	in := &gcp.Input{Federation: &federation.Federation{GCP: &federation.GCP{Firewall: federation.FirewallManaged}}, Now: time.Unix(1000, 0)}
 	cloud := &surveyed{
 		missing: []string{"compute.urlMaps.update"},
@@ -48,7 +48,7 @@ func TestSurveyNamesWhatIsMissingAndWhatWillNotFit(t *testing.T) {
 	if cloud.asked != 1 {
 		t.Errorf("asked %d times within a moment", cloud.asked)
 	}
-	// What cannot be asked now leaves what was known; what was granted is seen.
+	// If a read fails, its last result remains; a new grant is noticed.
 	in.Now = in.Now.Add(surveyInterval)
 	cloud.err = errors.New("503")
 	s.look(t.Context(), cloud, in)

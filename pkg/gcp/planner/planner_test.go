@@ -26,7 +26,7 @@ func smallWorld() *world {
 	}
 }
 
-// built is a model in which everything is as the world wants it.
+// built returns a model in which everything is as the world wants it.
 func built(t *testing.T, w *world) *gcptest.Model {
 	t.Helper()
 	m := gcptest.NewModel()
@@ -182,7 +182,7 @@ func TestPlanFollowsWhatIsWanted(t *testing.T) {
 	}
 }
 
-func TestPlanIsCarefulWithWhatIsThere(t *testing.T) {
+func TestPlanProtectsExistingResources(t *testing.T) {
 	edit := func(id gcp.ID, change func(*gcp.Resource)) func(*world, *gcptest.Model, *gcp.Observed) {
 		return func(_ *world, m *gcptest.Model, is *gcp.Observed) {
 			r := m.Resources[id]
@@ -405,7 +405,7 @@ func TestEndpointsGoInBatches(t *testing.T) {
 	execute(t, m, p)
 }
 
-func TestOtherMarksAreWrittenWhereTheyCanBe(t *testing.T) {
+func TestChangedMarksAreWrittenIfPossible(t *testing.T) {
 	w := smallWorld()
 	m := built(t, w)
 	want := w.wanted()
@@ -452,7 +452,7 @@ func TestAFindingNamesTheIngressesFile(t *testing.T) {
 	}
 }
 
-func TestDiffersComparesNoOrder(t *testing.T) {
+func TestDiffersIgnoresOrder(t *testing.T) {
 	a := gcp.Firewall{Network: "n", Ranges: []string{"a", "b"}, Ports: []int32{2, 1}, Tags: []string{"y", "x"}}
 	b := gcp.Firewall{Network: "n", Ranges: []string{"b", "a", "a"}, Ports: []int32{1, 2}, Tags: []string{"x", "y"}}
 	if got := gcp.Differences(a, b); len(got) > 0 {
@@ -497,7 +497,7 @@ func TestDiffersNamesEachField(t *testing.T) {
 }
 
 func TestUsersAreTheKindsThatRefer(t *testing.T) {
-	// The table of users must hold whatever refs can return.
+	// The table of users must contain every kind that refs can return.
 	want := smallWorld().wanted()
 	used := map[gcp.Kind]map[gcp.Kind]bool{}
 	for id, r := range want.Resources {

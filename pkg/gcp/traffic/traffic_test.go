@@ -13,7 +13,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/traffic"
 )
 
-// trafficOf is what Traffic says of the first load balancer.
+// trafficOf returns the state of the first load balancer.
 func trafficOf(s *gcptest.Scene) federation.Balancer {
 	look := s.Look()
 	want := balancer.Build(s.Input(), look)

@@ -51,12 +51,12 @@ func TestWorkloadsWithoutAProbeDoNotCount(t *testing.T) {
 	if check := gcptest.KindOf(want, gcp.KindHealthCheck)[0].Spec.(gcp.HealthCheck); check.Path != "/healthz" || len(want.Findings) > 0 {
 		t.Errorf("health check %+v, findings:\n%s", check, gcptest.Findings(want))
 	}
-	// Two that ask for different things are one too many.
+	// Two workloads with different probes are refused.
 	s.Objects["ReplicaSet/canary"] = strings.NewReplacer("name: nginx, namespace", "name: canary, namespace", "/healthz", "/canary").Replace(gcptest.ReplicasYAML)
 	if text := gcptest.Findings(s.Build()); !strings.Contains(text, "differ between workloads of cluster c1") {
 		t.Errorf("findings:\n%s", text)
 	}
-	// A cluster whose pods say nothing is not like one whose pods do.
+	// A cluster whose pods have no probe differs from one whose pods have one.
 	delete(s.Objects, "ReplicaSet/canary")
 	s.Instead("c2", "ReplicaSet/nginx", strings.Replace(canary, "name: canary", "name: nginx", 1))
 	if text := gcptest.Findings(s.Build()); !strings.Contains(text, "differ between clusters c1 and c2") {
