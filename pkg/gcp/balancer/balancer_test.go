@@ -66,7 +66,7 @@ func TestBuildIsDeterministic(t *testing.T) {
 	first := s.Build()
 	for range 5 {
 		if again := s.Build(); !reflect.DeepEqual(first, again) {
-			t.Fatalf("equal input gives different output:\n%+v\n%+v", first, again)
+			t.Fatalf("equal input, different output:\n%+v\n%+v", first, again)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func TestDrainThatEndsEarlyGivesCapacityBack(t *testing.T) {
 		}
 	}
 	if id, _ := gcptest.ServiceOf(t, want); len(want.Resources[id].Mark.Draining) > 0 {
-		t.Error("the mark says that it drains")
+		t.Error("the mark records a drain")
 	}
 }
 

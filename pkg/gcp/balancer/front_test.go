@@ -31,7 +31,7 @@ func TestAddresses(t *testing.T) {
 		}, false, ""},
 		"missing, reserved":  {func(*gcptest.Scene) {}, true, ""},
 		"missing, required":  {func(s *gcptest.Scene) { s.Federation.GCP.Addresses = federation.AddressRequireExisting }, false, "does not exist in project shop"},
-		"used by somebody":   {rule("website", gcp.Mark{}), false, "forwarding rule website, which is not fedsync's"},
+		"used by a stranger": {rule("website", gcp.Mark{}), false, "forwarding rule website, which is not fedsync's"},
 		"used by GLBC":       {rule("k8s-fw-default-nginx--u", gcp.Mark{}), false, "of Google's ingress controller: it cannot move without a gap"},
 		"used by kubemci":    {rule("mci1-fw--x", gcp.Mark{}), false, "of kubemci"},
 		"of another Ingress": {rule("fedsync-x", gcp.Mark{Federation: "web", Source: "0123456789abcdef", Ingress: "networking.k8s.io/Ingress/default/other"}), false, "Ingress/default/other"},
@@ -48,7 +48,7 @@ func TestAddresses(t *testing.T) {
 			test.change(s)
 			want := s.Build()
 			if again := s.Build(); !reflect.DeepEqual(want, again) {
-				t.Errorf("the second look leads to another end:\n%s\n%s", gcptest.Findings(want), gcptest.Findings(again))
+				t.Errorf("the second read leads to another result:\n%s\n%s", gcptest.Findings(want), gcptest.Findings(again))
 			}
 			if got := want.Balancers[0].Refused; !strings.Contains(got, test.refused) || (got == "") != (test.refused == "") {
 				t.Fatalf("refused: %q, want %q", got, test.refused)
@@ -246,6 +246,6 @@ func TestAnAddressWhoseRuleIsNotListedYetIsNoConflict(t *testing.T) {
 	}
 	user = "website"
 	if want := s.Build(); !want.Balancers[0].Waits || !strings.Contains(want.Balancers[0].Refused, "forwarding rule website") || len(want.Findings) > 0 {
-		t.Errorf("with somebody's: refused %q, waits %t, findings:\n%s", want.Balancers[0].Refused, want.Balancers[0].Waits, gcptest.Findings(want))
+		t.Errorf("with a foreign rule: refused %q, waits %t, findings:\n%s", want.Balancers[0].Refused, want.Balancers[0].Waits, gcptest.Findings(want))
 	}
 }

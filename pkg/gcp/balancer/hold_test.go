@@ -219,7 +219,7 @@ func TestRefusals(t *testing.T) {
 			test.change(s)
 			want := s.Build()
 			if again := s.Build(); !reflect.DeepEqual(want, again) {
-				t.Errorf("the second look leads to another end:\n%s\n%s", gcptest.Findings(want), gcptest.Findings(again))
+				t.Errorf("the second read leads to another result:\n%s\n%s", gcptest.Findings(want), gcptest.Findings(again))
 			}
 			text := gcptest.Findings(want)
 			if !strings.HasPrefix(text, "E ") || !strings.Contains(text, test.want) {

@@ -130,7 +130,7 @@ func (h *buildHistory) turn() error {
 	in := h.Input()
 	want := balancer.Build(in, look)
 	if again := balancer.Build(in, look); !reflect.DeepEqual(want, again) {
-		return fmt.Errorf("equal input gives different output")
+		return fmt.Errorf("equal input, different output")
 	}
 	if err := h.check(want, look); err != nil {
 		return err
@@ -164,7 +164,7 @@ func (h *buildHistory) turn() error {
 func (h *buildHistory) check(want gcp.Wanted, look gcp.Observed) error {
 	for id, r := range want.Resources {
 		if r.ID != id || r.Spec == nil {
-			return fmt.Errorf("%s stands under %s", r.ID, id)
+			return fmt.Errorf("%s is under %s", r.ID, id)
 		}
 		if !gcp.ValidName.MatchString(id.Name) {
 			return fmt.Errorf("%s has no valid name", id)
@@ -187,7 +187,7 @@ func (h *buildHistory) check(want gcp.Wanted, look gcp.Observed) error {
 				return fmt.Errorf("%s has %d backends", id, len(spec.Backends))
 			}
 			if len(spec.Backends) > 0 && !slices.ContainsFunc(spec.Backends, func(b gcp.Backend) bool { return b.Capacity > 0 }) {
-				return fmt.Errorf("%s has no capacity at all", id)
+				return fmt.Errorf("%s has no capacity", id)
 			}
 		case gcp.Group:
 			if len(spec.Endpoints) == 0 {
@@ -209,7 +209,7 @@ func (h *buildHistory) noMore(partly, whole gcp.Planned) error {
 	}
 	for _, a := range partly.Actions {
 		if a.Verb == gcp.Delete && !removes[a.ID] {
-			return fmt.Errorf("deletes %s only because a look failed", a.ID)
+			return fmt.Errorf("deletes %s only because a read failed", a.ID)
 		}
 	}
 	return nil
@@ -265,11 +265,11 @@ func (h *buildHistory) stillServes(served map[gcp.ID][]string) error {
 	now := h.serving()
 	for id, clusters := range served {
 		if len(h.Cloud.Users(id)) > 0 && len(now[id]) == 0 {
-			return fmt.Errorf("nobody serves %s, which %v served", id, clusters)
+			return fmt.Errorf("no cluster serves %s, which %v served", id, clusters)
 		}
 	}
 	if len(served) > 0 && len(now) == 0 && h.placed() {
-		return fmt.Errorf("nobody serves anything, and %v did", served)
+		return fmt.Errorf("no cluster serves anything, and %v did", served)
 	}
 	return nil
 }
@@ -353,7 +353,7 @@ func (h *buildHistory) step() {
 			h.Objects["Service/nginx"] = strings.Replace(gcptest.ServiceYAML, "30080", fmt.Sprint(30080+h.rng.IntN(3)), 1)
 		}},
 		{"an Ingress comes or goes", h.toggleIngress},
-		{"an annotation refuses the Ingress, or not any more", func() {
+		{"an annotation refuses the Ingress, or no longer does", func() {
 			const mark = `networking.gke.io/managed-certificates: "x", `
 			if text := h.Objects["Ingress/nginx"]; strings.Contains(text, mark) {
 				h.Objects["Ingress/nginx"] = strings.Replace(text, mark, "", 1)

@@ -52,7 +52,7 @@ func TestAnswersOfComputeEngineAreBounded(t *testing.T) {
 			}
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
 		}, "307"},
-		"a long refusal that says why": {func(w http.ResponseWriter, _ *http.Request) {
+		"a long refusal with a reason": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusForbidden)
 			_, _ = fmt.Fprintf(w, `{"error": {"code": 403, "message": %q, "errors": [{"reason": "accessNotConfigured"}]}}`,

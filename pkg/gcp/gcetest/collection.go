@@ -162,7 +162,7 @@ func eachRef(v any, path []string, at string, f func(at, ref string) string) {
 			if len(path) > 1 {
 				eachRef(item, path[1:], here, f)
 			} else if ref, ok := item.(string); ok {
-				if now := f(here, ref); now != ref { // a document that is only looked at may be read beside
+				if now := f(here, ref); now != ref { // documents that do not change are read concurrently
 					list[i] = now
 				}
 			}

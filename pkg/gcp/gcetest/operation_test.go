@@ -100,7 +100,7 @@ func TestAnUpdateShowsWhenItIsDone(t *testing.T) {
 	slow.Remove()
 	meanwhile, err := s.api.BackendServices.Get(project, "bs").Do()
 	if err != nil || meanwhile.Description != "" || meanwhile.Fingerprint != before.Fingerprint {
-		t.Errorf("meanwhile %+v, %v", meanwhile, err)
+		t.Errorf("while the operation runs: %+v, %v", meanwhile, err)
 	}
 	s.done(op, nil)
 	after, err := s.api.BackendServices.Get(project, "bs").Do()

@@ -241,7 +241,7 @@ func TestBackendServicesAreChecked(t *testing.T) {
 		{"rate of machines", one(func(b *compute.Backend) { b.MaxRate, b.MaxRatePerInstance = 0, 1 }), 400, "invalid", "maxRatePerInstance"},
 		{"capacity", one(func(b *compute.Backend) { b.CapacityScaler = 0.05 }), 400, "invalid", "capacityScaler"},
 		{"too much capacity", one(func(b *compute.Backend) { b.CapacityScaler = 1.5 }), 400, "invalid", "capacityScaler"},
-		{"no capacity at all", one(func(b *compute.Backend) {
+		{"no capacity", one(func(b *compute.Backend) {
 			b.CapacityScaler, b.ForceSendFields = 0, []string{"CapacityScaler"}
 		}), 400, "invalid", "capacityScaler"},
 		{"twice", func(s *standIn) error {

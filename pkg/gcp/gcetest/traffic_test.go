@@ -149,7 +149,7 @@ func TestRequestsAreSharedByCapacity(t *testing.T) {
 	}
 	set(1000, 0.1)
 	if got := count(); got["192.168.7.1"] != 20 {
-		t.Errorf("at a tenth of 1000 beside 100: %v", got)
+		t.Errorf("at a tenth of 1000 next to 100: %v", got)
 	}
 	set(300, 0)
 	if got := count(); got["192.168.7.1"] != 0 {

@@ -279,7 +279,7 @@ func TestACertificateComesFromTheMemberThatAnswers(t *testing.T) {
 			began := time.Now()
 			k.read(t.Context(), &in)
 			if took := time.Since(began); took > keysTimeout {
-				t.Fatalf("a look waited %s", took)
+				t.Fatalf("a turn waited %s", took)
 			}
 		}
 		for name, pair := range k.known() {
@@ -299,10 +299,10 @@ func TestARepeatedFailureIsNotLoggedAgain(t *testing.T) {
 	a := firewallAction(gcp.Create, 30061)
 	refused := &gcp.Error{Class: gcp.ClassForbidden, Err: errors.New("403")}
 	if tr.fails(a, refused) {
-		t.Error("the first failure is none")
+		t.Error("the first failure is not logged")
 	}
 	tr.tried(a, refused, false, now)
 	if !tr.fails(a, refused) || tr.fails(a, &gcp.Error{Class: gcp.ClassQuota, Err: errors.New("403")}) || tr.fails(firewallAction(gcp.Create, 1), refused) {
-		t.Error("only the same reason for the same wish is no news")
+		t.Error("want no log only for the same reason and the same wish")
 	}
 }

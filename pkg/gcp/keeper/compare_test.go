@@ -71,7 +71,7 @@ func TestAProposalExcludesDifferencesThatExistWithoutIt(t *testing.T) {
 				t.Errorf("addresses %q, want %q", got, c.addresses)
 			}
 			if p.Besides != 0 {
-				t.Errorf("%d actions besides, want none", p.Besides)
+				t.Errorf("%d actions without the change, want none", p.Besides)
 			}
 			// A removal by hand is not part of the change.
 			for id := range seen.Resources {
@@ -81,7 +81,7 @@ func TestAProposalExcludesDifferencesThatExistWithoutIt(t *testing.T) {
 			}
 			again := Propose(base, head, seen)
 			if c.none && (lines(again) != "" || again.Besides == 0) {
-				t.Errorf("with a firewall rule missing: %d besides, changes:\n%s\nwant it besides alone", again.Besides, lines(again))
+				t.Errorf("with a firewall rule missing: %d actions without the change, changes:\n%s\nwant it only without the change", again.Besides, lines(again))
 			}
 		})
 	}
@@ -118,7 +118,7 @@ func TestAKeeperProposesFromItsLastRead(t *testing.T) {
 	s.Edit("ReplicaSet/nginx", "/healthz", "/ready")
 	head := s.Input()
 	if _, known := k.Propose(base, head); known {
-		t.Error("it is known before the first look")
+		t.Error("it is known before the first read")
 	}
 	k.state.Looked, k.shown = s.Now, sight{in: &base, seen: s.Look()}
 	base.Left, head.Left = nil, nil // the keeper uses its own

@@ -69,7 +69,7 @@ func TestTheFirstLookWaitsForClustersThatAreBeingRead(t *testing.T) {
 				}
 				time.Sleep(2 * time.Second)
 				if _, wire := l.current(); wire.calls() == 0 {
-					t.Error("nothing was looked at")
+					t.Error("nothing was read")
 				}
 			})
 		})

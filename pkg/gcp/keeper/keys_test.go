@@ -102,7 +102,7 @@ func TestTheKeyOfASecretIsReadOnceAndShowsNowhere(t *testing.T) {
 			t.Errorf("a Secret that differs was read %d times, and certificates are %v", store.count()-read, got)
 		}
 		if !strings.Contains(l.status(), "differs between c1 and c2") {
-			t.Errorf("no finding says that the Secret differs:\n%s", l.status())
+			t.Errorf("no finding reports that the Secret differs:\n%s", l.status())
 		}
 		store.put(l, pairs[1], "c2")
 		l.want()
@@ -162,7 +162,7 @@ func TestASecretThatCannotBeReadIsAskedForAtAPace(t *testing.T) {
 			t.Errorf("the two clusters were asked %d times in five minutes", n)
 		}
 		if !strings.Contains(l.status(), "secrets is forbidden") {
-			t.Errorf("no finding says why:\n%s", l.status())
+			t.Errorf("no finding gives the reason:\n%s", l.status())
 		}
 		store.mu.Lock()
 		store.err = nil

@@ -23,7 +23,7 @@ func (noCloud) Look(context.Context, gcp.Scope) gcp.Observed {
 func TestWithoutCredentialsMachinesAreNotReported(t *testing.T) {
 	want, seen, planned := Preview(t.Context(), noCloud{}, gcptest.NewScene(2).Input())
 	if text := gcptest.Findings(want); text != "" {
-		t.Errorf("findings:\n%s\nwant none: that nothing can be read is said once", text)
+		t.Errorf("findings:\n%s\nwant none: one error reports that nothing can be read", text)
 	}
 	if len(planned.Actions) > 0 || len(seen.Errors) != 1 {
 		t.Errorf("%d actions, errors %v; want none, and one", len(planned.Actions), seen.Errors)

@@ -168,7 +168,7 @@ func TestTheDeathOfAClusterIsSeenSoon(t *testing.T) {
 			t.Errorf("the failure of 20 groups of one cluster was seen after %s", took)
 		}
 		if rings.Load() == before {
-			t.Error("nobody was told")
+			t.Error("the change was not notified")
 		}
 		// Groups that stay unhealthy are asked about at growing intervals.
 		time.Sleep(5 * time.Minute)

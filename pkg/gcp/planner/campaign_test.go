@@ -99,7 +99,7 @@ func (h *planHistory) settle() error {
 		undo()
 	}
 	h.reserve(true)
-	h.note("nothing hinders any more")
+	h.note("no disturbances are left")
 	const enough = 4
 	for range enough {
 		planned, err := h.round(h.model.Look(), false)
@@ -110,7 +110,7 @@ func (h *planHistory) settle() error {
 			return h.compare()
 		}
 	}
-	return fmt.Errorf("not settled after %d rounds", enough)
+	return fmt.Errorf("not settled after %d turns", enough)
 }
 
 // compare checks that our resources are exactly the wanted ones.
@@ -158,7 +158,7 @@ func (h *planHistory) round(look gcp.Observed, failing bool) (gcp.Planned, error
 	want := h.world.wanted()
 	planned := planner.Plan(want, look)
 	if again := planner.Plan(h.world.wanted(), gcptest.CloneObserved(look)); !reflect.DeepEqual(planned, again) {
-		return planned, fmt.Errorf("equal input gives different plans:\n%v\n%v", planned.Actions, again.Actions)
+		return planned, fmt.Errorf("equal input, different plans:\n%v\n%v", planned.Actions, again.Actions)
 	}
 	if planned.Settled && len(planned.Actions) > 0 {
 		return planned, fmt.Errorf("settled with %d actions", len(planned.Actions))

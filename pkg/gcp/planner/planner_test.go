@@ -126,7 +126,7 @@ func TestPlanFollowsWhatIsWanted(t *testing.T) {
 + create  certificate fs-web-2  missing
 ~ update  HTTPS proxy fs-web  fields: sslCertificates: adds fs-web-2, removes fs-web-1
 - delete  certificate fs-web-1  left over: no Ingress needs it`},
-		{"no HTTPS any more", func(w *world) { w.ingresses["web"].tls = 0 }, `
+		{"no HTTPS left", func(w *world) { w.ingresses["web"].tls = 0 }, `
 - delete  forwarding rule fs-0-fs-web-0-443  left over: no Ingress needs it
 - delete  HTTPS proxy fs-web  left over: no Ingress needs it
 - delete  certificate fs-web-1  left over: no Ingress needs it`},
@@ -197,7 +197,7 @@ func TestPlanProtectsExistingResources(t *testing.T) {
 		want    string
 		settled bool
 	}{
-		{name: "a kind that cannot be listed is not made anew", change: func(_ *world, _ *gcptest.Model, is *gcp.Observed) {
+		{name: "a kind that cannot be listed is not created again", change: func(_ *world, _ *gcptest.Model, is *gcp.Observed) {
 			delete(is.Resources, idMap)
 			delete(is.Complete, gcp.KindURLMap)
 		}},
@@ -211,7 +211,7 @@ func TestPlanProtectsExistingResources(t *testing.T) {
 			delete(is.Complete, gcp.KindRule)
 		}, want: `
 - delete  forwarding rule fs-0-fs-web-0-443  left over: no Ingress needs it`},
-		{name: "somebody else's URL map under our name", change: edit(idMap, func(r *gcp.Resource) {
+		{name: "a foreign URL map under our name", change: edit(idMap, func(r *gcp.Resource) {
 			foreign(r)
 			r.Description = `{"kubernetes.io/ingress-name":"default/web"}`
 			r.Spec = gcp.URLMap{Default: gcp.Target{Service: gcp.ID{Kind: gcp.KindService, Name: "x"}}}
@@ -227,7 +227,7 @@ E balancer-conflict compute/BackendService/fs-web-s: backend service fs-web-s ex
 		}, want: `
 - detach  endpoint group zone-a/fs-web-s-c1  no longer wanted: 10.1.0.1:30301
 E balancer-conflict compute/NetworkEndpointGroup/zone-a/fs-web-s-c0: endpoint group zone-a/fs-web-s-c0 exists and is not fedsync's (no description): it is not touched, and nothing is built on it`},
-		{name: "somebody's URL map uses a left-over", change: func(w *world, _ *gcptest.Model, is *gcp.Observed) {
+		{name: "a foreign URL map uses a left-over", change: func(w *world, _ *gcptest.Model, is *gcp.Observed) {
 			w.ingresses = nil
 			for _, id := range gcp.SortedIDs(is.Resources) {
 				if id.Kind.Rank() > gcp.KindService.Rank() {

@@ -103,7 +103,7 @@ func (h *sceneHistory) settle() error {
 		undo()
 	}
 	s.Partial = nil
-	h.note("nothing hinders any more")
+	h.note("no disturbances are left")
 	var planned gcp.Planned
 	quiet := 0
 	for range 80 { // rates change by a tenth in a minute
@@ -144,7 +144,7 @@ func (h *sceneHistory) compare() error {
 		}
 		for _, e := range g.Endpoints {
 			if !h.exists(r.Mark.Cluster, e) {
-				return fmt.Errorf("settled, and %s has an endpoint %v that is no node", id, e)
+				return fmt.Errorf("settled, and %s has an endpoint %v that is not a node", id, e)
 			}
 		}
 	}
@@ -198,7 +198,7 @@ func (h *sceneHistory) round(failing bool) (gcp.Planned, error) {
 			s.Left[a.Want.Mark.Cluster] = s.Now
 		}
 		if now := h.serving(); before && !now {
-			return planned, fmt.Errorf("after %v: %w", a, errors.New("nothing serves any more"))
+			return planned, fmt.Errorf("after %v: %w", a, errors.New("nothing serves now"))
 		}
 		if err := h.whole(); err != nil {
 			return planned, fmt.Errorf("after %v: %w", a, err)

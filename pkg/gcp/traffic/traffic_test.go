@@ -67,7 +67,7 @@ func TestTrafficStates(t *testing.T) {
 			}
 		}, federation.TrafficUnhealthy, "no firewall rule made by fedsync admits them at port 30080"},
 		"not probed": {func(s *gcptest.Scene) { s.Health = nil }, federation.TrafficWaiting, "not probed yet"},
-		"nobody can be asked": {func(s *gcptest.Scene) {
+		"nothing can be read": {func(s *gcptest.Scene) {
 			s.Partial = func(o *gcp.Observed) {
 				delete(o.Complete, gcp.KindService)
 				for id := range o.Resources {
@@ -91,7 +91,7 @@ func TestTrafficStates(t *testing.T) {
 		"cannot be read, and serves": {func(s *gcptest.Scene) {
 			s.Change("c1", func(f *federation.ClusterFacts) { f.State = federation.ClusterUnknown })
 		}, federation.TrafficServing, "fedsync cannot read the cluster"},
-		"cannot be read, and nobody knows": {func(s *gcptest.Scene) {
+		"cannot be read, and its health is unknown": {func(s *gcptest.Scene) {
 			s.Change("c1", func(f *federation.ClusterFacts) { f.State = federation.ClusterUnknown })
 			s.Health = nil
 		}, federation.TrafficUnknown, "fedsync cannot read the cluster"},
@@ -109,7 +109,7 @@ func TestTrafficStates(t *testing.T) {
 			if got.State != test.state || !strings.Contains(got.Reason.String(), test.reason) {
 				t.Errorf("%+v, want %s with %q", got, test.state, test.reason)
 			}
-			if other := s.State("c2").State; other != federation.TrafficServing && name != "nobody can be asked" &&
+			if other := s.State("c2").State; other != federation.TrafficServing && name != "nothing can be read" &&
 				!strings.Contains(name, "refused") && s.Health != nil && test.reason != "not probed yet" {
 				t.Errorf("the other cluster is %s", other)
 			}
