@@ -44,11 +44,11 @@ type Observed struct {
 	// Health is the last answer of getHealth, by backend service and group. An entry
 	// without endpoints means that nothing has been probed yet.
 	Health map[ID]map[ID]GroupHealth
-	Errors []LookError
+	Errors []ReadError
 }
 
-// LookError is a read that failed.
-type LookError struct {
+// ReadError is a read that failed.
+type ReadError struct {
 	What string // "endpoint groups", "machines of zone europe-west1-b"
 	Err  error  // without secrets
 	// Since is when the read first failed.

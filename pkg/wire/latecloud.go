@@ -59,7 +59,7 @@ func (c *lateCloud) Look(ctx context.Context, scope gcp.Scope) gcp.Observed {
 	if err != nil {
 		return gcp.Observed{
 			At: time.Now(), Resources: map[gcp.ID]gcp.Resource{},
-			Errors: []gcp.LookError{{What: "everything", Err: err, Since: c.failed}},
+			Errors: []gcp.ReadError{{What: "everything", Err: err, Since: c.failed}},
 		}
 	}
 	return cloud.Look(ctx, scope)

@@ -28,7 +28,7 @@ const (
 
 // lookEndpoints sets the endpoints of our groups. It uses those of the previous Look
 // unless they are due to be read again. If a read fails, the previous ones remain.
-func (c *Client) lookEndpoints(ctx context.Context, seen *gcp.Observed, earlier gcp.Observed) []gcp.LookError {
+func (c *Client) lookEndpoints(ctx context.Context, seen *gcp.Observed, earlier gcp.Observed) []gcp.ReadError {
 	due := c.dueGroups(seen, earlier)
 	results := make([][]gcp.Endpoint, len(due))
 	failures := make([]error, len(due))
@@ -41,10 +41,10 @@ func (c *Client) lookEndpoints(ctx context.Context, seen *gcp.Observed, earlier 
 		})
 	}
 	_ = work.Wait()
-	var errs []gcp.LookError
+	var errs []gcp.ReadError
 	for i, id := range due {
 		if failures[i] != nil {
-			errs = append(errs, gcp.LookError{What: "endpoints of " + id.String(), Err: failures[i]})
+			errs = append(errs, gcp.ReadError{What: "endpoints of " + id.String(), Err: failures[i]})
 			continue
 		}
 		setEndpoints(seen, id, results[i])

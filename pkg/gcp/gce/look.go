@@ -30,7 +30,7 @@ func (c *Client) Look(ctx context.Context, scope gcp.Scope) gcp.Observed {
 	}
 	listers := c.listers(scope)
 	listings := make([]listing, len(listers))
-	var machineErrors []gcp.LookError
+	var machineErrors []gcp.ReadError
 	var work sync.WaitGroup
 	for i, list := range listers {
 		work.Go(func() { listings[i] = list(ctx) })
@@ -42,7 +42,7 @@ func (c *Client) Look(ctx context.Context, scope gcp.Scope) gcp.Observed {
 	for _, l := range listings {
 		seen.Complete[l.kind] = l.err == nil
 		if l.err != nil {
-			seen.Errors = append(seen.Errors, gcp.LookError{What: plural(l.kind), Err: l.err})
+			seen.Errors = append(seen.Errors, gcp.ReadError{What: plural(l.kind), Err: l.err})
 		}
 	}
 	c.keep(&seen, listings, scope)

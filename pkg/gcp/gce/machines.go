@@ -40,7 +40,7 @@ func parseProvider(id string) (where place, name string, ok bool) {
 // lookMachines returns the machines of the scope's nodes. It uses those of the previous
 // Look while they are recent enough, and reads the others. If a read fails, the previous
 // ones remain.
-func (c *Client) lookMachines(ctx context.Context, scope gcp.Scope) (map[string]gcp.Machine, []gcp.LookError) {
+func (c *Client) lookMachines(ctx context.Context, scope gcp.Scope) (map[string]gcp.Machine, []gcp.ReadError) {
 	known := map[string]gcp.Machine{}
 	nodes := map[place][]string{}
 	for _, id := range scope.Nodes {
@@ -61,7 +61,7 @@ func (c *Client) lookMachines(ctx context.Context, scope gcp.Scope) (map[string]
 		}
 	}
 	var mu sync.Mutex // protects known and errs
-	var errs []gcp.LookError
+	var errs []gcp.ReadError
 	var work errgroup.Group
 	work.SetLimit(lookAtOnce)
 	for where, ids := range due {
@@ -71,7 +71,7 @@ func (c *Client) lookMachines(ctx context.Context, scope gcp.Scope) (map[string]
 			defer mu.Unlock()
 			maps.Copy(known, read)
 			if err != nil {
-				errs = append(errs, gcp.LookError{What: "machines of zone " + where.zone + " of project " + where.project, Err: err})
+				errs = append(errs, gcp.ReadError{What: "machines of zone " + where.zone + " of project " + where.project, Err: err})
 			}
 			return nil
 		})

@@ -134,10 +134,10 @@ func TestNothingShowsAKey(t *testing.T) {
 // long since the first time.
 func TestWhatCannotBeReadIsTimed(t *testing.T) {
 	s, now := silent{}, time.Unix(1000, 0)
-	look := func(whats ...string) []gcp.LookError {
-		var errs []gcp.LookError
+	look := func(whats ...string) []gcp.ReadError {
+		var errs []gcp.ReadError
 		for _, what := range whats {
-			errs = append(errs, gcp.LookError{What: what, Err: errors.New("503")})
+			errs = append(errs, gcp.ReadError{What: what, Err: errors.New("503")})
 		}
 		s.note(errs, now)
 		return errs

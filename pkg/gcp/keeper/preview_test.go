@@ -15,7 +15,7 @@ import (
 type noCloud struct{ gcp.Cloud }
 
 func (noCloud) Look(context.Context, gcp.Scope) gcp.Observed {
-	return gcp.Observed{At: time.Now(), Resources: map[gcp.ID]gcp.Resource{}, Errors: []gcp.LookError{{
+	return gcp.Observed{At: time.Now(), Resources: map[gcp.ID]gcp.Resource{}, Errors: []gcp.ReadError{{
 		What: "everything", Err: &gcp.ConnectError{Err: context.DeadlineExceeded}, Since: time.Now(),
 	}}}
 }

@@ -89,7 +89,7 @@ func siblings(s sight) []federation.Finding {
 type silent map[string]time.Time
 
 // note records the errors of a read, and sets in each since when it occurs.
-func (u silent) note(errs []gcp.LookError, now time.Time) {
+func (u silent) note(errs []gcp.ReadError, now time.Time) {
 	failing := map[string]bool{}
 	for i := range errs {
 		e := &errs[i]
