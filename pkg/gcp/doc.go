@@ -7,10 +7,10 @@
 // keeper (package keeper) reads and writes Compute Engine, through a [Cloud] (package
 // gce). Package traffic reports what serves now.
 //
-//	Federation, Plan, Facts ─┐
-//	                         ├─ balancer.Build ─ Wanted ─┐
-//	Cloud.Look ── Observed ──┤                           ├─ planner.Plan ─ Actions ─ Cloud.Do
-//	                         └───────────────────────────┘
+//	Federation, Plan, Facts ──┐
+//	                          ├─ balancer.Build ─ Wanted ─┐
+//	Cloud.Observe ─ Observed ─┤                           ├─ planner.Plan ─ Actions ─ Cloud.Do
+//	                          └───────────────────────────┘
 //
 // The resources are the only memory: ownership, and whatever must survive a restart,
 // is JSON in the description of each resource ([Mark]). A turn that is interrupted at

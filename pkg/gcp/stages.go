@@ -149,9 +149,9 @@ type Planned struct {
 
 // Cloud is the part of Compute Engine that the keeper needs. Package gce implements it.
 type Cloud interface {
-	// Look reads the state of Compute Engine. It returns what it could read, and the
+	// Observe reads the state of Compute Engine. It returns what it could read, and the
 	// errors of what it could not.
-	Look(ctx context.Context, scope Scope) Observed
+	Observe(ctx context.Context, scope Scope) Observed
 	// Do executes an action and waits for its operation. A repeat is harmless. Its
 	// errors are *Error.
 	Do(ctx context.Context, a Action) error
@@ -159,7 +159,7 @@ type Cloud interface {
 	Health(ctx context.Context, service, group ID) (GroupHealth, error)
 }
 
-// Scope is what Look reads.
+// Scope is what Observe reads.
 type Scope struct {
 	Owner Owner
 	Names map[ID]bool // wanted names that may belong to other owners

@@ -52,9 +52,9 @@ func (c *lateCloud) opened(ctx context.Context) (gcp.Cloud, error) {
 	return cloud, nil
 }
 
-// Look implements gcp.Cloud. Without credentials nothing can be read, and that is
+// Observe implements gcp.Cloud. Without credentials nothing can be read, and that is
 // what it says.
-func (c *lateCloud) Look(ctx context.Context, scope gcp.Scope) gcp.Observed {
+func (c *lateCloud) Observe(ctx context.Context, scope gcp.Scope) gcp.Observed {
 	cloud, err := c.opened(ctx)
 	if err != nil {
 		return gcp.Observed{
@@ -62,7 +62,7 @@ func (c *lateCloud) Look(ctx context.Context, scope gcp.Scope) gcp.Observed {
 			Errors: []gcp.ReadError{{What: "everything", Err: err, Since: c.failed}},
 		}
 	}
-	return cloud.Look(ctx, scope)
+	return cloud.Observe(ctx, scope)
 }
 
 // Do implements gcp.Cloud.

@@ -105,7 +105,7 @@ func TestBuildHoldsEverythingInOtherModes(t *testing.T) {
 	if !strings.Contains(gcptest.Findings(want), "left unchanged because spec.gcp.loadBalancer is None") {
 		t.Errorf("findings:\n%s", gcptest.Findings(want))
 	}
-	if planned := planner.Plan(want, s.Look()); len(planned.Actions) > 0 {
+	if planned := planner.Plan(want, s.Observe()); len(planned.Actions) > 0 {
 		t.Errorf("actions: %v", planned.Actions)
 	}
 }

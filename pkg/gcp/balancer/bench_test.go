@@ -21,7 +21,7 @@ func BenchmarkBuild(b *testing.B) {
 	if _, _, err := s.Round(); err != nil {
 		b.Fatal(err)
 	}
-	in, look := s.Input(), s.Look()
+	in, look := s.Input(), s.Observe()
 	for b.Loop() {
 		balancer.Build(in, look)
 	}

@@ -91,13 +91,13 @@ func TestRestartDoesNotChangeADrain(t *testing.T) {
 	s.Pass(time.Hour)
 	health := s.Health
 	s.Health = nil // no health has been read since the start
-	look := s.Look()
+	look := s.Observe()
 	want := balancer.Build(s.Input(), look)
 	if planned := planner.Plan(want, look); len(planned.Actions) > 0 || len(want.Findings) > 0 {
 		t.Errorf("actions %v, findings:\n%s", planned.Actions, gcptest.Findings(want))
 	}
 	s.Cluster("c3").Drain = true // does not begin either
-	look = s.Look()
+	look = s.Observe()
 	if planned := planner.Plan(balancer.Build(s.Input(), look), look); len(planned.Actions) > 0 {
 		t.Errorf("actions: %v", planned.Actions)
 	}

@@ -161,7 +161,7 @@ func TestFirewallCommands(t *testing.T) {
 		return gcp.FirewallName(gcp.Owner{Federation: "web", Source: "0123456789abcdef"}, network, 0)
 	}
 	shared := "projects/host/global/networks/shared"
-	got := balancer.FirewallCommands(s.Input(), s.Look(), federation.ObjectRef{})
+	got := balancer.FirewallCommands(s.Input(), s.Observe(), federation.ObjectRef{})
 	want := []string{
 		"gcloud compute firewall-rules create " + name(shared) + " --project=host --network=shared" + tail + "gke-c2-node --allow=tcp:30061,tcp:30080",
 		"gcloud compute firewall-rules create " + name(gcptest.SceneNetwork) + " --project=shop --network=default" + tail + "gke-c1-node --allow=tcp:30061,tcp:30080",
@@ -169,12 +169,12 @@ func TestFirewallCommands(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("commands:\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	got = balancer.FirewallCommands(s.Input(), s.Look(), gcptest.SceneIngress)
+	got = balancer.FirewallCommands(s.Input(), s.Observe(), gcptest.SceneIngress)
 	if len(got) != 2 || !strings.HasSuffix(got[1], "--allow=tcp:30080") {
 		t.Errorf("commands of one Ingress:\n%s", strings.Join(got, "\n"))
 	}
 	other := federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "none"}
-	if got := balancer.FirewallCommands(s.Input(), s.Look(), other); len(got) > 0 {
+	if got := balancer.FirewallCommands(s.Input(), s.Observe(), other); len(got) > 0 {
 		t.Errorf("commands of an Ingress that is not there: %v", got)
 	}
 }

@@ -79,8 +79,8 @@ func TestNoPlanChangesNothing(t *testing.T) {
 	s.Settle(t)
 	in := s.Input()
 	in.Plan = federation.Plan{}
-	want := balancer.Build(in, s.Look())
-	if planned := planner.Plan(want, s.Look()); len(planned.Actions) > 0 {
+	want := balancer.Build(in, s.Observe())
+	if planned := planner.Plan(want, s.Observe()); len(planned.Actions) > 0 {
 		t.Errorf("actions: %v", planned.Actions)
 	}
 }
@@ -127,7 +127,7 @@ func TestAFailedReadRemovesNothing(t *testing.T) {
 						}
 					}
 				}
-				look := s.Look()
+				look := s.Observe()
 				want := balancer.Build(s.Input(), look)
 				for _, a := range planner.Plan(want, look).Actions {
 					t.Errorf("action: %s %s %v", a.Verb, a.ID, a.Fields)
@@ -259,7 +259,7 @@ func TestTwoIngressesShareABackendService(t *testing.T) {
 	// One of them is refused later: the other continues, and nothing of either is removed.
 	s.Objects["Ingress/second"] = strings.Replace(s.Objects["Ingress/second"], "annotations: {", `annotations: {networking.gke.io/managed-certificates: "x", `, 1)
 	s.AddNode("c1", "r-c1-b", 3)
-	for _, a := range planner.Plan(s.Build(), s.Look()).Actions {
+	for _, a := range planner.Plan(s.Build(), s.Observe()).Actions {
 		if a.Verb != gcp.Attach && a.ID.Kind != gcp.KindService { // whose rates follow
 			t.Errorf("action: %s %s %v", a.Verb, a.ID, a.Fields)
 		}
@@ -270,7 +270,7 @@ func TestTwoIngressesShareABackendService(t *testing.T) {
 		t.Error("nothing goes of an Ingress that is gone")
 	}
 	s.Settle(t)
-	if n := len(s.Cloud.Look().Resources); n == 0 {
+	if n := len(s.Cloud.Observe().Resources); n == 0 {
 		t.Error("all is gone")
 	}
 	for _, r := range s.Cloud.Resources {

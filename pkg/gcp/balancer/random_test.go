@@ -104,7 +104,7 @@ func (h *buildHistory) rest() error {
 			return h.leftOvers()
 		}
 	}
-	return fmt.Errorf("it does not come to rest: %v", planner.Plan(h.Build(), h.Look()).Actions)
+	return fmt.Errorf("it does not come to rest: %v", planner.Plan(h.Build(), h.Observe()).Actions)
 }
 
 func (h *buildHistory) leftOvers() error {
@@ -121,7 +121,7 @@ func (h *buildHistory) leftOvers() error {
 
 // turn builds a wanted state, checks it and executes it.
 func (h *buildHistory) turn() error {
-	full := h.Look()
+	full := h.Observe()
 	look := gcptest.CloneObserved(full)
 	if h.rng.IntN(5) == 0 {
 		h.note("a look fails in part")

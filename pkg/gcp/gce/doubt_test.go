@@ -29,12 +29,12 @@ func TestAListThatLacksAResourceInUseIsIncomplete(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen := partial.Look(t.Context(), gcp.Scope{Owner: standOwner})
+		seen := partial.Observe(t.Context(), gcp.Scope{Owner: standOwner})
 		if seen.Complete[kind] || len(seen.Errors) != 1 {
 			t.Errorf("%s: complete %v, errors %v", kind, seen.Complete[kind], seen.Errors)
 		}
 	}
-	if seen := mustLook(t, c, gcp.Scope{}); len(seen.Complete) != len(gcp.Kinds) {
+	if seen := mustObserve(t, c, gcp.Scope{}); len(seen.Complete) != len(gcp.Kinds) {
 		t.Errorf("complete: %v", seen.Complete)
 	}
 }

@@ -14,26 +14,26 @@ import (
 )
 
 // groupRead holds when the endpoints of a group are due to be read again; zero means at
-// the next Look. Made is when an action of this process created the group, if one did.
+// the next Observe. Made is when an action of this process created the group, if one did.
 type groupRead struct{ due, made time.Time }
 
 const (
 	// endpointsAge is how old the known endpoints of a group may get. The reads of
 	// different groups are spread over this time.
 	endpointsAge = 15 * time.Minute
-	// endpointReads bounds the groups whose endpoints one Look reads. All are due after
+	// endpointReads bounds the groups whose endpoints one Observe reads. All are due after
 	// a start, and reading them all would delay everything else.
 	endpointReads = 100
 )
 
-// lookEndpoints sets the endpoints of our groups. It uses those of the previous Look
+// observeEndpoints sets the endpoints of our groups. It uses those of the previous Observe
 // unless they are due to be read again. If a read fails, the previous ones remain.
-func (c *Client) lookEndpoints(ctx context.Context, seen *gcp.Observed, earlier gcp.Observed) []gcp.ReadError {
+func (c *Client) observeEndpoints(ctx context.Context, seen *gcp.Observed, earlier gcp.Observed) []gcp.ReadError {
 	due := c.dueGroups(seen, earlier)
 	results := make([][]gcp.Endpoint, len(due))
 	failures := make([]error, len(due))
 	var work errgroup.Group
-	work.SetLimit(lookAtOnce)
+	work.SetLimit(readsAtOnce)
 	for i, id := range due {
 		work.Go(func() error {
 			results[i], failures[i] = c.endpoints(ctx, id)
@@ -52,7 +52,7 @@ func (c *Client) lookEndpoints(ctx context.Context, seen *gcp.Observed, earlier 
 	return errs
 }
 
-// dueGroups sets the endpoints of the previous Look, and returns the groups whose
+// dueGroups sets the endpoints of the previous Observe, and returns the groups whose
 // endpoints are due to be read, with those that may have changed first.
 func (c *Client) dueGroups(seen *gcp.Observed, earlier gcp.Observed) []gcp.ID {
 	var changed, aged []gcp.ID

@@ -117,7 +117,7 @@ func TestEveryCallMayFailOnceInEveryWay(t *testing.T) {
 			if got, want := mutations(server.History()), mutations(healthy); got != want {
 				t.Errorf("history\n%swant\n%s", got, want)
 			}
-			if left := mustLook(t, c, gcp.Scope{}).Resources; len(left) > 0 {
+			if left := mustObserve(t, c, gcp.Scope{}).Resources; len(left) > 0 {
 				t.Errorf("left: %v", left)
 			}
 		})
@@ -129,7 +129,7 @@ func TestAFailedListLeavesItsKindUnknown(t *testing.T) {
 	server, c := newStandIn(t, gcetest.Options{})
 	f := newFrontend(t)
 	f.build(t, c)
-	want := mustLook(t, c, gcp.Scope{})
+	want := mustObserve(t, c, gcp.Scope{})
 	for kind, method := range map[gcp.Kind]string{
 		gcp.KindAddress: `globalAddresses\.list`, gcp.KindFirewall: `firewalls\.list`, gcp.KindHealthCheck: `healthChecks\.list`,
 		gcp.KindGroup: `networkEndpointGroups\.aggregatedList`, gcp.KindService: `backendServices\.list`, gcp.KindURLMap: `urlMaps\.list`,
@@ -139,13 +139,13 @@ func TestAFailedListLeavesItsKindUnknown(t *testing.T) {
 		// A short failure has no effect.
 		for _, way := range []gcetest.Action{gcetest.Answer{Status: 503}, gcetest.LoseAnswer{}, gcetest.Answer{Status: 403, Reason: "rateLimitExceeded"}} {
 			server.Fault(gcetest.Fault{Method: method, Times: 1, Action: way})
-			if seen := mustLook(t, c, gcp.Scope{}); len(seen.Resources) != len(want.Resources) {
+			if seen := mustObserve(t, c, gcp.Scope{}); len(seen.Resources) != len(want.Resources) {
 				t.Errorf("%s: %d resources, want %d", kind, len(seen.Resources), len(want.Resources))
 			}
 		}
 		// A long failure: all other kinds are known.
 		fault := server.Fault(gcetest.Fault{Method: method, Action: gcetest.Answer{Status: 403, Reason: "forbidden"}})
-		seen := c.Look(t.Context(), gcp.Scope{Owner: standOwner, Earlier: want})
+		seen := c.Observe(t.Context(), gcp.Scope{Owner: standOwner, Earlier: want})
 		for _, other := range gcp.Kinds {
 			if seen.Complete[other] != (other != kind) {
 				t.Errorf("without %s, %s: complete %v", plural(kind), plural(other), seen.Complete[other])
@@ -334,7 +334,7 @@ func TestTwoInstancesMakeEverythingOnce(t *testing.T) {
 			t.Errorf("%s was written %d times", path, len(changes))
 		}
 	}
-	if seen := mustLook(t, first, gcp.Scope{}); len(seen.Resources) != len(f.all()) {
+	if seen := mustObserve(t, first, gcp.Scope{}); len(seen.Resources) != len(f.all()) {
 		t.Errorf("there are %d resources, want %d", len(seen.Resources), len(f.all()))
 	}
 }

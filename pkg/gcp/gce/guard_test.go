@@ -62,7 +62,7 @@ func TestAnswersOfComputeEngineAreBounded(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := answering(t, test.answer)
-			seen := c.Look(t.Context(), gcp.Scope{Owner: standOwner})
+			seen := c.Observe(t.Context(), gcp.Scope{Owner: standOwner})
 			var err error
 			for _, e := range seen.Errors {
 				err = errors.Join(err, e.Err)

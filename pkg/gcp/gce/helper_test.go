@@ -122,11 +122,11 @@ func mustDo(t *testing.T, c *Client, a gcp.Action) {
 	}
 }
 
-// mustLook calls Look, and fails the test if anything could not be read.
-func mustLook(t *testing.T, c *Client, scope gcp.Scope) gcp.Observed {
+// mustObserve calls Observe, and fails the test if anything could not be read.
+func mustObserve(t *testing.T, c *Client, scope gcp.Scope) gcp.Observed {
 	t.Helper()
 	scope.Owner = standOwner
-	seen := c.Look(t.Context(), scope)
+	seen := c.Observe(t.Context(), scope)
 	for _, err := range seen.Errors {
 		t.Fatalf("%s: %v", err.What, err.Err)
 	}

@@ -37,10 +37,10 @@ func parseProvider(id string) (where place, name string, ok bool) {
 	return place{parts[0], parts[1]}, parts[2], true
 }
 
-// lookMachines returns the machines of the scope's nodes. It uses those of the previous
-// Look while they are recent enough, and reads the others. If a read fails, the previous
+// observeMachines returns the machines of the scope's nodes. It uses those of the previous
+// Observe while they are recent enough, and reads the others. If a read fails, the previous
 // ones remain.
-func (c *Client) lookMachines(ctx context.Context, scope gcp.Scope) (map[string]gcp.Machine, []gcp.ReadError) {
+func (c *Client) observeMachines(ctx context.Context, scope gcp.Scope) (map[string]gcp.Machine, []gcp.ReadError) {
 	known := map[string]gcp.Machine{}
 	nodes := map[place][]string{}
 	for _, id := range scope.Nodes {
@@ -63,7 +63,7 @@ func (c *Client) lookMachines(ctx context.Context, scope gcp.Scope) (map[string]
 	var mu sync.Mutex // protects known and errs
 	var errs []gcp.ReadError
 	var work errgroup.Group
-	work.SetLimit(lookAtOnce)
+	work.SetLimit(readsAtOnce)
 	for where, ids := range due {
 		work.Go(func() error {
 			read, err := c.machinesOf(ctx, where, ids)

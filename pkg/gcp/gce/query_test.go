@@ -52,7 +52,7 @@ func TestPermissionsAndQuotasAreKnown(t *testing.T) {
 		t.Errorf("before there is anything: %v, %v", missing, err)
 	}
 	newFrontend(t).build(t, c)
-	mustLook(t, c, gcp.Scope{})
+	mustObserve(t, c, gcp.Scope{})
 	if missing, err := c.Granted(t.Context(), permissions); err != nil || !slices.Equal(missing, []string{denied}) {
 		t.Errorf("missing %v, %v", missing, err)
 	}

@@ -116,7 +116,7 @@ func TestReadingManyGroupsStaysWithinTheLimit(t *testing.T) {
 			before := c.Calls()
 			for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 				next := time.Now().Add(10 * time.Second)
-				scope.Earlier = mustLook(t, c, scope)
+				scope.Earlier = mustObserve(t, c, scope)
 				time.Sleep(time.Until(next))
 			}
 			made := maps.Clone(c.Calls())

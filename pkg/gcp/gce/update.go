@@ -75,7 +75,7 @@ func groupsOf(spec gcp.Spec) map[gcp.ID]bool {
 	return out
 }
 
-// observed returns a resource as Look would return it, of the kinds that can be changed.
+// observed returns a resource as Observe would return it, of the kinds that can be changed.
 func observed(raw any, project string) gcp.Resource {
 	switch r := raw.(type) {
 	case *compute.Firewall:

@@ -200,8 +200,8 @@ func (m *Model) Remove(id gcp.ID) {
 	delete(m.Resources, id)
 }
 
-// Look returns the whole state.
-func (m *Model) Look() gcp.Observed {
+// Observe returns the whole state.
+func (m *Model) Observe() gcp.Observed {
 	o := gcp.Observed{Resources: maps.Clone(m.Resources), Complete: map[gcp.Kind]bool{}}
 	for _, k := range gcp.Kinds {
 		o.Complete[k] = true

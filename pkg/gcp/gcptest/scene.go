@@ -39,9 +39,9 @@ type Scene struct {
 	Cloud     *Model
 	Health    map[gcp.ID]map[gcp.ID]gcp.GroupHealth
 	Unhealthy map[string]bool     // clusters whose endpoints fail their probes
-	Partial   func(*gcp.Observed) // removes what Look cannot read
+	Partial   func(*gcp.Observed) // removes what Observe cannot read
 	read      map[string]*federation.Object
-	earlier   gcp.Observed // the last result of Look
+	earlier   gcp.Observed // the last result of Observe
 }
 
 var sceneStart = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
@@ -236,10 +236,10 @@ func (s *Scene) object(key, text string) *federation.Object {
 	return o
 }
 
-// Look returns what a Keeper reads: our resources, those under names that were wanted at
-// the previous Look, and the rules at their addresses.
-func (s *Scene) Look() gcp.Observed {
-	o := s.Cloud.Look()
+// Observe returns what a Keeper reads: our resources, those under names that were wanted at
+// the previous Observe, and the rules at their addresses.
+func (s *Scene) Observe() gcp.Observed {
+	o := s.Cloud.Observe()
 	named := balancer.Build(s.Input(), s.earlier).Resources
 	addresses := map[string]bool{}
 	maps.DeleteFunc(o.Resources, func(id gcp.ID, r gcp.Resource) bool {
@@ -272,11 +272,11 @@ func (s *Scene) Look() gcp.Observed {
 }
 
 // Build returns what the scene wants now.
-func (s *Scene) Build() gcp.Wanted { return balancer.Build(s.Input(), s.Look()) }
+func (s *Scene) Build() gcp.Wanted { return balancer.Build(s.Input(), s.Observe()) }
 
 // Round builds, plans, executes and probes one time.
 func (s *Scene) Round() (gcp.Wanted, gcp.Planned, error) {
-	look := s.Look()
+	look := s.Observe()
 	want := balancer.Build(s.Input(), look)
 	planned := planner.Plan(want, look)
 	for _, a := range planned.Actions {
@@ -325,7 +325,7 @@ func (s *Scene) Settle(t *testing.T) gcp.Wanted {
 			return want
 		}
 	}
-	t.Fatalf("not settled after 12 rounds: %v", planner.Plan(s.Build(), s.Look()).Actions)
+	t.Fatalf("not settled after 12 rounds: %v", planner.Plan(s.Build(), s.Observe()).Actions)
 	return gcp.Wanted{}
 }
 
@@ -402,7 +402,7 @@ func Made(want gcp.Wanted) map[gcp.ID]gcp.Resource {
 
 // State returns the state of a cluster behind the load balancer of nginx.
 func (s *Scene) State(cluster string) federation.BalancerCluster {
-	look := s.Look()
+	look := s.Observe()
 	want := balancer.Build(s.Input(), look)
 	for _, b := range traffic.Of(s.Input(), want, look, planner.Plan(want, look)) {
 		if c, ok := b.Cluster(cluster); ok {

@@ -90,7 +90,7 @@ func TestACopyOfOursIsLeftAlone(t *testing.T) {
 	if id := (gcp.ID{Kind: gcp.KindFirewall, Name: gcp.FirewallName(long, "n", 3)}); !long.Gives(id) {
 		t.Errorf("%s is not taken for ours", id)
 	}
-	seen := s.Look()
+	seen := s.Observe()
 	id, service := gcptest.ServiceOf(t, want)
 	fake := gcp.Resource{ID: gcp.ID{Kind: gcp.KindService, Name: "my-" + id.Name}, Mark: want.Resources[id].Mark, Spec: gcp.Service{HealthCheck: service.HealthCheck}}
 	seen.Resources[fake.ID] = fake
@@ -189,7 +189,7 @@ func TestResourcesOfAFormerSourceAreReported(t *testing.T) {
 		r.Mark.Source = "former"
 		s.Cloud.Resources[id] = r
 	}
-	look := s.Look()
+	look := s.Observe()
 	want := balancer.Build(s.Input(), look)
 	if text := gcptest.Findings(want); !strings.Contains(text, `which is managed by fedsync for federation "web" and source "former"`) {
 		t.Errorf("findings: %s", text)

@@ -51,7 +51,7 @@ func TestAProposalExcludesDifferencesThatExistWithoutIt(t *testing.T) {
 			federation := *s.Federation
 			s.Federation = &federation
 			c.change(s)
-			head, seen := s.Input(), s.Look()
+			head, seen := s.Input(), s.Observe()
 			head.Facts = base.Facts
 			p := Propose(base, head, seen)
 			got := lines(p)
@@ -93,7 +93,7 @@ func TestAProposalOfANewIngressListsAllItsResources(t *testing.T) {
 	head := s.Input()
 	ingress := s.Objects["Ingress/nginx"]
 	delete(s.Objects, "Ingress/nginx")
-	base, seen := s.Input(), s.Look()
+	base, seen := s.Input(), s.Observe()
 	s.Objects["Ingress/nginx"] = ingress
 	made := map[gcp.Kind]int{}
 	for _, c := range Propose(base, head, seen).Changes {
@@ -120,7 +120,7 @@ func TestAKeeperProposesFromItsLastRead(t *testing.T) {
 	if _, known := k.Propose(base, head); known {
 		t.Error("it is known before the first read")
 	}
-	k.state.Looked, k.shown = s.Now, sight{in: &base, seen: s.Look()}
+	k.state.Looked, k.shown = s.Now, sight{in: &base, seen: s.Observe()}
 	base.Left, head.Left = nil, nil // the keeper uses its own
 	p, known := k.Propose(base, head)
 	if !known || len(p.Changes) != 1 || p.Changes[0].ID.Kind != gcp.KindHealthCheck {

@@ -301,7 +301,7 @@ func (k *Keeper) look(ctx context.Context, in *gcp.Input) bool {
 	k.keys.read(ctx, in)
 	scope := scopeOf(k.decide(in))
 	scope.Earlier = k.seen
-	seen := k.cloud.Look(ctx, scope)
+	seen := k.cloud.Observe(ctx, scope)
 	if ctx.Err() != nil {
 		return false // an interrupted read proves nothing
 	}

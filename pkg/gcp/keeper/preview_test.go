@@ -14,7 +14,7 @@ import (
 // noCloud is a Compute Engine that cannot be read, because there are no credentials.
 type noCloud struct{ gcp.Cloud }
 
-func (noCloud) Look(context.Context, gcp.Scope) gcp.Observed {
+func (noCloud) Observe(context.Context, gcp.Scope) gcp.Observed {
 	return gcp.Observed{At: time.Now(), Resources: map[gcp.ID]gcp.Resource{}, Errors: []gcp.ReadError{{
 		What: "everything", Err: &gcp.ConnectError{Err: context.DeadlineExceeded}, Since: time.Now(),
 	}}}

@@ -31,7 +31,7 @@ func newPaperCloud() *paperCloud {
 	return &paperCloud{health: map[pair]gcp.GroupHealth{}, asked: map[pair][]time.Time{}}
 }
 
-func (c *paperCloud) Look(context.Context, gcp.Scope) gcp.Observed {
+func (c *paperCloud) Observe(context.Context, gcp.Scope) gcp.Observed {
 	return gcp.Observed{At: time.Now()}
 }
 

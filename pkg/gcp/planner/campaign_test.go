@@ -79,7 +79,7 @@ func (h *planHistory) play(steps int) error {
 			h.note("step %d: %s", step, h.hand.Edit(h.rng))
 		}
 		h.reserve(h.rng.IntN(3) > 0)
-		look := h.model.Look()
+		look := h.model.Observe()
 		if h.rng.IntN(3) == 0 {
 			look = gcptest.Partial(look, h.rng)
 		}
@@ -102,7 +102,7 @@ func (h *planHistory) settle() error {
 	h.note("no disturbances are left")
 	const enough = 4
 	for range enough {
-		planned, err := h.round(h.model.Look(), false)
+		planned, err := h.round(h.model.Observe(), false)
 		if err != nil {
 			return err
 		}

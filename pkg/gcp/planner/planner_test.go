@@ -30,8 +30,8 @@ func smallWorld() *world {
 func built(t *testing.T, w *world) *gcptest.Model {
 	t.Helper()
 	m := gcptest.NewModel()
-	execute(t, m, planner.Plan(w.wanted(), m.Look()))
-	if p := planner.Plan(w.wanted(), m.Look()); !p.Settled {
+	execute(t, m, planner.Plan(w.wanted(), m.Observe()))
+	if p := planner.Plan(w.wanted(), m.Observe()); !p.Settled {
 		t.Fatalf("not settled when built:\n%s", lines(p))
 	}
 	return m
@@ -68,7 +68,7 @@ var (
 )
 
 func TestAnEmptyProjectGetsTheLoadBalancerInOrder(t *testing.T) {
-	got := lines(planner.Plan(smallWorld().wanted(), gcptest.NewModel().Look()))
+	got := lines(planner.Plan(smallWorld().wanted(), gcptest.NewModel().Observe()))
 	want := strings.TrimSpace(`
 + create  address fs-web-0  missing
 + create  firewall rule fs-fw  missing
@@ -173,7 +173,7 @@ func TestPlanFollowsWhatIsWanted(t *testing.T) {
 			w := smallWorld()
 			m := built(t, w)
 			c.change(w)
-			p := planner.Plan(w.wanted(), m.Look())
+			p := planner.Plan(w.wanted(), m.Observe())
 			if got := lines(p); got != strings.TrimSpace(c.want) {
 				t.Errorf("got\n%s\nwant\n%s", got, c.want)
 			}
@@ -267,7 +267,7 @@ E balancer-fixed compute/ForwardingRule/fs-0-fs-web-0-80: forwarding rule fs-0-f
 		t.Run(c.name, func(t *testing.T) {
 			w := smallWorld()
 			m := built(t, w)
-			is := m.Look()
+			is := m.Observe()
 			c.change(w, m, &is)
 			p := planner.Plan(w.wanted(), is)
 			if got := lines(p); got != strings.TrimSpace(c.want) {
@@ -289,7 +289,7 @@ func TestAFirewallRuleNeverLosesAllItsTags(t *testing.T) {
 	f.Tags = nil
 	r.Spec = f
 	want.Resources[idFirewall] = r
-	got := lines(planner.Plan(want, m.Look()))
+	got := lines(planner.Plan(want, m.Observe()))
 	if !strings.HasPrefix(got, "E balancer-untagged compute/Firewall/fs-fw: ") || strings.Contains(got, "\n") {
 		t.Errorf("got\n%s", got)
 	}
@@ -299,7 +299,7 @@ func TestAFirewallRuleStaysWhileGroupsNeedIt(t *testing.T) {
 	w := smallWorld()
 	m := built(t, w)
 	w.firewall = false
-	if p := planner.Plan(w.wanted(), m.Look()); len(p.Actions) > 0 || p.Settled {
+	if p := planner.Plan(w.wanted(), m.Observe()); len(p.Actions) > 0 || p.Settled {
 		t.Errorf("got\n%s", lines(p))
 	}
 }
@@ -312,7 +312,7 @@ func TestAHandMadeOpeningIsClosed(t *testing.T) {
 	f.Ranges, f.Ports, f.Extra = []string{"0.0.0.0/0"}, []int32{22, 30301}, []string{"udp:53"}
 	r.Spec = f
 	m.Resources[idFirewall] = r
-	p := planner.Plan(w.wanted(), m.Look())
+	p := planner.Plan(w.wanted(), m.Observe())
 	want := `~ update  firewall rule fs-fw  fields: allowed: removes udp:53; sourceRanges: adds 130.211.0.0/22, 35.191.0.0/16, removes 0.0.0.0/0
 ~ update  firewall rule fs-fw  fields: allowed: removes 22`
 	if got := lines(p); got != want {
@@ -325,14 +325,14 @@ func TestTheUsersAddressIsAwaited(t *testing.T) {
 	w := smallWorld()
 	w.ingresses["web"].own = true
 	m := gcptest.NewModel()
-	p := planner.Plan(w.wanted(), m.Look())
+	p := planner.Plan(w.wanted(), m.Observe())
 	if got := lines(p); strings.Contains(got, "forwarding rule") || !strings.Contains(got, "E balancer-missing compute/Address/user-web-0: address user-web-0 does not exist") {
 		t.Errorf("got\n%s", got)
 	}
 	execute(t, m, p)
 	id := gcp.ID{Kind: gcp.KindAddress, Name: "user-web-0"}
 	m.Resources[id] = gcp.Resource{ID: id, Spec: gcp.Address{IP: "192.0.2.7"}}
-	p = planner.Plan(w.wanted(), m.Look())
+	p = planner.Plan(w.wanted(), m.Observe())
 	if len(p.Actions) != 2 || p.Actions[0].Verb != gcp.Create || p.Actions[1].Verb != gcp.Create || len(p.Findings) > 0 {
 		t.Errorf("got\n%s", lines(p))
 	}
@@ -346,13 +346,13 @@ func TestAnAddressThatAnotherRuleHasIsAConflict(t *testing.T) {
 	m.Resources[address] = gcp.Resource{ID: address, Spec: gcp.Address{IP: "192.0.2.7", InUse: true}}
 	id := gcp.ID{Kind: gcp.KindRule, Name: "k8s-fw-default-web--1"}
 	m.Resources[id] = gcp.Resource{ID: id, Spec: gcp.Rule{IP: "192.0.2.7", Port: 80, Scheme: "EXTERNAL"}}
-	p := planner.Plan(w.wanted(), m.Look())
+	p := planner.Plan(w.wanted(), m.Observe())
 	got := lines(p)
 	if strings.Contains(got, "create  forwarding rule") || !strings.Contains(got, "the address 192.0.2.7 is used by forwarding rule k8s-fw-default-web--1 (port 80), which is probably made by GKE's Ingress controller") {
 		t.Errorf("got\n%s", got)
 	}
 	execute(t, m, p)
-	if p := planner.Plan(w.wanted(), m.Look()); len(p.Actions) > 0 || p.Settled {
+	if p := planner.Plan(w.wanted(), m.Observe()); len(p.Actions) > 0 || p.Settled {
 		t.Errorf("then\n%s", lines(p))
 	}
 }
@@ -365,12 +365,12 @@ func TestAGroupOfAnotherSubnetworkIsReplacedOnlyWhenUnused(t *testing.T) {
 	g.Subnetwork = "elsewhere"
 	r.Spec = g
 	m.Resources[idGroup0] = r
-	p := planner.Plan(w.wanted(), m.Look())
+	p := planner.Plan(w.wanted(), m.Observe())
 	if got := lines(p); !strings.HasPrefix(got, "E balancer-fixed compute/NetworkEndpointGroup/zone-a/fs-web-s-c0: ") {
 		t.Errorf("got\n%s", got)
 	}
 	m.Remove(idService)
-	p = planner.Plan(w.wanted(), m.Look())
+	p = planner.Plan(w.wanted(), m.Observe())
 	want := `- detach  endpoint group zone-a/fs-web-s-c0  the group is replaced: 10.0.0.1:30301, 10.0.0.2:30301
 - delete  endpoint group zone-a/fs-web-s-c0  differs in subnetwork, which cannot be changed in place
 + create  endpoint group zone-a/fs-web-s-c0  missing
@@ -389,7 +389,7 @@ func TestEndpointsGoInBatches(t *testing.T) {
 	}
 	w.clusters["c0"].nodes = nodes
 	m := gcptest.NewModel()
-	p := planner.Plan(w.wanted(), m.Look())
+	p := planner.Plan(w.wanted(), m.Observe())
 	var sizes []int
 	for _, a := range p.Actions {
 		if a.Verb == gcp.Attach && a.ID == idGroup0 {
@@ -414,7 +414,7 @@ func TestChangedMarksAreWrittenIfPossible(t *testing.T) {
 		r.Mark.Draining = map[string]time.Time{"c0": since}
 		want.Resources[id] = r
 	}
-	p := planner.Plan(want, m.Look())
+	p := planner.Plan(want, m.Observe())
 	var kinds []gcp.Kind
 	for _, a := range p.Actions {
 		if a.Verb != gcp.Update || !slices.Equal(a.Fields, []string{"description"}) {
@@ -430,7 +430,7 @@ func TestChangedMarksAreWrittenIfPossible(t *testing.T) {
 		r.Mark = gcp.ReadMark(r.Mark.Text())
 		m.Resources[id] = r
 	}
-	if p := planner.Plan(want, m.Look()); !p.Settled {
+	if p := planner.Plan(want, m.Observe()); !p.Settled {
 		t.Errorf("then\n%s", lines(p))
 	}
 }
@@ -446,7 +446,7 @@ func TestAFindingNamesTheIngressesFile(t *testing.T) {
 		Ingress: federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "web"},
 		App:     "shop", File: "shop/web.yaml",
 	}}
-	p := planner.Plan(want, m.Look())
+	p := planner.Plan(want, m.Observe())
 	if len(p.Findings) != 1 || p.Findings[0].App != "shop" || p.Findings[0].File != "shop/web.yaml" {
 		t.Errorf("findings %+v", p.Findings)
 	}
@@ -525,7 +525,7 @@ func TestAHeldLeftOverStays(t *testing.T) {
 	for id := range m.Resources {
 		want.Held[id] = "its Ingress cannot be read"
 	}
-	if p := planner.Plan(want, m.Look()); len(p.Actions) > 0 || !p.Settled {
+	if p := planner.Plan(want, m.Observe()); len(p.Actions) > 0 || !p.Settled {
 		t.Errorf("got\n%s", lines(p))
 	}
 }

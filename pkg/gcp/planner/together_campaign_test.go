@@ -153,7 +153,7 @@ func (h *sceneHistory) compare() error {
 
 func (h *sceneHistory) round(failing bool) (gcp.Planned, error) {
 	s := h.scene
-	look := s.Look()
+	look := s.Observe()
 	want := balancer.Build(s.Input(), look)
 	planned := planner.Plan(want, look)
 	for _, f := range slices.Concat(want.Findings, planned.Findings) {

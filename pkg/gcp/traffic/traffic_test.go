@@ -15,7 +15,7 @@ import (
 
 // trafficOf returns the state of the first load balancer.
 func trafficOf(s *gcptest.Scene) federation.Balancer {
-	look := s.Look()
+	look := s.Observe()
 	want := balancer.Build(s.Input(), look)
 	all := traffic.Of(s.Input(), want, look, planner.Plan(want, look))
 	if len(all) == 0 {

@@ -10,8 +10,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gce/convert"
 )
 
-// lookAtOnce is how many reads run at the same time. The limiter bounds their rate.
-const lookAtOnce = 16
+// readsAtOnce is how many reads run at the same time. The limiter bounds their rate.
+const readsAtOnce = 16
 
 // listing is the list of one kind.
 type listing struct {
@@ -20,11 +20,11 @@ type listing struct {
 	err       error // some of it is missing
 }
 
-// Look lists all resources and returns those in the scope: with the owner's mark or with
+// Observe lists all resources and returns those in the scope: with the owner's mark or with
 // a name that may be wanted, and the forwarding rules that use their addresses or belong
 // to a federation of the same name from another source. A kind is Complete only if every
 // page of every zone was read.
-func (c *Client) Look(ctx context.Context, scope gcp.Scope) gcp.Observed {
+func (c *Client) Observe(ctx context.Context, scope gcp.Scope) gcp.Observed {
 	seen := gcp.Observed{
 		At: time.Now(), Resources: map[gcp.ID]gcp.Resource{}, Complete: map[gcp.Kind]bool{}, Health: scope.Earlier.Health,
 	}
@@ -35,7 +35,7 @@ func (c *Client) Look(ctx context.Context, scope gcp.Scope) gcp.Observed {
 	for i, list := range listers {
 		work.Go(func() { listings[i] = list(ctx) })
 	}
-	work.Go(func() { seen.Machines, machineErrors = c.lookMachines(ctx, scope) })
+	work.Go(func() { seen.Machines, machineErrors = c.observeMachines(ctx, scope) })
 	work.Wait()
 	c.doubt(ctx, listings, scope.Owner)
 
@@ -47,7 +47,7 @@ func (c *Client) Look(ctx context.Context, scope gcp.Scope) gcp.Observed {
 	}
 	c.keep(&seen, listings, scope)
 	c.foreign(&seen, scope)
-	seen.Errors = append(seen.Errors, c.lookEndpoints(ctx, &seen, scope.Earlier)...)
+	seen.Errors = append(seen.Errors, c.observeEndpoints(ctx, &seen, scope.Earlier)...)
 	seen.Errors = append(seen.Errors, machineErrors...)
 	return seen
 }
