@@ -24,7 +24,7 @@ import (
 func Build(in gcp.Input, seen gcp.Observed) gcp.Wanted {
 	b := newBuilder(in, seen)
 	if !in.Federation.Balances() {
-		b.standBack()
+		b.holdAll()
 		return b.finish()
 	}
 	b.readClusters()
@@ -94,8 +94,8 @@ func (b *builder) finish() gcp.Wanted {
 	return b.want
 }
 
-// standBack holds everything: the user chose another way to a load balancer.
-func (b *builder) standBack() {
+// holdAll holds everything: the user chose another way to a load balancer.
+func (b *builder) holdAll() {
 	const reason = "fedsync does not manage load balancers: spec.gcp.loadBalancer is not NodePorts"
 	left := map[string]bool{}
 	for _, r := range b.ours("") {

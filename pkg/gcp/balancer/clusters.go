@@ -117,7 +117,7 @@ func (b *builder) readPlan() {
 		for _, app := range plan.Apps {
 			if app.Broken {
 				c.broken = append(c.broken, app.App)
-				b.soil(fmt.Sprintf("app %s cannot be rendered for cluster %s", app.App, c.name))
+				b.markUnclean(fmt.Sprintf("app %s cannot be rendered for cluster %s", app.App, c.name))
 			}
 			for _, w := range app.Withheld {
 				c.withheld[withNamespace(w.Object)] = w
@@ -129,7 +129,7 @@ func (b *builder) readPlan() {
 	}
 	for _, c := range b.clusters {
 		if c.member && c.mute != "" {
-			b.soil(fmt.Sprintf("cluster %s: %s", c.name, c.mute))
+			b.markUnclean(fmt.Sprintf("cluster %s: %s", c.name, c.mute))
 		}
 	}
 }
@@ -140,12 +140,12 @@ func (b *builder) judgePlan(c *clusterView, plan federation.ClusterPlan) {
 	case plan.Provisional:
 		c.mute, c.provisional = "its plan is provisional", true
 	case plan.Early && !c.facts.Away():
-		b.soil(fmt.Sprintf("the plan of cluster %s was made before its facts were known", c.name))
+		b.markUnclean(fmt.Sprintf("the plan of cluster %s was made before its facts were known", c.name))
 	}
 }
 
-// soil notes why the absence of an Ingress proves nothing. The first reason counts.
-func (b *builder) soil(reason string) { b.unclean = cmp.Or(b.unclean, reason) }
+// markUnclean notes why the absence of an Ingress proves nothing. The first reason counts.
+func (b *builder) markUnclean(reason string) { b.unclean = cmp.Or(b.unclean, reason) }
 
 func (b *builder) readObject(c *clusterView, app string, o *federation.Object) {
 	ref := withNamespace(o.Ref)

@@ -18,16 +18,16 @@ const (
 	partLeaves             // its backends are drained and removed
 )
 
-// standing decides what a cluster contributes to a Service port.
-func (b *builder) standing(p *servicePort, c *clusterView) part {
+// contribution decides what a cluster contributes to a Service port.
+func (b *builder) contribution(p *servicePort, c *clusterView) part {
 	if c.leaving != "" {
 		return partLeaves
 	}
-	return b.presence(p, c)
+	return b.contributionOfMember(p, c)
 }
 
-// presence decides what a cluster contributes if it is not leaving.
-func (b *builder) presence(p *servicePort, c *clusterView) part {
+// contributionOfMember decides what a cluster contributes if it is not leaving.
+func (b *builder) contributionOfMember(p *servicePort, c *clusterView) part {
 	_, withheld := c.withheld[p.service]
 	switch {
 	case !p.placed(c.name) && !b.mayBePlaced(p, c):
@@ -67,7 +67,7 @@ func (b *builder) compose(p *servicePort) {
 	}
 	var leavers []*clusterView
 	for _, c := range b.clusters {
-		switch b.standing(p, c) {
+		switch b.contribution(p, c) {
 		case partJoins:
 			b.join(p, c)
 		case partHolds:

@@ -26,20 +26,20 @@ func (b *builder) drain(p *servicePort, leavers []*clusterView, earlier gcp.Mark
 		since := b.past(earlier.Draining[c.name])
 		ended := !since.IsZero() && b.in.Now.Sub(since) >= (DrainSeconds+DrainMargin)*time.Second
 		switch b.judgeDrain(p, c, rest) {
-		case drainOver:
+		case drainDone:
 		case drainUnsure:
 			if since.IsZero() || !b.takeCapacity(p, c, since) {
-				b.stay(p, c)
+				b.keepTraffic(p, c)
 			}
 		case drainRefused:
-			b.stay(p, c)
+			b.keepTraffic(p, c)
 			b.reportDrain(p, c)
-		case drainGoesOn:
+		case drainProceeds:
 			if since.IsZero() {
 				since = b.now()
 			}
 			if !ended && !b.takeCapacity(p, c, since) {
-				b.stay(p, c) // until other clusters have drained
+				b.keepTraffic(p, c) // until other clusters have drained
 			}
 		}
 	}
@@ -58,29 +58,29 @@ func (b *builder) past(at time.Time) time.Time {
 type drainVerdict int
 
 const (
-	drainOver    drainVerdict = iota // it has no backends, or none that are needed: its groups go
+	drainDone    drainVerdict = iota // it has no backends, or none that are needed: its groups go
 	drainUnsure                      // which clusters serve is not known now: nothing changes
 	drainRefused                     // no other cluster serves
-	drainGoesOn
+	drainProceeds
 )
 
 func (b *builder) judgeDrain(p *servicePort, c *clusterView, rest serving) drainVerdict {
 	groupsKnown := b.seen.Complete[gcp.KindGroup]
 	switch {
 	case !b.serves(p, c) && groupsKnown && (p.exists || b.seen.Complete[gcp.KindService]):
-		return drainOver
+		return drainDone
 	case !b.serves(p, c), rest.backends == 0 && !groupsKnown:
 		return drainUnsure
 	case rest.healthy:
-		return drainGoesOn
-	case rest.unasked:
+		return drainProceeds
+	case rest.unknown:
 		return drainUnsure
 	case b.mayServe(p, c), rest.backends == 0 && c.member:
 		return drainRefused
 	case rest.backends == 0:
-		return drainOver
+		return drainDone
 	}
-	return drainGoesOn
+	return drainProceeds
 }
 
 // takeCapacity sets the capacity of a cluster's backends to 0. It returns false, and
@@ -115,7 +115,7 @@ func (p *servicePort) markDraining(cluster string, since time.Time) bool {
 // serving describes the backends that would take the traffic.
 type serving struct {
 	backends int  // those that have capacity
-	unasked  bool // the health of one of them is not known
+	unknown  bool // the health of one of them is not known
 	healthy  bool // one of them has healthy endpoints
 }
 
@@ -126,7 +126,7 @@ func (b *builder) serving(p *servicePort) serving {
 			s.backends++
 			health := b.seen.Health[p.id][id]
 			s.healthy = s.healthy || health.Healthy > 0
-			s.unasked = s.unasked || health.At.IsZero()
+			s.unknown = s.unknown || health.At.IsZero()
 		}
 	}
 	return s
@@ -148,9 +148,9 @@ func (b *builder) mayServe(p *servicePort, c *clusterView) bool {
 	return false
 }
 
-// stay leaves a cluster its traffic although it should leave.
-func (b *builder) stay(p *servicePort, c *clusterView) {
-	if b.presence(p, c) == partJoins {
+// keepTraffic leaves a cluster its traffic although it should leave.
+func (b *builder) keepTraffic(p *servicePort, c *clusterView) {
+	if b.contributionOfMember(p, c) == partJoins {
 		b.join(p, c)
 	} else {
 		b.keep(p, c)

@@ -54,15 +54,15 @@ func (b *builder) readNodes(c *clusterView) {
 	}
 	manyNotReady := mostNotReady(c.facts.Nodes)
 	byMachine := map[nodeEndpoint]federation.Node{} // by zone and name, or by address
-	var unknown, homeless []string
+	var unknown, zoneless []string
 	for _, n := range c.facts.Nodes {
-		at, ok := b.locate(c, n, &unknown, &homeless)
+		at, ok := b.locate(c, n, &unknown, &zoneless)
 		byMachine[at.key] = n
 		if ok && n.Ready && !n.Excluded {
 			c.nodes.joins[at.endpoint] = at.place
 		}
 	}
-	b.reportNodes(c, unknown, homeless)
+	b.reportNodes(c, unknown, zoneless)
 	gone := 0
 	for e := range present {
 		if _, exists := byMachine[machineOf(e)]; !exists {
@@ -132,9 +132,9 @@ type location struct {
 }
 
 // locate returns where a node is; false if it cannot be an endpoint. For a finding, it
-// adds the node to unknown if its machine is not known, or to homeless if its cluster
+// adds the node to unknown if its machine is not known, or to zoneless if its cluster
 // has no zone.
-func (b *builder) locate(c *clusterView, n federation.Node, unknown, homeless *[]string) (location, bool) {
+func (b *builder) locate(c *clusterView, n federation.Node, unknown, zoneless *[]string) (location, bool) {
 	project, zone, name, isMachine := splitProviderID(n.ProviderID)
 	if !isMachine {
 		at := location{
@@ -144,7 +144,7 @@ func (b *builder) locate(c *clusterView, n federation.Node, unknown, homeless *[
 		}
 		switch {
 		case c.cluster.Zone == "":
-			*homeless = append(*homeless, n.Name)
+			*zoneless = append(*zoneless, n.Name)
 			return at, false
 		case n.Address == "":
 			b.warnNode(c, n, "has no internal IPv4 address", "give it one: endpoint groups support only IPv4")
@@ -195,13 +195,13 @@ func (b *builder) network() string {
 	return "projects/" + gcp.Project + "/global/networks/" + cmp.Or(gcp.Network, "default")
 }
 
-func (b *builder) reportNodes(c *clusterView, unknown, homeless []string) {
+func (b *builder) reportNodes(c *clusterView, unknown, zoneless []string) {
 	if len(unknown) > 0 && !b.blind() {
 		b.warnCluster(c, fmt.Sprintf("the machines of nodes %s are not known: these nodes take no traffic until they are", listNames(unknown)),
 			"check that the machines exist and that fedsync may read them (compute.instances.get); Autopilot nodes cannot be used")
 	}
-	if len(homeless) > 0 {
-		b.warnCluster(c, fmt.Sprintf("nodes %s are not machines of Compute Engine, and the cluster has no zone", listNames(homeless)),
+	if len(zoneless) > 0 {
+		b.warnCluster(c, fmt.Sprintf("nodes %s are not machines of Compute Engine, and the cluster has no zone", listNames(zoneless)),
 			"set zone: to a zone near the cluster in "+federation.FileName)
 	}
 }

@@ -40,9 +40,9 @@ func (d *deeds) add(deed Deed) {
 // newest returns the deeds. Later calls of add do not change the returned slice.
 func (d *deeds) newest() []Deed { return d.all }
 
-// yield cancels the calls that are under way if this instance may no longer write:
+// cancelCalls cancels the calls that are under way if this instance may no longer write:
 // another one may begin to. The next read shows what they did.
-func (k *Keeper) yield() {
+func (k *Keeper) cancelCalls() {
 	if k.work.cut != nil && len(k.work.running) > 0 && !k.mayWrite() {
 		k.work.cut()
 		k.work.cut = nil
@@ -209,7 +209,7 @@ func (k *Keeper) finished(ctx context.Context, o outcome) {
 		return
 	}
 	k.deeds.add(deedOf(o))
-	k.told(o)
+	k.logOutcome(o)
 	k.tries.tried(o.action, o.err, repair, time.Now())
 	if o.plan == w.plan && o.err == nil {
 		w.succeeded[o.at] = true
@@ -228,8 +228,8 @@ func deedOf(o outcome) Deed {
 	return d
 }
 
-// told logs the result of an action.
-func (k *Keeper) told(o outcome) {
+// logOutcome logs the result of an action.
+func (k *Keeper) logOutcome(o outcome) {
 	a := o.action
 	fields := []zap.Field{
 		zap.String("verb", string(a.Verb)), zap.Stringer("resource", a.ID),

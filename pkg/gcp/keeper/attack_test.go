@@ -133,7 +133,7 @@ func TestNothingShowsAKey(t *testing.T) {
 // A read that fails repeatedly is a warning at first, and an error when it has failed for
 // long since the first time.
 func TestWhatCannotBeReadIsTimed(t *testing.T) {
-	s, now := silent{}, time.Unix(1000, 0)
+	s, now := unreadable{}, time.Unix(1000, 0)
 	look := func(whats ...string) []gcp.ReadError {
 		var errs []gcp.ReadError
 		for _, what := range whats {
@@ -194,7 +194,7 @@ func TestResourcesOfAFormerSourceAreReported(t *testing.T) {
 	if text := gcptest.Findings(want); !strings.Contains(text, `which is managed by fedsync for federation "web" and source "former"`) {
 		t.Errorf("findings: %s", text)
 	}
-	if found := siblings(sight{want: want, seen: look}); len(found) != 1 || found[0].Severity != federation.SeverityNote {
+	if found := siblings(decision{want: want, seen: look}); len(found) != 1 || found[0].Severity != federation.SeverityNote {
 		t.Errorf("siblings: %v", found)
 	}
 }
@@ -204,7 +204,7 @@ func TestTheEndOfACreationIsNoRepair(t *testing.T) {
 	tr, now := newTries(), time.Unix(1000, 0)
 	a := firewallAction(gcp.Create, 30061)
 	repair := tr.isRepair(a)
-	tr.saw(gcp.Planned{}, wantedOf(a), now)
+	tr.update(gcp.Planned{}, wantedOf(a), now)
 	tr.tried(a, nil, repair, now)
 	if len(tr.repairs) != 0 {
 		t.Errorf("repairs: %v", tr.repairs)

@@ -120,7 +120,7 @@ func TestAKeeperProposesFromItsLastRead(t *testing.T) {
 	if _, known := k.Propose(base, head); known {
 		t.Error("it is known before the first read")
 	}
-	k.state.Looked, k.shown = s.Now, sight{in: &base, seen: s.Observe()}
+	k.state.Looked, k.shown = s.Now, decision{in: &base, seen: s.Observe()}
 	base.Left, head.Left = nil, nil // the keeper uses its own
 	p, known := k.Propose(base, head)
 	if !known || len(p.Changes) != 1 || p.Changes[0].ID.Kind != gcp.KindHealthCheck {

@@ -101,10 +101,10 @@ func TestForeignResourcesUnderOurNamesAreNotTouched(t *testing.T) {
 						t.Errorf("%s was touched: %v", path, changes[n:])
 					}
 				}
-				told := slices.ContainsFunc(l.keeper.State().Findings, func(f federation.Finding) bool {
+				reported := slices.ContainsFunc(l.keeper.State().Findings, func(f federation.Finding) bool {
 					return f.Severity == federation.SeverityError && strings.Contains(f.Message.String(), what)
 				})
-				if !told {
+				if !reported {
 					t.Errorf("no finding on the %s:\n%s", what, l.status())
 				}
 				if n := len(l.server.Calls()); n > 600 {

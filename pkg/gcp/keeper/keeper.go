@@ -20,24 +20,24 @@ import (
 
 // How often the keeper reads Compute Engine and recomputes its plan.
 const (
-	// lookInterval is the time between two reads when nothing happens. A change by
+	// readInterval is the time between two reads when nothing happens. A change by
 	// another client is undone after that time at the latest.
-	lookInterval = 10 * time.Second
-	// workInterval replaces lookInterval while a plan is being executed, since a read
+	readInterval = 10 * time.Second
+	// workInterval replaces readInterval while a plan is being executed, since a read
 	// replaces the plan.
 	workInterval = time.Minute
-	// lookGap is the minimum time between two reads.
-	lookGap = time.Second
+	// readGap is the minimum time between two reads.
+	readGap = time.Second
 	// firstWait is how long the first read waits for clusters that are being read: they
 	// determine what it has to read.
 	firstWait = 2 * time.Second
-	// thinkGap is how soon the plan is recomputed for new facts, which calls no API.
+	// replanGap is how soon the plan is recomputed for new facts, which calls no API.
 	// Changes in the health of groups are collected for newsGap.
-	thinkGap = 100 * time.Millisecond
-	newsGap  = time.Second
-	// thinkShare bounds the cost of recomputing for a large federation, whose facts
-	// change all the time: to one part in thinkShare of a processor.
-	thinkShare = 12
+	replanGap = 100 * time.Millisecond
+	newsGap   = time.Second
+	// replanShare bounds the cost of recomputing for a large federation, whose facts
+	// change all the time: to one part in replanShare of a processor.
+	replanShare = 12
 )
 
 // Options are the dependencies of a Keeper.
@@ -67,28 +67,28 @@ type Keeper struct {
 	mu    sync.Mutex // protects the next three
 	input *gcp.Input // the newest; nil before the first, and if nothing is to be maintained
 	state State
-	shown sight // what state was made from
+	shown decision // what state was made from
 
 	// The goroutine of Run owns what follows.
-	work   work
-	looked time.Time    // when the last read began
-	again  bool         // a read is due as soon as lookGap has passed
-	think  bool         // there are new facts
-	acted  bool         // an action began since the last read, or was under way then
-	rested time.Time    // facts are collected until then, after a slow computation
-	seen   gcp.Observed // by the last read; without Health
-	scope  gcp.Scope    // of the last read
-	health *healthWatch
-	read   time.Time // when everything was last read
-	unread string    // what the last read could not read, as logged
-	calls  callRate
-	survey survey
-	tries  tries
-	deeds  deeds
-	silent silent
-	copies []gcp.ID             // resources that bear our mark and are not ours
-	left   map[string]time.Time // by cluster, when endpoints last left
-	since  map[federation.ObjectRef]time.Time
+	work       work
+	readBegan  time.Time    // when the last read began
+	again      bool         // a read is due as soon as readGap has passed
+	replan     bool         // there are new facts
+	acted      bool         // an action began since the last read, or was under way then
+	restUntil  time.Time    // facts are collected until then, after a slow computation
+	seen       gcp.Observed // by the last read; without Health
+	scope      gcp.Scope    // of the last read
+	health     *healthWatch
+	read       time.Time // when everything was last read
+	unread     string    // what the last read could not read, as logged
+	calls      callRate
+	survey     survey
+	tries      tries
+	deeds      deeds
+	unreadable unreadable
+	copies     []gcp.ID             // resources that bear our mark and are not ours
+	left       map[string]time.Time // by cluster, when endpoints last left
+	since      map[federation.ObjectRef]time.Time
 }
 
 // New returns a Keeper that works while Run runs.
@@ -96,7 +96,7 @@ func New(o Options) *Keeper {
 	k := &Keeper{
 		cloud: o.Cloud, mayWrite: o.MayWrite, log: o.Log, started: time.Now(),
 		wanted: make(chan struct{}, 1), news: make(chan struct{}, 1), changed: make(chan struct{}, 1),
-		left: map[string]time.Time{}, since: map[federation.ObjectRef]time.Time{}, silent: silent{},
+		left: map[string]time.Time{}, since: map[federation.ObjectRef]time.Time{}, unreadable: unreadable{},
 		keys: newKeys(o.Keys), tries: newTries(), work: newWork(),
 	}
 	if k.mayWrite == nil {
@@ -137,7 +137,7 @@ func (k *Keeper) Run(ctx context.Context) {
 			k.work.cut()
 		}
 	}()
-	clock := time.NewTicker(thinkGap)
+	clock := time.NewTicker(replanGap)
 	defer clock.Stop()
 	var news time.Time // when the first unprocessed news came
 	for {
@@ -148,7 +148,7 @@ func (k *Keeper) Run(ctx context.Context) {
 			k.finished(ctx, o)
 			continue
 		case <-k.wanted:
-			k.think = true
+			k.replan = true
 			continue // until the clock ticks: many inputs come at a time
 		case <-k.news:
 			if news.IsZero() {
@@ -157,7 +157,7 @@ func (k *Keeper) Run(ctx context.Context) {
 			continue
 		case now := <-clock.C:
 			if !news.IsZero() && now.Sub(news) >= newsGap {
-				k.think, news = true, time.Time{}
+				k.replan, news = true, time.Time{}
 			}
 		}
 		k.step(ctx)
@@ -166,19 +166,19 @@ func (k *Keeper) Run(ctx context.Context) {
 
 // step reads Compute Engine, or only recomputes the plan, if that is due.
 func (k *Keeper) step(ctx context.Context) {
-	k.yield()
-	since := time.Since(k.looked)
-	interval := lookInterval
+	k.cancelCalls()
+	since := time.Since(k.readBegan)
+	interval := readInterval
 	if k.work.active() {
 		interval = workInterval
 	}
-	due := since >= interval || since >= lookGap && (k.again || k.tries.retries(k.looked, time.Now()))
-	if !due && (!k.think || time.Now().Before(k.rested)) {
+	due := since >= interval || since >= readGap && (k.again || k.tries.retries(k.readBegan, time.Now()))
+	if !due && (!k.replan || time.Now().Before(k.restUntil)) {
 		return
 	}
 	in := k.newest()
 	if in == nil {
-		k.think = false
+		k.replan = false
 		k.work.drop()
 		return
 	}
@@ -186,24 +186,24 @@ func (k *Keeper) step(ctx context.Context) {
 		if k.seen.At.IsZero() && time.Since(k.started) < firstWait && arrives(in) {
 			return
 		}
-		k.round(ctx, in)
+		k.turn(ctx, in)
 		return
 	}
-	k.think = false
+	k.replan = false
 	if k.seen.At.IsZero() {
 		k.again = true
 		return
 	}
 	began := time.Now()
-	defer func() { k.rested = restAfter(began, time.Now()) }()
+	defer func() { k.restUntil = restAfter(began, time.Now()) }()
 	s := k.decide(in)
-	asks := k.asksMore(s)
-	if !asks && !k.acted && since < lookGap && k.mayWrite() {
+	asks := k.needsMore(s)
+	if !asks && !k.acted && since < readGap && k.mayWrite() {
 		k.take(ctx, s, nil) // another read would show nothing newer
 	}
 	k.again = k.again || asks || k.mayWrite() && k.work.differs(s.planned, k.tries.due(s.planned, in.Now))
 	if !asks {
-		k.keep(s) // otherwise a read that follows in a moment shows more
+		k.publish(s) // otherwise a read that follows in a moment shows more
 	}
 }
 
@@ -227,7 +227,7 @@ func arrives(in *gcp.Input) bool {
 
 // restAfter returns when the plan may next be recomputed, after a computation.
 func restAfter(began, ended time.Time) time.Time {
-	return ended.Add((thinkShare - 1) * ended.Sub(began))
+	return ended.Add((replanShare - 1) * ended.Sub(began))
 }
 
 // newest returns the input to work on, completed by what only this process knows; nil if
@@ -252,8 +252,8 @@ func (k *Keeper) newest() *gcp.Input {
 	return &in
 }
 
-// sight is what was read, and what is decided from it.
-type sight struct {
+// decision is what was read, and what is decided from it.
+type decision struct {
 	in      *gcp.Input
 	want    gcp.Wanted
 	planned gcp.Planned
@@ -261,43 +261,43 @@ type sight struct {
 }
 
 // decide returns what to do, given what was last read. It calls no API.
-func (k *Keeper) decide(in *gcp.Input) sight {
+func (k *Keeper) decide(in *gcp.Input) decision {
 	seen := k.seen
 	seen.Health = k.health.known()
 	in.Secrets = k.keys.known()
 	want := balancer.Build(*in, seen)
-	return sight{in: in, want: want, planned: planner.Plan(want, seen), seen: seen}
+	return decision{in: in, want: want, planned: planner.Plan(want, seen), seen: seen}
 }
 
-// round reads Compute Engine and begins the due actions. Actions that are under way
+// turn reads Compute Engine and begins the due actions. Actions that are under way
 // continue; those that had not begun are planned again.
-func (k *Keeper) round(ctx context.Context, in *gcp.Input) {
-	k.looked, k.again, k.think = time.Now(), false, false
+func (k *Keeper) turn(ctx context.Context, in *gcp.Input) {
+	k.readBegan, k.again, k.replan = time.Now(), false, false
 	busy := k.work.busy()
 	k.acted = len(busy) > 0
-	var s sight
+	var s decision
 	for range 2 { // the wanted names may follow from the machines that are read
-		if !k.look(ctx, in) {
+		if !k.readCloud(ctx, in) {
 			return
 		}
-		if s = k.decide(in); !k.asksMore(s) {
+		if s = k.decide(in); !k.needsMore(s) {
 			break
 		}
 	}
-	k.keep(s)
-	k.tries.saw(s.planned, s.want, s.in.Now)
+	k.publish(s)
+	k.tries.update(s.planned, s.want, s.in.Now)
 	k.take(ctx, s, busy)
 }
 
 // take begins the due actions. Busy holds the calls under way when the read began.
-func (k *Keeper) take(ctx context.Context, s sight, busy map[gcp.ID]call) {
+func (k *Keeper) take(ctx context.Context, s decision, busy map[gcp.ID]call) {
 	k.work.take(s.planned, k.tries.due(s.planned, s.in.Now), busy)
 	k.begin(ctx)
 }
 
-// look reads Compute Engine, and the certificates that are wanted. It returns false if
+// readCloud reads Compute Engine, and the certificates that are wanted. It returns false if
 // ctx ended.
-func (k *Keeper) look(ctx context.Context, in *gcp.Input) bool {
+func (k *Keeper) readCloud(ctx context.Context, in *gcp.Input) bool {
 	k.keys.read(ctx, in)
 	scope := scopeOf(k.decide(in))
 	scope.Earlier = k.seen
@@ -312,13 +312,13 @@ func (k *Keeper) look(ctx context.Context, in *gcp.Input) bool {
 	}
 	k.copies = disown(&seen, in.Owner())
 	k.seen = seen
-	k.silent.note(k.seen.Errors, in.Now)
+	k.unreadable.note(k.seen.Errors, in.Now)
 	if k.complete() {
 		k.read = seen.At
 	}
 	k.logUnread()
 	k.health.watch(seen, in.Owner())
-	k.survey.look(ctx, k.cloud, in)
+	k.survey.read(ctx, k.cloud, in)
 	return true
 }
 
@@ -341,7 +341,7 @@ func (k *Keeper) logUnread() {
 }
 
 // scopeOf returns what has to be read to decide what is wanted.
-func scopeOf(s sight) gcp.Scope {
+func scopeOf(s decision) gcp.Scope {
 	scope := gcp.Scope{
 		Owner: s.in.Owner(), Network: s.in.Federation.GCP.Network,
 		Names: make(map[gcp.ID]bool, len(s.want.Resources)), Nodes: providerIDs(s.in.Facts),
@@ -352,9 +352,9 @@ func scopeOf(s sight) gcp.Scope {
 	return scope
 }
 
-// asksMore reports whether a machine or a name has to be read that the last read did not
+// needsMore reports whether a machine or a name has to be read that the last read did not
 // include.
-func (k *Keeper) asksMore(s sight) bool {
+func (k *Keeper) needsMore(s decision) bool {
 	scope := scopeOf(s)
 	for id := range scope.Names {
 		if !k.scope.Names[id] {

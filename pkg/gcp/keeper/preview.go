@@ -14,7 +14,7 @@ import (
 func Preview(ctx context.Context, cloud gcp.Cloud, in gcp.Input) (gcp.Wanted, gcp.Observed, gcp.Planned) {
 	k := New(Options{Cloud: cloud, Log: zap.NewNop()})
 	for range 2 { // the wanted groups follow from the machines that are read
-		k.look(ctx, &in)
+		k.readCloud(ctx, &in)
 	}
 	k.seen.Health = map[gcp.ID]map[gcp.ID]gcp.GroupHealth{}
 	s := k.decide(&in)

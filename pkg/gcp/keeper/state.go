@@ -32,8 +32,8 @@ type State struct {
 // Known reports whether the balancers are known.
 func (s State) Known() bool { return !s.Looked.IsZero() }
 
-// keep sets the state from a sight, and rings if it has changed.
-func (k *Keeper) keep(s sight) {
+// publish sets the state from a decision, and rings if it has changed.
+func (k *Keeper) publish(s decision) {
 	next := State{
 		Looked:    k.read,
 		Revision:  s.in.Plan.Revision,

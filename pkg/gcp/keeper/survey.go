@@ -47,9 +47,9 @@ func permissions(gcp *federation.GCP) []string {
 	return all
 }
 
-// look reads permissions and quotas if that is due. If it cannot, the failures of later
+// read reads permissions and quotas if that is due. If it cannot, the failures of later
 // calls show what is missing.
-func (s *survey) look(ctx context.Context, cloud gcp.Cloud, in *gcp.Input) {
+func (s *survey) read(ctx context.Context, cloud gcp.Cloud, in *gcp.Input) {
 	asks, ok := cloud.(surveyor)
 	if !ok || !s.at.IsZero() && in.Now.Sub(s.at) < surveyInterval {
 		return
@@ -110,6 +110,6 @@ func (s *survey) findings(p gcp.Planned) []federation.Finding {
 // What cannot be read is not in the result.
 func Survey(ctx context.Context, cloud gcp.Cloud, in gcp.Input, planned gcp.Planned) []federation.Finding {
 	var s survey
-	s.look(ctx, cloud, &in)
+	s.read(ctx, cloud, &in)
 	return s.findings(planned)
 }

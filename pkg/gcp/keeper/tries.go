@@ -141,9 +141,9 @@ func pause(c gcp.Class, times int) time.Duration {
 	return min(firstPause<<min(times-1, 10), lastPause)
 }
 
-// saw records a plan from a new read. An action that is no longer planned has succeeded
+// update records a plan from a new read. An action that is no longer planned has succeeded
 // or is no longer wanted, and a resource without actions is settled.
-func (t *tries) saw(p gcp.Planned, want gcp.Wanted, now time.Time) {
+func (t *tries) update(p gcp.Planned, want gcp.Wanted, now time.Time) {
 	planned := map[string]bool{}
 	touched := map[gcp.ID]bool{}
 	for _, a := range p.Actions {
@@ -193,7 +193,7 @@ func (t *tries) repaired(a gcp.Action, now time.Time) {
 		t.repairs[a.ID] = r
 	}
 	r.last = a
-	if len(r.at) == 0 || now.Sub(r.at[len(r.at)-1]) > lookGap { // several calls of one repair count as one
+	if len(r.at) == 0 || now.Sub(r.at[len(r.at)-1]) > readGap { // several calls of one repair count as one
 		r.at = append(r.at, now)
 	}
 	if len(r.at) >= fightRepairs {

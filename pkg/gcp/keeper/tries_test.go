@@ -49,7 +49,7 @@ func TestAFailedActionPausesUntilTheWishChanges(t *testing.T) {
 	if other := firewallAction(gcp.Create, 30061, 30062); len(tr.due(planOf(other), now)) != 1 {
 		t.Error("another wish waits for the pause of the one before")
 	}
-	tr.saw(gcp.Planned{}, wantedOf(a), now)
+	tr.update(gcp.Planned{}, wantedOf(a), now)
 	if len(tr.failures()) != 0 {
 		t.Error("what is planned no more counts as failing")
 	}
@@ -75,10 +75,10 @@ func TestAFightEndsAfterThreeRepairs(t *testing.T) {
 	play := func(tr *tries, gap time.Duration, times int, action func(i int) gcp.Action) (repaired int) {
 		for i := range times {
 			a := action(i)
-			tr.saw(gcp.Planned{}, wantedOf(a), now) // it is as wanted
+			tr.update(gcp.Planned{}, wantedOf(a), now) // it is as wanted
 			now = now.Add(gap)
 			p := planOf(a)
-			tr.saw(p, wantedOf(a), now)
+			tr.update(p, wantedOf(a), now)
 			if len(tr.due(p, now)) == 1 {
 				tr.tried(a, nil, tr.isRepair(a), now)
 				repaired++

@@ -17,7 +17,7 @@ import (
 const troubleGrace = 2 * time.Minute
 
 // troubles returns what cannot be read or done on Compute Engine, and why.
-func (k *Keeper) troubles(s sight) []federation.Finding {
+func (k *Keeper) troubles(s decision) []federation.Finding {
 	var all []federation.Finding
 	if len(s.planned.Actions) > 0 && !k.mayWrite() {
 		all = append(all, federation.Finding{
@@ -67,7 +67,7 @@ func (k *Keeper) troubles(s sight) []federation.Finding {
 
 // siblings reports load balancers of a federation with the same name from another
 // repository, branch or path. They may be this federation's own, if it was moved.
-func siblings(s sight) []federation.Finding {
+func siblings(s decision) []federation.Finding {
 	var found []gcp.ID
 	for id, r := range s.seen.Resources {
 		if id.Kind == gcp.KindRule && r.Mark.Federation == s.want.Owner.Federation && r.Mark.Source != s.want.Owner.Source {
@@ -85,11 +85,11 @@ func siblings(s sight) []federation.Finding {
 	}}
 }
 
-// silent holds since when something cannot be read, by LookError.What.
-type silent map[string]time.Time
+// unreadable holds since when something cannot be read, by ReadError.What.
+type unreadable map[string]time.Time
 
 // note records the errors of a read, and sets in each since when it occurs.
-func (u silent) note(errs []gcp.ReadError, now time.Time) {
+func (u unreadable) note(errs []gcp.ReadError, now time.Time) {
 	failing := map[string]bool{}
 	for i := range errs {
 		e := &errs[i]
