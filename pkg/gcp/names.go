@@ -31,9 +31,9 @@ func FirewallName(o Owner, network string, n int) string {
 	return joinName("fedsync", o.Federation, tail)
 }
 
-// Gives reports whether a name has the form that fedsync uses for the owner's
+// Generates reports whether a name has the form that fedsync uses for the owner's
 // resources of this kind. An address may have any name: the user chooses it.
-func (o Owner) Gives(id ID) bool {
+func (o Owner) Generates(id ID) bool {
 	head := "fedsync-" + shortDigest(o.Federation, o.Source)
 	switch id.Kind {
 	case KindAddress:

@@ -77,17 +77,17 @@ func TestACopyOfOursIsLeftAlone(t *testing.T) {
 	want := s.Settle(t)
 	owner := want.Owner
 	for id := range want.Resources {
-		if !owner.Gives(id) {
+		if !owner.Generates(id) {
 			t.Errorf("%s is not taken for ours", id)
 		}
 		copied := id
 		copied.Name += "-1"
-		if id.Kind != gcp.KindAddress && owner.Gives(copied) || id.Kind != gcp.KindAddress && (gcp.Owner{Federation: "web", Source: "other"}).Gives(id) && id.Kind != gcp.KindFirewall {
+		if id.Kind != gcp.KindAddress && owner.Generates(copied) || id.Kind != gcp.KindAddress && (gcp.Owner{Federation: "web", Source: "other"}).Generates(id) && id.Kind != gcp.KindFirewall {
 			t.Errorf("%s is taken for ours", copied)
 		}
 	}
 	long := gcp.Owner{Federation: strings.Repeat("a-long-name-", 20), Source: "x"}
-	if id := (gcp.ID{Kind: gcp.KindFirewall, Name: gcp.FirewallName(long, "n", 3)}); !long.Gives(id) {
+	if id := (gcp.ID{Kind: gcp.KindFirewall, Name: gcp.FirewallName(long, "n", 3)}); !long.Generates(id) {
 		t.Errorf("%s is not taken for ours", id)
 	}
 	seen := s.Observe()

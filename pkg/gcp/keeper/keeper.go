@@ -382,7 +382,7 @@ func keepUnread(now *gcp.Observed, earlier gcp.Observed) {
 func disown(seen *gcp.Observed, owner gcp.Owner) []gcp.ID {
 	var copies []gcp.ID
 	for id, r := range seen.Resources {
-		if owner.Owns(r.Mark) && !owner.Gives(id) {
+		if owner.Owns(r.Mark) && !owner.Generates(id) {
 			r.Description, r.Mark = r.Mark.Text(), gcp.Mark{}
 			seen.Resources[id] = r
 			copies = append(copies, id)
