@@ -118,6 +118,6 @@ func (e *ConnectError) Error() string { return "connect to Compute Engine: " + e
 
 func (e *ConnectError) Unwrap() error { return e.Err }
 
-// Passes reports whether an error of this class is expected in normal operation and is
+// Transient reports whether an error of this class is expected in normal operation and is
 // gone after the next read.
-func (c Class) Passes() bool { return c == ClassOrder || c == ClassChanged || c == ClassConflict }
+func (c Class) Transient() bool { return c == ClassOrder || c == ClassChanged || c == ClassConflict }

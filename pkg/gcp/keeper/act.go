@@ -238,7 +238,7 @@ func (k *Keeper) logOutcome(o outcome) {
 	switch {
 	case o.err == nil:
 		k.log.Info("Compute Engine resource changed", fields...)
-	case classOf(o.err).Passes() || k.tries.fails(a, o.err):
+	case classOf(o.err).Transient() || k.tries.fails(a, o.err):
 		k.log.Debug("Compute Engine resource not changed yet", append(fields, zap.Error(o.err))...)
 	default:
 		k.log.Warn("Compute Engine resource not changed", append(fields, zap.Error(o.err))...)

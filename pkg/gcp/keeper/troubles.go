@@ -49,7 +49,7 @@ func (k *Keeper) troubles(s decision) []federation.Finding {
 		})
 	}
 	for _, f := range k.tries.failures() {
-		if classOf(f.err).Passes() && f.times < 5 {
+		if classOf(f.err).Transient() && f.times < 5 {
 			continue
 		}
 		all = append(all, failureFinding(f, k.severity(f.first, s.in.Now)))
