@@ -15,7 +15,7 @@ import (
 // emptyCloud has nothing.
 type emptyCloud struct{ gcp.Cloud }
 
-func (emptyCloud) Look(context.Context, gcp.Scope) gcp.Observed {
+func (emptyCloud) Observe(context.Context, gcp.Scope) gcp.Observed {
 	return gcp.Observed{At: time.Now(), Resources: map[gcp.ID]gcp.Resource{}, Complete: map[gcp.Kind]bool{}}
 }
 

@@ -2,7 +2,8 @@ package gcp
 
 import "time"
 
-// Changed names the fields in which an observed resource of ours is not as wanted.
+// Changed returns the names of the fields in which an observed resource of ours
+// differs from the wanted one.
 func Changed(w, o Resource) []string {
 	fields := w.Spec.differs(o.Spec)
 	switch w.ID.Kind {
@@ -15,13 +16,13 @@ func Changed(w, o Resource) []string {
 			fields = SortedSet(append(fields, "certificate"))
 		}
 	case KindAddress, KindGroup, KindHTTPProxy, KindHTTPSProxy, KindRule:
-		// Their descriptions cannot be changed, and say whose they are.
+		// Their descriptions cannot be changed, and name only the owner.
 	}
 	return fields
 }
 
-// sameMark compares times by the instant: the clock and the zone do not survive a
-// description.
+// sameMark reports whether two marks are equal. It compares times by their instant: a
+// description holds neither the time zone nor the monotonic clock.
 func sameMark(a, b Mark) bool {
 	if len(a.Draining) != len(b.Draining) || !a.Rated.Equal(b.Rated) {
 		return false
@@ -35,7 +36,7 @@ func sameMark(a, b Mark) bool {
 	return a.Text() == b.Text()
 }
 
-// FixedFields are those of the differing fields that cannot be changed in place.
+// FixedFields returns those of the differing fields that cannot be changed in place.
 func FixedFields(w, o Resource, fields []string) []string {
 	var fixed []string
 	for _, field := range fields {
@@ -49,7 +50,7 @@ func FixedFields(w, o Resource, fields []string) []string {
 		case KindRule:
 			want, _ := w.Spec.(Rule)
 			now, _ := o.Spec.(Rule)
-			// A target can be changed to one of the same type.
+			// A target can be replaced by one of the same type.
 			if field != "target" || want.Target.Kind != now.Target.Kind {
 				fixed = append(fixed, field)
 			}

@@ -7,51 +7,51 @@ import (
 	"time"
 )
 
-// Class says what is to be done about an error of Compute Engine.
+// Class is the kind of an error of Compute Engine, by what is to be done about it.
 type Class string
 
 // The classes of errors.
 const (
-	// ClassRetry went on for as long as an action may take: no answer, a server
-	// error, or too many requests. It is tried again by the clock.
+	// ClassRetry means no answer, a server error or too many requests, for as long as
+	// an action may take. The action is tried again after a delay.
 	ClassRetry Class = "Retry"
-	// ClassChanged means that the resource is not as it was seen to be: it is looked
-	// at again, and the plan is recomputed.
+	// ClassChanged means that the resource has changed since it was read: it is read
+	// again, and the plan is recomputed.
 	ClassChanged Class = "Changed"
-	// ClassOrder means that another resource has to come or go first, or that another
-	// operation runs: again soon.
+	// ClassOrder means that another resource has to be created or deleted first, or
+	// that another operation runs: the action is tried again soon.
 	ClassOrder Class = "Order"
-	// ClassConflict means that the name, or the address, is somebody else's.
+	// ClassConflict means that the name or the address belongs to another owner.
 	ClassConflict Class = "Conflict"
-	// ClassForbidden means that a permission is missing, or that there are no
-	// credentials that are accepted.
+	// ClassForbidden means that a permission is missing, or that no credentials are
+	// accepted.
 	ClassForbidden Class = "Forbidden"
-	// ClassQuota means that the project may not have more of these.
+	// ClassQuota means that the project may not have more resources of this kind.
 	ClassQuota Class = "Quota"
-	// ClassInvalid means that Compute Engine does not accept what was sent: nothing
-	// helps but a change.
+	// ClassInvalid means that Compute Engine does not accept the request: only a
+	// change helps.
 	ClassInvalid Class = "Invalid"
 )
 
-// Error is why an action, or a question, failed. It holds nothing secret.
+// Error is why an action or a read failed. It holds nothing secret.
 type Error struct {
-	ID    ID   // zero of a list
-	Verb  Verb // empty of a question
+	ID    ID   // zero for a list
+	Verb  Verb // empty for a read
 	Class Class
-	// Permission is the one that is missing, as "compute.firewalls.create"; empty where
-	// the answer does not name it.
+	// Permission is the missing one, such as "compute.firewalls.create"; empty if the
+	// answer does not name it.
 	Permission string
-	// Metric and Limit are of a quota that is used up: "BACKEND_SERVICES", "50".
+	// Metric and Limit describe a quota that is used up: "BACKEND_SERVICES", "50".
 	Metric, Limit string
-	// After is how long Compute Engine asks to be left alone; 0 where it does not.
+	// After is how long Compute Engine asks the client to wait; 0 if it does not.
 	After time.Duration
-	Err   error // what Compute Engine answered, in one line
+	Err   error // the answer of Compute Engine, in one line
 
 	Absent bool // there is no such resource
 	Ended  bool // the outcome is known: a repeat is another action
 }
 
-// Error names the action, the resource, the reason and what helps.
+// Error names the action, the resource, the reason and the remedy.
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.Verb != "" {
@@ -67,24 +67,24 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap returns what Compute Engine answered.
+// Unwrap returns the answer of Compute Engine.
 func (e *Error) Unwrap() error { return e.Err }
 
-// remedy says what helps, empty where the error is seen to by itself.
+// remedy returns what the user can do; empty if the error resolves itself.
 func (e *Error) remedy() string {
 	switch e.Class {
 	case ClassForbidden:
 		if e.Permission == "" {
-			return "check the credentials, and their roles in the project"
+			return "check the credentials and their roles in the project"
 		}
 		return fmt.Sprintf("grant %s, for example by %s", e.Permission, roleWith(e.Permission))
 	case ClassQuota:
 		if e.Metric == "" {
-			return "ask for more quota, or remove what is not needed"
+			return "request more quota, or delete resources that are not needed"
 		}
-		return fmt.Sprintf("ask for more of the quota %s (limit %s), or remove what is not needed", e.Metric, cmp.Or(e.Limit, "unknown"))
+		return fmt.Sprintf("request more of quota %s (limit %s), or delete resources that are not needed", e.Metric, cmp.Or(e.Limit, "unknown"))
 	case ClassConflict:
-		return "fedsync leaves it alone: remove or rename it, or choose another name"
+		return "fedsync does not touch it: delete or rename it, or choose another name"
 	case ClassInvalid:
 		if e.Verb == "" {
 			return ""
@@ -96,7 +96,7 @@ func (e *Error) remedy() string {
 	return ""
 }
 
-// roleWith returns the predefined role that has a permission.
+// roleWith returns a predefined role that includes the permission.
 func roleWith(permission string) string {
 	parts := strings.Split(permission, ".")
 	verb := parts[len(parts)-1]
@@ -110,14 +110,14 @@ func roleWith(permission string) string {
 	return "roles/compute.loadBalancerAdmin"
 }
 
-// ConnectError is why there is no client: nothing was asked, for want of credentials
-// that could be used.
+// ConnectError is why there is no client: no usable credentials were found, so no
+// request was sent.
 type ConnectError struct{ Err error }
 
 func (e *ConnectError) Error() string { return "connect to Compute Engine: " + e.Err.Error() }
 
 func (e *ConnectError) Unwrap() error { return e.Err }
 
-// Passes reports whether an error of this class is part of the order of things, and
-// is gone after another look.
-func (c Class) Passes() bool { return c == ClassOrder || c == ClassChanged || c == ClassConflict }
+// Transient reports whether an error of this class is expected in normal operation and is
+// gone after the next read.
+func (c Class) Transient() bool { return c == ClassOrder || c == ClassChanged || c == ClassConflict }

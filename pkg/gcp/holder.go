@@ -7,10 +7,10 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
-// Holder returns to whom the resource seems to belong, in words.
+// Holder describes the apparent owner of the resource.
 func (r Resource) Holder() string {
 	if m := r.Mark; m.Federation != "" {
-		text := "fedsync's, of federation " + quoted(m.Federation) + " and source " + quoted(m.Source)
+		text := "managed by fedsync for federation " + quoted(m.Federation) + " and source " + quoted(m.Source)
 		if m.Ingress != "" {
 			text += ", for " + quoted(m.Ingress)
 		}
@@ -31,9 +31,9 @@ func (r Resource) Holder() string {
 		}
 	}
 	if r.Description == "" {
-		return who + " (it has no description)"
+		return who + " (no description)"
 	}
-	return who + " (its description: " + quoted(r.Description) + ")"
+	return who + " (description: " + quoted(r.Description) + ")"
 }
 
 // hasWord reports whether a word of the text begins with the prefix.
@@ -57,12 +57,12 @@ func isNameChar(c byte) bool {
 	return c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// quoted makes untrusted text fit for one line.
+// quoted quotes untrusted text so that it fits in one line.
 func quoted(text string) string {
 	return strconv.Quote(untrusted.Clean(text, 240))
 }
 
-// IDList returns the first of the IDs in words, and how many others there are.
+// IDList returns the first IDs as text, and the number of the others.
 func IDList(ids []ID) string {
 	var texts []string
 	for _, id := range ids {

@@ -9,30 +9,30 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Mark says whose a resource is, and what for. It stands as JSON in the
+// Mark names the owner and the purpose of a resource. It is JSON in the resource's
 // description; a name proves nothing.
 type Mark struct {
 	Federation string `json:"fedsync"` // the federation's name
 	Source     string `json:"source"`  // digest of repository, ref and path
-	// Ingress, as a reference, is whose load balancer the resource is part of; empty
-	// for what several share: the firewall rule, and groups and backend services,
-	// which belong to a Service.
+	// Ingress is the reference of the Ingress whose load balancer the resource belongs
+	// to. It is empty for resources that several share: the firewall rule, and groups
+	// and backend services, which belong to a Service.
 	Ingress string `json:"ingress,omitempty"`
 	Service string `json:"service,omitempty"` // "default/nginx:80", with the port's name or number
 	Cluster string `json:"cluster,omitempty"` // of a group
-	// NodePort is the port of a group's endpoints, and Secret, as "namespace/name",
-	// what a certificate was made of.
+	// NodePort is the port of a group's endpoints. Secret is the "namespace/name" that
+	// a certificate was made from.
 	NodePort int32  `json:"nodePort,omitempty"`
 	Secret   string `json:"secret,omitempty"`
-	// Content is the digest of what a certificate was made of.
+	// Content is the digest of the Secret's certificate and key.
 	Content string `json:"content,omitempty"`
-	// Draining says since when a cluster's backends have no capacity, by cluster;
-	// Rated when rates were last changed. Both on backend services.
+	// Draining holds, by cluster, the time since which its backends have no capacity.
+	// Rated is when rates last changed. Both are set on backend services.
 	Draining map[string]time.Time `json:"draining,omitempty"`
 	Rated    time.Time            `json:"rated,omitzero"`
 }
 
-// Owner is who may change what bears a mark.
+// Owner identifies who may change the resources that bear its mark.
 type Owner struct{ Federation, Source string }
 
 // Owns reports whether the mark is the owner's.
@@ -40,10 +40,10 @@ func (o Owner) Owns(m Mark) bool {
 	return m.Federation != "" && m.Federation == o.Federation && m.Source == o.Source
 }
 
-// MaxDescription is how long a description may be, by the API.
+// MaxDescription is the API's limit on the length of a description.
 const MaxDescription = 2048
 
-// Text is the description that holds the mark.
+// Text returns the description that holds the mark.
 func (m Mark) Text() string {
 	data, err := json.Marshal(m)
 	if err != nil {
@@ -52,7 +52,8 @@ func (m Mark) Text() string {
 	return string(data)
 }
 
-// ReadMark reads a description. What is not ours gives a zero Mark.
+// ReadMark reads a description. It returns a zero Mark for any text that fedsync did
+// not write.
 func ReadMark(description string) Mark {
 	var m Mark
 	if len(description) > MaxDescription || json.Unmarshal([]byte(description), &m) != nil || m.Federation == "" {
@@ -60,11 +61,11 @@ func ReadMark(description string) Mark {
 	}
 	for _, text := range []string{m.Federation, m.Source, m.Ingress, m.Service, m.Cluster, m.Secret, m.Content} {
 		if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			return Mark{} // fedsync writes no such thing, and these are shown
+			return Mark{} // fedsync writes no such text, and users are shown it
 		}
 	}
 	return m
 }
 
-// RefText is how a mark names an object.
+// RefText returns the name of an object in a mark.
 func RefText(ref federation.ObjectRef) string { return ref.String() }

@@ -8,16 +8,15 @@ import (
 	"strings"
 )
 
-// maxName is how long a name may be, by the API.
+// maxName is the API's limit on the length of a name.
 const maxName = 63
 
-// ValidName is what Compute Engine accepts as the name of a resource, and as a
-// network tag.
+// ValidName matches the resource names and network tags that Compute Engine accepts.
 var ValidName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
-// ResourceName returns the name of a resource of the owner's: "fedsync-", the owner's
-// digest, a readable part and the digest of the identity, in at most 63 characters.
-// Names that were given out exist in projects of users: the same arguments give the
+// ResourceName returns the name of one of the owner's resources: "fedsync-", the
+// owner's digest, a readable part and the digest of the identity, in at most 63
+// characters. Such names exist in users' projects, so equal arguments must return the
 // same name in every version of fedsync.
 func ResourceName(o Owner, kind Kind, readable string, identity ...string) string {
 	head := "fedsync-" + shortDigest(o.Federation, o.Source)
@@ -25,16 +24,16 @@ func ResourceName(o Owner, kind Kind, readable string, identity ...string) strin
 	return joinName(head, readable, tail)
 }
 
-// FirewallName returns the name of the owner's firewall rule for a network: the n-th
-// one, from 0, where its tags do not fit in one rule.
+// FirewallName returns the name of the owner's n-th firewall rule for a network, from
+// 0. There is more than one if the tags do not fit in one rule.
 func FirewallName(o Owner, network string, n int) string {
 	tail := shortDigest(o.Federation, o.Source, string(KindFirewall), network, strconv.Itoa(n))
 	return joinName("fedsync", o.Federation, tail)
 }
 
-// Gives reports whether a name is one that fedsync gives to the owner's resources of
-// this kind. An address may have any: the user chooses it.
-func (o Owner) Gives(id ID) bool {
+// Generates reports whether a name has the form that fedsync uses for the owner's
+// resources of this kind. An address may have any name: the user chooses it.
+func (o Owner) Generates(id ID) bool {
 	head := "fedsync-" + shortDigest(o.Federation, o.Source)
 	switch id.Kind {
 	case KindAddress:
@@ -48,7 +47,7 @@ func (o Owner) Gives(id ID) bool {
 	return ok && digestAtEnd.MatchString("-"+rest)
 }
 
-// digestAtEnd is how the names end that fedsync gives.
+// digestAtEnd matches the end of a name that fedsync generates.
 var digestAtEnd = regexp.MustCompile(`-[0-9a-f]{8}$`)
 
 // joinName joins three parts with hyphens and shortens the middle one until the name
@@ -61,8 +60,8 @@ func joinName(head, readable, tail string) string {
 	return head + "-" + middle + "-" + tail
 }
 
-// readablePart reduces text to lower-case letters, digits and single hyphens, in at
-// most limit characters, with no hyphen at either end.
+// readablePart reduces text to at most limit lower-case letters, digits and single
+// hyphens, with no hyphen at either end.
 func readablePart(text string, limit int) string {
 	var b strings.Builder
 	hyphen := false
@@ -84,8 +83,8 @@ func readablePart(text string, limit int) string {
 	return strings.Trim(short[:min(len(short), limit)], "-")
 }
 
-// shortDigest returns 8 hexadecimal digits of the SHA-256 of the parts, which hold
-// no NUL.
+// shortDigest returns 8 hexadecimal digits of the SHA-256 of the parts, which must not
+// contain NUL.
 func shortDigest(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:4])

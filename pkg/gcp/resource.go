@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Kind is a kind of resource of Compute Engine, in the words that users read.
+// Kind is a kind of Compute Engine resource, as shown to users.
 type Kind string
 
 // The kinds that fedsync makes, in the order of creation.
@@ -24,21 +24,21 @@ const (
 	KindRule        Kind = "forwarding rule"
 )
 
-// Kinds are all of them, in the order of creation: what a resource refers to stands
-// before it.
+// Kinds are all kinds in the order of creation: a resource refers only to kinds before
+// its own.
 var Kinds = []Kind{
 	KindAddress, KindFirewall, KindHealthCheck, KindGroup, KindService,
 	KindURLMap, KindCertificate, KindHTTPProxy, KindHTTPSProxy, KindRule,
 }
 
-// ID names a resource. All are of the load balancer's project.
+// ID identifies a resource in the load balancer's project.
 type ID struct {
 	Kind Kind
-	Zone string // of an endpoint group; empty for all others, which are global
+	Zone string // of an endpoint group; empty for all other kinds, which are global
 	Name string
 }
 
-// String gives the ID as users read it: "backend service fedsync-1a2b3c4d-nginx-80".
+// String returns the ID as shown to users: "backend service fedsync-1a2b3c4d-nginx-80".
 func (id ID) String() string {
 	if id.Zone != "" {
 		return string(id.Kind) + " " + id.Zone + "/" + id.Name
@@ -55,7 +55,7 @@ func (id ID) Compare(o ID) int {
 	)
 }
 
-// Rank returns the place of the kind in the order of creation.
+// Rank returns the position of the kind in the order of creation.
 func (k Kind) Rank() int {
 	for i, kind := range Kinds {
 		if kind == k {
@@ -68,27 +68,27 @@ func (k Kind) Rank() int {
 // Resource is one resource, wanted or observed.
 type Resource struct {
 	ID   ID
-	Mark Mark // zero where it is not ours
+	Mark Mark // zero if it is not ours
 	Spec Spec
-	// Fingerprint is the lock of an observed resource, where its kind has one.
+	// Fingerprint is the optimistic lock of an observed resource, if its kind has one.
 	Fingerprint string
-	// Description is the observed one where it holds no mark of fedsync's: it helps
-	// to tell whose the resource is. Untrusted text.
+	// Description is the observed description if it holds no mark of fedsync. It hints
+	// at the resource's owner. Untrusted text.
 	Description string
 }
 
-// Spec is what fedsync owns of a resource: a value of one of the types in spec.go.
-// Fields of Compute Engine that are missing there are left alone.
+// Spec holds the fields of a resource that fedsync owns: a value of one of the types in
+// spec.go. All other fields of Compute Engine are left unchanged.
 type Spec interface {
-	// refs are the resources that this one points at: they exist before it does,
-	// and are deleted only when nothing points at them.
+	// refs returns the resources that this one refers to: they exist before it does,
+	// and are deleted only when nothing refers to them.
 	refs() []ID
-	// differs names the fields, as Compute Engine does, in which the observed spec
-	// of the same kind is not as this one, sorted.
+	// differs returns the sorted Compute Engine names of the fields in which the
+	// observed spec of the same kind differs from this one.
 	differs(observed Spec) []string
 }
 
-// References returns the resources that this one points at.
+// References returns the resources that this one refers to.
 func (r Resource) References() []ID {
 	if r.Spec == nil {
 		return nil
@@ -96,11 +96,11 @@ func (r Resource) References() []ID {
 	return r.Spec.refs()
 }
 
-// Differences returns the fields, named as Compute Engine names them, in which the observed
-// spec is not as the wanted one, sorted. A spec of another kind differs in all of them.
+// Differences returns the sorted Compute Engine names of the fields in which the
+// observed spec differs from the wanted one. A spec of another kind differs in all.
 func Differences(want, observed Spec) []string { return want.differs(observed) }
 
-// SortedIDs returns the IDs in their order.
+// SortedIDs returns the IDs of the resources, sorted.
 func SortedIDs(resources map[ID]Resource) []ID {
 	return slices.SortedFunc(maps.Keys(resources), ID.Compare)
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Scheme is the load balancing scheme of all that fedsync makes.
+// Scheme is the load balancing scheme of every resource that fedsync creates.
 const Scheme = "EXTERNAL_MANAGED"
 
 // FieldDescription is the field that holds the mark.
@@ -26,7 +26,7 @@ func (d differences) sorted() []string {
 	return slices.Compact(d)
 }
 
-// An observed spec of another type is compared as an empty one: everything differs.
+// The methods below compare an observed spec of another type as an empty one.
 
 func (Address) differs(Spec) []string { return nil }
 
@@ -54,7 +54,7 @@ func (h HealthCheck) differs(observed Spec) []string {
 	return d.sorted()
 }
 
-// The endpoints of a group are no field: they have actions of their own.
+// The endpoints of a group are not compared: actions of their own change them.
 func (g Group) differs(observed Spec) []string {
 	o, _ := observed.(Group)
 	var d differences
@@ -98,7 +98,7 @@ func sortedHosts(hosts []HostRule) []HostRule {
 	return slices.SortedFunc(slices.Values(hosts), func(a, b HostRule) int { return strings.Compare(a.Host, b.Host) })
 }
 
-// A certificate's content cannot be read back: the mark has its digest.
+// A certificate's content cannot be read back: the mark holds its digest.
 func (Certificate) differs(Spec) []string { return nil }
 
 func (p Proxy) differs(observed Spec) []string {
@@ -109,7 +109,7 @@ func (p Proxy) differs(observed Spec) []string {
 	return d.sorted()
 }
 
-// The address is compared by its IP, once that is known; the address's name cannot be
+// The address is compared by its IP, if that is known: the address's name cannot be
 // read back.
 func (r Rule) differs(observed Spec) []string {
 	o, _ := observed.(Rule)
@@ -121,8 +121,8 @@ func (r Rule) differs(observed Spec) []string {
 	return d.sorted()
 }
 
-// sameSet reports whether two lists have the same elements, in whatever order and
-// however often.
+// sameSet reports whether two lists have the same elements, regardless of order and
+// repetition.
 func sameSet[T cmp.Ordered](a, b []T) bool {
 	return slices.Equal(SortedSet(a), SortedSet(b))
 }

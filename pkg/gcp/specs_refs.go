@@ -2,7 +2,7 @@ package gcp
 
 import "slices"
 
-// Refs of an address, firewall rule, health check, group and certificate are none.
+// Addresses, firewall rules, health checks, groups and certificates refer to nothing.
 func (Address) refs() []ID     { return nil }
 func (Firewall) refs() []ID    { return nil }
 func (HealthCheck) refs() []ID { return nil }
@@ -38,7 +38,7 @@ func (p Proxy) refs() []ID {
 
 func (r Rule) refs() []ID { return distinct(distinct(nil, r.Address), r.Target) }
 
-// distinct appends an ID unless it is empty or there already.
+// distinct appends an ID unless it is empty or already in the list.
 func distinct(ids []ID, id ID) []ID {
 	if id == (ID{}) || slices.Contains(ids, id) {
 		return ids

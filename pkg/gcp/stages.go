@@ -8,22 +8,23 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Input is what Build reads of the federation.
+// Input is the federation's state that Build reads.
 type Input struct {
 	Federation *federation.Federation // GCP is not nil
 	Source     string                 // digest of repository, ref and path
 	Plan       federation.Plan
 	Facts      federation.Facts
 	Now        time.Time
-	// Secrets are the certificates that the members hold, by "namespace/name"; one
-	// that is missing has not been read. Errors say why in a sentence.
+	// Secrets are the certificates that the members hold, by "namespace/name". A
+	// missing entry has not been read.
 	Secrets map[string]KeyPair
-	// Left says when endpoints of a cluster last left, for the pace at which they may:
-	// memory of this process, with its start for what it does not know.
+	// Left is when endpoints of a cluster last left, by cluster: it paces the next
+	// ones. This process remembers it; before its first event it is the process's start.
 	Left map[string]time.Time
 }
 
-// KeyPair is a certificate and its key, equal in all members, or why there is none.
+// KeyPair is a certificate and its key, equal in all members, or, as Error, a sentence
+// on why there is none.
 type KeyPair struct {
 	Chain  string
 	Key    Secret
@@ -31,24 +32,26 @@ type KeyPair struct {
 	Error  string
 }
 
-// Observed is what there is on Compute Engine. A kind is in Complete when all of it
-// has been listed: only then does the absence of a resource mean anything.
+// Observed is the state of Compute Engine. A kind is in Complete if all of its
+// resources have been listed: only then does the absence of one mean anything.
 type Observed struct {
-	At        time.Time
-	Resources map[ID]Resource // of ours, and others under names that Build may want or that use our addresses
+	At time.Time
+	// Resources are our own, and those of other owners under names that Build may want
+	// or that use our addresses.
+	Resources map[ID]Resource
 	Complete  map[Kind]bool
 	Machines  map[string]Machine // by providerID: "gce://project/zone/name"; a missing one is not known
-	// Health is what getHealth said last, by backend service and group; an entry
-	// without endpoints is "nothing probed yet".
+	// Health is the last answer of getHealth, by backend service and group. An entry
+	// without endpoints means that nothing has been probed yet.
 	Health map[ID]map[ID]GroupHealth
-	Errors []LookError
+	Errors []ReadError
 }
 
-// LookError is something that could not be read.
-type LookError struct {
+// ReadError is a read that failed.
+type ReadError struct {
 	What string // "endpoint groups", "machines of zone europe-west1-b"
 	Err  error  // without secrets
-	// Since is when it could not be read first.
+	// Since is when the read first failed.
 	Since time.Time
 }
 
@@ -58,30 +61,31 @@ type Machine struct {
 	Network, Subnetwork string // "projects/P/global/networks/N", "projects/P/regions/R/subnetworks/S"
 	Address             string // primary internal IPv4
 	Tags                []string
-	// Missing says that Compute Engine has no such machine.
+	// Missing is set if Compute Engine has no such machine.
 	Missing bool
 }
 
-// GroupHealth is how the endpoints of a group are, as the load balancer sees them.
+// GroupHealth counts the endpoints of a group by their health, as the load balancer
+// sees them.
 type GroupHealth struct {
 	At        time.Time
 	Healthy   int
 	Unhealthy int
-	Unknown   int // neither, yet
+	Unknown   int // not probed yet
 }
 
-// Wanted is what there should be.
+// Wanted is the state that Compute Engine should have.
 type Wanted struct {
 	Owner     Owner
 	Resources map[ID]Resource
-	// Held says what is to be left as it is, neither changed nor deleted, and why:
-	// because what it follows from cannot be read now, or is refused.
+	// Held are the resources that are neither changed nor deleted, and why: what they
+	// follow from cannot be read now, or is refused.
 	Held      map[ID]string
 	Findings  []federation.Finding
 	Balancers []Balancer
 }
 
-// Drains reports whether the connections of some cluster are given time to end.
+// Drains reports whether some cluster is being drained.
 func (w Wanted) Drains() bool {
 	for _, r := range w.Resources {
 		if len(r.Mark.Draining) > 0 {
@@ -91,27 +95,26 @@ func (w Wanted) Drains() bool {
 	return false
 }
 
-// Balancer says which resources one Ingress's load balancer consists of.
+// Balancer lists the resources of one Ingress's load balancer.
 type Balancer struct {
 	Ingress federation.ObjectRef
 	App     string
 	File    string
 	Address ID
 	Rules   []ID
-	// Services are the backend services, by the Service port that each stands for:
-	// "default/nginx:80".
+	// Services are the backend services, by Service port: "default/nginx:80".
 	Services map[string]ID
-	// Clusters are those that should stand behind it, sorted; Groups may have others,
-	// which leave.
+	// Clusters are those that should be behind it, sorted. Groups may have more, which
+	// are leaving.
 	Clusters []string
 	// Groups are the groups of each cluster, sorted.
 	Groups map[string][]ID
-	// Refused says why it is not built, or not changed; empty where it is.
+	// Refused is why it is not built or changed; empty if it is.
 	Refused string
-	Waits   bool // Refused passes by itself
+	Waits   bool // the reason in Refused resolves itself
 }
 
-// Verb is what an action does.
+// Verb is the operation of an action.
 type Verb string
 
 // The verbs.
@@ -128,26 +131,27 @@ type Action struct {
 	Verb   Verb
 	ID     ID
 	Fields []string       // that an update changes, sorted
-	Reason untrusted.Text // for people
-	// Want is the resource as it should be; of a deletion, as it is. Its Fingerprint
+	Reason untrusted.Text // shown to users
+	// Want is the wanted resource, or the observed one for a deletion. Its Fingerprint
 	// is the observed one.
 	Want      Resource
-	Endpoints []Endpoint // to attach or detach; at most 500
-	// After are actions of the same plan, by index, that have to succeed first.
+	Endpoints []Endpoint // to attach or detach; at most MaxEndpoints
+	// After holds the indexes of the plan's actions that must succeed first.
 	After []int
 }
 
-// Planned is how to get from what there is to what there should be.
+// Planned holds the actions that lead from the observed to the wanted state.
 type Planned struct {
 	Actions  []Action             // in an order in which they can be executed one by one
-	Findings []federation.Finding // conflicts: what is not ours under a name that is wanted
-	Settled  bool                 // nothing is to be done, and nothing waited for
+	Findings []federation.Finding // conflicts: wanted names that belong to other owners
+	Settled  bool                 // nothing is to be done or waited for
 }
 
-// Cloud is Compute Engine, as far as the keeper needs it. *Compute is the real one.
+// Cloud is the part of Compute Engine that the keeper needs. Package gce implements it.
 type Cloud interface {
-	// Look lists what there is. It returns what it could read, with the errors in it.
-	Look(ctx context.Context, scope Scope) Observed
+	// Observe reads the state of Compute Engine. It returns what it could read, and the
+	// errors of what it could not.
+	Observe(ctx context.Context, scope Scope) Observed
 	// Do executes an action and waits for its operation. A repeat is harmless. Its
 	// errors are *Error.
 	Do(ctx context.Context, a Action) error
@@ -155,25 +159,27 @@ type Cloud interface {
 	Health(ctx context.Context, service, group ID) (GroupHealth, error)
 }
 
-// Scope says what Look is to read.
+// Scope is what Observe reads.
 type Scope struct {
 	Owner Owner
-	Names map[ID]bool // wanted names that may be somebody else's
-	// Network is the one of the firewall rule: its name, or its URL where it is of
-	// another project, as in federation.GCP.
+	Names map[ID]bool // wanted names that may belong to other owners
+	// Network is the firewall rule's network: its name, or its URL if it is in another
+	// project, as in federation.GCP.
 	Network string
-	Nodes   []string // providerIDs whose machines are to be known
-	Earlier Observed // of the look before: what it has of machines and endpoints need not be read again unless it changed
+	Nodes   []string // providerIDs of the machines to read
+	// Earlier is the previous state: its machines and endpoints are read again only if
+	// they changed.
+	Earlier Observed
 }
 
-// Owner returns whose resources the input is about.
+// Owner returns the owner of the federation's resources.
 func (in *Input) Owner() Owner { return Owner{in.Federation.Name, in.Source} }
 
-// Quota is how many of something a project may have, and has.
+// Quota is how many resources of one kind a project may have, and has.
 type Quota struct {
 	Metric       string // "BACKEND_SERVICES"
 	Limit, Usage float64
 }
 
-// QuestionTimeout bounds one question to Compute Engine.
+// QuestionTimeout bounds one read of Compute Engine.
 const QuestionTimeout = 15 * time.Second

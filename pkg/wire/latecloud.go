@@ -52,17 +52,17 @@ func (c *lateCloud) opened(ctx context.Context) (gcp.Cloud, error) {
 	return cloud, nil
 }
 
-// Look implements gcp.Cloud. Without credentials nothing can be read, and the
+// Observe implements gcp.Cloud. Without credentials nothing can be read, and the
 // result reports that.
-func (c *lateCloud) Look(ctx context.Context, scope gcp.Scope) gcp.Observed {
+func (c *lateCloud) Observe(ctx context.Context, scope gcp.Scope) gcp.Observed {
 	cloud, err := c.opened(ctx)
 	if err != nil {
 		return gcp.Observed{
 			At: time.Now(), Resources: map[gcp.ID]gcp.Resource{},
-			Errors: []gcp.LookError{{What: "everything", Err: err, Since: c.failed}},
+			Errors: []gcp.ReadError{{What: "everything", Err: err, Since: c.failed}},
 		}
 	}
-	return cloud.Look(ctx, scope)
+	return cloud.Observe(ctx, scope)
 }
 
 // Do implements gcp.Cloud.

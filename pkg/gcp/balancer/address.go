@@ -10,8 +10,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// assignAddresses finds the address of each front, and refuses those whose address is
-// not to be had.
+// assignAddresses finds the address of each front, and refuses the fronts whose address
+// is not available.
 func (b *builder) assignAddresses() {
 	taken := map[gcp.ID]*front{}
 	for _, f := range b.inOrderOfUse() {
@@ -22,7 +22,7 @@ func (b *builder) assignAddresses() {
 		}
 		f.address = gcp.ID{Kind: gcp.KindAddress, Name: name}
 		if other := taken[f.address]; other != nil {
-			b.refuse(f, federation.FindingAddress, "", fmt.Sprintf("address %s is that of %s already", name, other.ref),
+			b.refuse(f, federation.FindingAddress, "", fmt.Sprintf("address %s is already used by %s", name, other.ref),
 				"give each Ingress an address of its own, or write both as rules of one Ingress")
 			continue
 		}
@@ -31,13 +31,13 @@ func (b *builder) assignAddresses() {
 	}
 }
 
-// addressName is the name that the Ingress gives its address; empty for none.
+// addressName returns the address name that the Ingress sets; empty if it sets none.
 func addressName(f *front) string {
 	return cmp.Or(f.ingress.Annotations[annotationOwnAddress], f.ingress.Annotations[AnnotationAddress])
 }
 
-// inOrderOfUse returns the active fronts, those that serve already first: of two that
-// want one address it stays with the one that has it.
+// inOrderOfUse returns the active fronts, with those that already serve first: if two
+// want one address, the one that has it keeps it.
 func (b *builder) inOrderOfUse() []*front {
 	var used, unused []*front
 	for _, f := range b.fronts {
@@ -52,16 +52,16 @@ func (b *builder) inOrderOfUse() []*front {
 	return append(used, unused...)
 }
 
-// frontResources returns what an Ingress has of one kind.
+// frontResources returns the resources of one kind that belong to an Ingress.
 func (b *builder) frontResources(f *front, kind gcp.Kind) []gcp.Resource {
 	return slices.DeleteFunc(slices.Clone(b.ours(kind)), func(r gcp.Resource) bool { return r.Mark.Ingress != gcp.RefText(f.ref) })
 }
 
-// judgeAddress decides about an address that the user names.
+// judgeAddress decides whether the front may use the address that the user names.
 func (b *builder) judgeAddress(f *front) {
 	name := f.address.Name
 	if !gcp.ValidName.MatchString(name) {
-		b.refuse(f, federation.FindingAddress, "", fmt.Sprintf("%q is no name of an address", name), "correct the annotation "+AnnotationAddress)
+		b.refuse(f, federation.FindingAddress, "", fmt.Sprintf("%q is not a valid address name", name), "correct the annotation "+AnnotationAddress)
 		return
 	}
 	r, there := b.seen.Resources[f.address]
@@ -77,7 +77,7 @@ func (b *builder) judgeAddress(f *front) {
 	}
 }
 
-// judgeUse refuses an address that somebody else's forwarding rule has.
+// judgeUse refuses an address that a forwarding rule other than the front's own uses.
 func (b *builder) judgeUse(f *front, address gcp.Address) {
 	mine := false
 	for _, id := range b.rulesAt(address.IP) {
@@ -92,25 +92,25 @@ func (b *builder) judgeUse(f *front, address gcp.Address) {
 	switch {
 	case mine || !address.InUse:
 	case !b.seen.Complete[gcp.KindRule]:
-		f.wait("who uses address " + f.address.Name + " cannot be read")
+		f.wait("the users of address " + f.address.Name + " cannot be read")
 	case b.isUser(f, address):
-		// It is being made, or was deleted a moment ago.
+		// Its rule is being created, or was deleted a moment ago.
 	case len(address.Users) > 0:
 		f.wait(fmt.Sprintf("address %s (%s) is in use by forwarding rule %s, which cannot be read yet", f.address.Name, address.IP, listNames(address.Users)))
 	default:
-		b.refuse(f, federation.FindingAddress, "", fmt.Sprintf("address %s (%s) is in use by something that is no global forwarding rule", f.address.Name, address.IP),
-			"see gcloud compute addresses describe "+f.address.Name+" --global, and release it or name another address")
+		b.refuse(f, federation.FindingAddress, "", fmt.Sprintf("address %s (%s) is in use by something other than a global forwarding rule", f.address.Name, address.IP),
+			"run gcloud compute addresses describe "+f.address.Name+" --global, and release it or name another address")
 	}
 }
 
-// isUser reports whether nothing but the front's own forwarding rules has an address, by
-// their names. Kinds are listed at different moments, so that a rule may be missing.
+// isUser reports whether only the front's own forwarding rules use an address. It
+// compares names: kinds are listed at different moments, so a rule may be missing.
 func (b *builder) isUser(f *front, address gcp.Address) bool {
 	own := []string{b.frontID(f, gcp.KindRule, "80").Name, b.frontID(f, gcp.KindRule, "443").Name}
 	return len(address.Users) > 0 && !slices.ContainsFunc(address.Users, func(user string) bool { return !slices.Contains(own, user) })
 }
 
-// rulesAt returns the observed forwarding rules that have an address.
+// rulesAt returns the observed forwarding rules that use an address.
 func (b *builder) rulesAt(ip string) []gcp.ID {
 	var found []gcp.ID
 	for id, r := range b.seen.Resources {
@@ -140,8 +140,8 @@ func (b *builder) refuseAddress(f *front, address gcp.Address, holder gcp.Resour
 	b.refuse(f, federation.FindingAddress, "", fmt.Sprintf("address %s (%s) belongs to %s: it cannot move without a gap, so nothing is changed", f.address.Name, address.IP, who), remedy)
 }
 
-// wantAddress wants the address of a front. One that the user made is only referred
-// to.
+// wantAddress wants the address of a front. An address that the user created is only
+// referred to.
 func (b *builder) wantAddress(f *front) {
 	r, there := b.seen.Resources[f.address]
 	if there && !b.owner.Owns(r.Mark) && f.address != b.frontID(f, gcp.KindAddress, "") {
@@ -151,11 +151,11 @@ func (b *builder) wantAddress(f *front) {
 	b.add(f.address, b.frontMark(f), gcp.Address{})
 }
 
-// holdAddresses keeps every address: one that was given up may stand in DNS.
+// holdAddresses holds every address that is no longer wanted: DNS may still name it.
 func (b *builder) holdAddresses() {
 	for _, r := range b.ours(gcp.KindAddress) {
 		if _, wanted := b.want.Resources[r.ID]; !wanted {
-			b.hold(r.ID, "an address is never released by itself")
+			b.hold(r.ID, "fedsync never releases an address")
 		}
 	}
 }

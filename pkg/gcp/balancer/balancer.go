@@ -1,6 +1,6 @@
-// Package balancer returns the resources of Compute Engine that the federated Ingresses
-// need, and which of those that are there are to be left as they are. It is pure: [Build]
-// reads the plan, the facts and the last look, and asks nobody.
+// Package balancer decides which Compute Engine resources the federated Ingresses need,
+// and which existing ones are left unchanged. It is pure: [Build] reads the plan, the
+// facts and the last observed state, and calls nothing else.
 package balancer
 
 import (
@@ -14,17 +14,17 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// Build returns what there should be on Compute Engine for the federated Ingresses of
-// the plan. It is pure: equal input gives equal output.
+// Build returns the wanted Compute Engine resources for the federated Ingresses of the
+// plan. It is pure: equal input gives equal output.
 //
-// What is already there matters in four ways. What a cluster that cannot be read has
-// behind a load balancer stays. Endpoints leave, rates change and clusters drain at a
-// pace, from where they are. An Ingress that is refused, or cannot be read now, keeps
-// what it has. And an address that somebody else uses is not taken.
+// The observed state matters in four ways. A cluster that cannot be read keeps its
+// backends and endpoints. Endpoints leave, rates change and clusters drain gradually,
+// from their present state. An Ingress that is refused, or cannot be read now, keeps its
+// resources. An address that another owner uses is not taken.
 func Build(in gcp.Input, seen gcp.Observed) gcp.Wanted {
 	b := newBuilder(in, seen)
 	if !in.Federation.Balances() {
-		b.standBack()
+		b.holdAll()
 		return b.finish()
 	}
 	b.readClusters()
@@ -48,21 +48,21 @@ func Build(in gcp.Input, seen gcp.Observed) gcp.Wanted {
 	return b.finish()
 }
 
-// builder is one call of Build on its way.
+// builder holds the state of one call of Build.
 type builder struct {
 	in    gcp.Input
 	seen  gcp.Observed
 	owner gcp.Owner
 	want  gcp.Wanted
 
-	clusters []*clusterView              // of the file in its order, then those that left, by name
-	byName   map[string]*clusterView     // the same
+	clusters []*clusterView              // in the order of the file, then those that left, by name
+	byName   map[string]*clusterView     // the same clusters
 	parsed   map[string]any              // content of the plan's objects, by digest
 	fronts   []*front                    // sorted by Ingress
 	ports    map[string]*servicePort     // by key: "default/nginx:80"
-	owned    map[gcp.Kind][]gcp.Resource // what is there of the owner's, sorted; "" is all of it
+	owned    map[gcp.Kind][]gcp.Resource // observed resources of the owner, sorted; "" holds all kinds
 	groups   map[groupOwner][]gcp.Resource
-	unclean  string          // why an Ingress that the plan lacks may exist all the same
+	unclean  string          // why an Ingress that the plan lacks may still exist
 	reported map[string]bool // findings, by key and message
 }
 
@@ -82,7 +82,7 @@ func newBuilder(in gcp.Input, seen gcp.Observed) *builder {
 	return b
 }
 
-// finish sorts what was gathered.
+// finish sorts the result, and releases the holds on what is wanted.
 func (b *builder) finish() gcp.Wanted {
 	for id, r := range b.want.Resources {
 		if r.Mark.Federation != "" {
@@ -94,9 +94,9 @@ func (b *builder) finish() gcp.Wanted {
 	return b.want
 }
 
-// standBack leaves everything as it is: another way to a load balancer was chosen.
-func (b *builder) standBack() {
-	const reason = "fedsync does not make the load balancers: spec.gcp.loadBalancer is not NodePorts"
+// holdAll holds everything: the user chose another way to a load balancer.
+func (b *builder) holdAll() {
+	const reason = "fedsync does not manage load balancers: spec.gcp.loadBalancer is not NodePorts"
 	left := map[string]bool{}
 	for _, r := range b.ours("") {
 		b.hold(r.ID, reason)
@@ -111,13 +111,13 @@ func (b *builder) standBack() {
 		}
 		b.report(federation.Finding{
 			ID: federation.FindingBalancer, Severity: federation.SeverityWarning, Object: ref,
-			Message: untrusted.New("has a load balancer of fedsync's, which is left as it is because spec.gcp.loadBalancer is " + string(b.in.Federation.GCP.LoadBalancer)),
+			Message: untrusted.New("has a load balancer made by fedsync, which is left unchanged because spec.gcp.loadBalancer is " + string(b.in.Federation.GCP.LoadBalancer)),
 			Remedy:  untrusted.Const("to remove it, set spec.gcp.loadBalancer: NodePorts in " + federation.FileName + " and delete the Ingress, then change the mode"),
 		})
 	}
 }
 
-// groupOwner is what the groups of a cluster for a Service port are found by.
+// groupOwner is the cluster and Service port that a group belongs to.
 type groupOwner struct{ cluster, service string }
 
 // index finds the observed resources that bear the owner's mark.
@@ -137,12 +137,13 @@ func (b *builder) index() {
 	}
 }
 
-// ours returns the observed resources that bear the owner's mark, of one kind or,
-// with an empty kind, of all, in the order of creation. The caller does not change it.
+// ours returns the observed resources of one kind that bear the owner's mark, or those
+// of all kinds if kind is empty, in the order of creation. The caller must not change
+// the list.
 func (b *builder) ours(kind gcp.Kind) []gcp.Resource { return b.owned[kind] }
 
-// ownSpec returns the observed spec of a resource of the owner's; false where there
-// is none.
+// ownSpec returns the observed spec of one of the owner's resources; false if there is
+// none.
 func ownSpec[S gcp.Spec](b *builder, id gcp.ID) (S, bool) {
 	r, ok := b.seen.Resources[id]
 	spec, is := r.Spec.(S)
@@ -157,14 +158,14 @@ func (b *builder) add(id gcp.ID, mark gcp.Mark, spec gcp.Spec) {
 	b.want.Resources[id] = gcp.Resource{ID: id, Mark: mark, Spec: spec}
 }
 
-// hold leaves an observed resource as it is. The first reason stays.
+// hold leaves an observed resource unchanged. The first reason counts.
 func (b *builder) hold(id gcp.ID, reason string) {
 	if b.want.Held[id] == "" {
 		b.want.Held[id] = reason
 	}
 }
 
-// report adds a finding, once.
+// report adds a finding unless it is already there.
 func (b *builder) report(f federation.Finding) {
 	key := f.Key() + "|" + f.Message.String()
 	if b.reported[key] {
@@ -174,10 +175,10 @@ func (b *builder) report(f federation.Finding) {
 	b.want.Findings = append(b.want.Findings, f)
 }
 
-// Now is the time in a form that a mark gives back as it was written.
+// now returns the current time in a form that survives being written in a mark.
 func (b *builder) now() time.Time { return b.in.Now.UTC().Truncate(time.Second) }
 
-// listNames joins names for a message: the first few of many.
+// listNames joins the first few names for a message.
 func listNames(names []string) string {
 	const most = 5
 	names = slices.Compact(slices.Sorted(slices.Values(names)))

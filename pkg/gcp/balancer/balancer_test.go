@@ -66,7 +66,7 @@ func TestBuildIsDeterministic(t *testing.T) {
 	first := s.Build()
 	for range 5 {
 		if again := s.Build(); !reflect.DeepEqual(first, again) {
-			t.Fatalf("equal input gives different output:\n%+v\n%+v", first, again)
+			t.Fatalf("equal input, different output:\n%+v\n%+v", first, again)
 		}
 	}
 }
@@ -93,7 +93,7 @@ func TestBuildIgnoresOtherClasses(t *testing.T) {
 	}
 }
 
-func TestBuildStandsBackInOtherModes(t *testing.T) {
+func TestBuildHoldsEverythingInOtherModes(t *testing.T) {
 	s := gcptest.NewScene(2)
 	s.Settle(t)
 	before := len(s.Cloud.Resources)
@@ -102,10 +102,21 @@ func TestBuildStandsBackInOtherModes(t *testing.T) {
 	if len(want.Resources) > 0 || len(want.Held) != before {
 		t.Errorf("%d wanted and %d held of %d", len(want.Resources), len(want.Held), before)
 	}
-	if !strings.Contains(gcptest.Findings(want), "left as it is because spec.gcp.loadBalancer is None") {
+	if !strings.Contains(gcptest.Findings(want), "left unchanged because spec.gcp.loadBalancer is None") {
 		t.Errorf("findings:\n%s", gcptest.Findings(want))
 	}
-	if planned := planner.Plan(want, s.Look()); len(planned.Actions) > 0 {
+	if planned := planner.Plan(want, s.Observe()); len(planned.Actions) > 0 {
 		t.Errorf("actions: %v", planned.Actions)
+	}
+}
+
+func TestNamespaceDefaultsToDefault(t *testing.T) {
+	s := gcptest.NewScene(1)
+	for key, text := range s.Objects {
+		s.Objects[key] = strings.Replace(text, ", namespace: default", "", 1)
+	}
+	want := s.Settle(t)
+	if _, service := gcptest.ServiceOf(t, want); len(service.Backends) != 2 || want.Balancers[0].Ingress != gcptest.SceneIngress {
+		t.Errorf("service %+v, balancers %+v", service, want.Balancers)
 	}
 }

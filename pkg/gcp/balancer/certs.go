@@ -9,13 +9,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// maxCertificates is how many certificates a proxy takes, by the API.
+// maxCertificates is the API's limit on the certificates of a proxy.
 const maxCertificates = 15
 
-// certificates are those of one front.
+// certificates are the certificates of one front.
 type certificates struct {
 	ids       []gcp.ID       // in the order of the proxy
-	resources []gcp.Resource // what of them is to be wanted
+	resources []gcp.Resource // the same certificates
 }
 
 func (c *certificates) add(r gcp.Resource) {
@@ -25,8 +25,8 @@ func (c *certificates) add(r gcp.Resource) {
 	}
 }
 
-// readCertificates finds the certificates of a front: those that the user made, and
-// those of Secrets. Where a Secret gives none, what was made of it before is kept.
+// readCertificates finds the certificates of a front: those that the user created, and
+// those from Secrets. If a Secret yields none, its previous certificates remain.
 func (b *builder) readCertificates(f *front) {
 	for _, name := range preShared(f) {
 		b.readPreShared(f, name)
@@ -37,12 +37,12 @@ func (b *builder) readCertificates(f *front) {
 		}
 	}
 	if n := len(f.certs.ids); n > maxCertificates {
-		b.refuse(f, federation.FindingBalancer, "", fmt.Sprintf("has %d certificates, and Google Cloud allows %d", n, maxCertificates),
+		b.refuse(f, federation.FindingBalancer, "", fmt.Sprintf("has %d certificates; Google Cloud allows %d", n, maxCertificates),
 			"use certificates for several hosts, or several Ingresses")
 	}
 }
 
-// preShared are the names of the certificates that the user made.
+// preShared returns the names of the certificates that the user created.
 func preShared(f *front) []string {
 	var names []string
 	for name := range strings.SplitSeq(f.ingress.Annotations[annotationCertificate], ",") {
@@ -53,26 +53,26 @@ func preShared(f *front) []string {
 	return names
 }
 
-// readPreShared finds a certificate that the user made.
+// readPreShared finds a certificate that the user created.
 func (b *builder) readPreShared(f *front, name string) {
 	id := gcp.ID{Kind: gcp.KindCertificate, Name: name}
 	_, there := b.seen.Resources[id]
 	switch {
 	case !gcp.ValidName.MatchString(name):
-		b.refuse(f, federation.FindingBalancer, "", fmt.Sprintf("%q is no name of a certificate", name), "correct the annotation "+annotationCertificate)
+		b.refuse(f, federation.FindingBalancer, "", fmt.Sprintf("%q is not a valid certificate name", name), "correct the annotation "+annotationCertificate)
 	case !there && !b.seen.Complete[gcp.KindCertificate]:
 		f.wait("the certificates of project " + b.in.Federation.GCP.Project + " cannot be read")
 	case !there:
 		b.refuse(f, federation.FindingBalancer, "", fmt.Sprintf("certificate %s does not exist in project %s", name, b.in.Federation.GCP.Project),
-			"make it (gcloud compute ssl-certificates create), or correct the annotation "+annotationCertificate)
+			"create it (gcloud compute ssl-certificates create), or correct the annotation "+annotationCertificate)
 	}
 	f.certs.add(gcp.Resource{ID: id, Spec: gcp.Certificate{}})
 }
 
-// readSecret finds the certificate of a Secret.
+// readSecret finds the certificate from a Secret.
 func (b *builder) readSecret(f *front, secret string) {
 	pair, read := b.in.Secrets[secret]
-	kept := pair.Digest != "" // an error does not take back what was read before
+	kept := pair.Digest != "" // an error does not remove what was read before
 	if kept {
 		id := gcp.ID{Kind: gcp.KindCertificate, Name: gcp.ResourceName(b.owner, gcp.KindCertificate, strings.ReplaceAll(secret, "/", "-"),
 			gcp.RefText(f.ref), secret, pair.Digest)}
@@ -88,9 +88,9 @@ func (b *builder) readSecret(f *front, secret string) {
 		kept = b.keepCertificates(f, secret)
 	}
 	if pair.Error != "" {
-		message := fmt.Sprintf("Secret %s gives no certificate: %s", secret, pair.Error)
+		message := fmt.Sprintf("Secret %s has no usable certificate: %s", secret, pair.Error)
 		if kept {
-			message += "; the certificate that is there stays"
+			message += "; the current certificate stays in use"
 		}
 		b.warn(f, federation.SeverityError, federation.FindingCertificate, "", message, "create the same TLS Secret in every cluster of the Ingress")
 		return
@@ -100,7 +100,8 @@ func (b *builder) readSecret(f *front, secret string) {
 	}
 }
 
-// keepCertificates keeps what the front's proxy shows of a Secret's certificates.
+// keepCertificates retains those certificates of the front's proxy that came from a
+// Secret, and reports whether there are any.
 func (b *builder) keepCertificates(f *front, secret string) bool {
 	proxy, ok := ownSpec[gcp.Proxy](b, b.frontID(f, gcp.KindHTTPSProxy, ""))
 	if !ok {
@@ -117,8 +118,8 @@ func (b *builder) keepCertificates(f *front, secret string) bool {
 	return kept
 }
 
-// wantFront wants what only one Ingress has: address, URL maps, certificates, proxies
-// and forwarding rules.
+// wantFront wants the resources that one Ingress shares with no other: address, URL
+// maps, certificates, proxies and forwarding rules.
 func (b *builder) wantFront(f *front) {
 	b.wantAddress(f)
 	main := b.wantMap(f)
@@ -152,7 +153,7 @@ func (b *builder) wantRule(f *front, proxy gcp.ID, port int32) gcp.ID {
 	return id
 }
 
-// behind are the clusters that should stand behind a load balancer, sorted: also those
+// behind returns the clusters that should be behind a load balancer, sorted, with those
 // where the Ingress is withheld.
 func (b *builder) behind(f *front) []string {
 	names := slices.Clone(f.clusters)
@@ -165,7 +166,7 @@ func (b *builder) behind(f *front) []string {
 	return names
 }
 
-// balancer says what the load balancer of a front consists of.
+// balancer lists the resources of a front's load balancer.
 func (b *builder) balancer(f *front) gcp.Balancer {
 	balancer := gcp.Balancer{
 		Ingress: f.ref, App: f.app, File: f.file, Address: f.address,

@@ -14,32 +14,32 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/gcp/balancer/readiness"
 )
 
-// clusterView is what is known of one cluster that stands, or stood, behind a load
-// balancer.
+// clusterView is what is known of one cluster that is, or was, behind a load balancer.
 type clusterView struct {
 	name    string
 	cluster federation.Cluster
 	facts   federation.ClusterFacts
 	member  bool // of the federation
 
-	// leaving is why its traffic is taken away, whatever it runs; empty where it is
-	// not. drained says that this is because of `drain: true`.
+	// leaving is why it loses its traffic, whatever it runs; empty if it does not.
+	// drained is set if the reason is `drain: true`.
 	leaving string
 	drained bool
-	// blind is why its nodes say nothing: what it has behind load balancers stays.
+	// blind is why its nodes are not known: its groups and backends stay.
 	blind string
-	// mute is why an object that its plan lacks may exist all the same.
+	// mute is why an object that its plan lacks may still exist.
 	mute string
-	// provisional says that its plan has apps of two revisions.
+	// provisional is set if its plan mixes apps of two revisions.
 	provisional bool
 
 	ingresses map[federation.ObjectRef]placed
 	services  map[federation.ObjectRef]placed
 	withheld  map[federation.ObjectRef]federation.Withheld
-	pods      map[string][]podTemplate // by namespace
-	broken    []string                 // apps that could not be rendered
+	pods      map[string][]readiness.Template // by namespace
+	broken    []string                        // apps that could not be rendered
 
 	nodes clusterNodes
 }
@@ -50,39 +50,7 @@ type placed struct {
 	object *federation.Object
 }
 
-// podTemplate is what a workload makes pods of.
-type podTemplate struct {
-	workload federation.ObjectRef
-	labels   labels.Set
-	spec     podSpec
-}
-
-// podContent is what is read of a pod, or of the template of one, and nothing else:
-// to parse the quantities of its resources may take hours.
-type podContent struct {
-	Metadata struct {
-		Labels map[string]string `json:"labels"`
-	} `json:"metadata"`
-	Spec podSpec `json:"spec"`
-}
-
-type podSpec struct {
-	Containers []container `json:"containers"`
-}
-
-type container struct {
-	Ports          []corev1.ContainerPort `json:"ports"`
-	ReadinessProbe *corev1.Probe          `json:"readinessProbe"`
-}
-
-// workloadContent is what is read of a ReplicaSet, and of what is like one.
-type workloadContent struct {
-	Spec struct {
-		Template podContent `json:"template"`
-	} `json:"spec"`
-}
-
-// readClusters lists the clusters and says which of them can be relied on.
+// readClusters lists the clusters, and notes which of them leave or cannot be read.
 func (b *builder) readClusters() {
 	for _, c := range b.in.Federation.Clusters {
 		view := &clusterView{name: c.Name, cluster: c, member: true, facts: b.in.Facts.Of(c.Name)}
@@ -103,8 +71,8 @@ func (b *builder) readClusters() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(left)) {
 		b.addCluster(&clusterView{
-			name: name, leaving: "it is no member of the federation any more",
-			blind: "it is no member of the federation any more",
+			name: name, leaving: "it is no longer a member of the federation",
+			blind: "it is no longer a member of the federation",
 		})
 	}
 }
@@ -112,20 +80,20 @@ func (b *builder) readClusters() {
 func (b *builder) addCluster(c *clusterView) {
 	c.ingresses, c.services = map[federation.ObjectRef]placed{}, map[federation.ObjectRef]placed{}
 	c.withheld = map[federation.ObjectRef]federation.Withheld{}
-	c.pods = map[string][]podTemplate{}
+	c.pods = map[string][]readiness.Template{}
 	c.mute = "there is no plan for it"
 	b.clusters = append(b.clusters, c)
 	b.byName[c.name] = c
 }
 
-// Blindness returns why the nodes that are known of a cluster may not be those of
-// now; empty where they are.
+// Blindness returns why the known nodes of a cluster may be out of date; empty if they
+// are current.
 func Blindness(f federation.ClusterFacts) string {
 	switch {
 	case f.Away():
 		return "the cluster does not answer"
 	case f.State == federation.ClusterUnknown:
-		return "the cluster does not let fedsync look"
+		return "fedsync cannot read the cluster"
 	case !f.Seen || !f.Synced:
 		return "the cluster has not been read yet"
 	case !f.NodesKnown:
@@ -134,7 +102,7 @@ func Blindness(f federation.ClusterFacts) string {
 	return ""
 }
 
-// readPlan gathers the objects that load balancers follow from.
+// readPlan collects the plan's objects that load balancers depend on.
 func (b *builder) readPlan() {
 	if len(b.in.Plan.Clusters) == 0 {
 		b.unclean = "there is no plan yet"
@@ -142,14 +110,14 @@ func (b *builder) readPlan() {
 	for _, plan := range b.in.Plan.Clusters {
 		c := b.byName[plan.Cluster]
 		if c == nil || !c.member {
-			continue // it has left, and is being emptied
+			continue // it has left the federation
 		}
 		c.mute = plan.Excluded
 		b.judgePlan(c, plan)
 		for _, app := range plan.Apps {
 			if app.Broken {
 				c.broken = append(c.broken, app.App)
-				b.soil(fmt.Sprintf("app %s cannot be rendered for cluster %s", app.App, c.name))
+				b.markUnclean(fmt.Sprintf("app %s cannot be rendered for cluster %s", app.App, c.name))
 			}
 			for _, w := range app.Withheld {
 				c.withheld[withNamespace(w.Object)] = w
@@ -161,24 +129,23 @@ func (b *builder) readPlan() {
 	}
 	for _, c := range b.clusters {
 		if c.member && c.mute != "" {
-			b.soil(fmt.Sprintf("cluster %s: %s", c.name, c.mute))
+			b.markUnclean(fmt.Sprintf("cluster %s: %s", c.name, c.mute))
 		}
 	}
 }
 
-// judgePlan notes whether the plan of a cluster is the last word.
+// judgePlan notes whether the plan of a cluster is final.
 func (b *builder) judgePlan(c *clusterView, plan federation.ClusterPlan) {
 	switch {
 	case plan.Provisional:
 		c.mute, c.provisional = "its plan is provisional", true
 	case plan.Early && !c.facts.Away():
-		b.soil(fmt.Sprintf("the plan of cluster %s was made before its facts were known", c.name))
+		b.markUnclean(fmt.Sprintf("the plan of cluster %s was made before its facts were known", c.name))
 	}
 }
 
-// soil notes a reason for which the absence of an Ingress proves nothing. The first
-// one stays.
-func (b *builder) soil(reason string) { b.unclean = cmp.Or(b.unclean, reason) }
+// markUnclean notes why the absence of an Ingress proves nothing. The first reason counts.
+func (b *builder) markUnclean(reason string) { b.unclean = cmp.Or(b.unclean, reason) }
 
 func (b *builder) readObject(c *clusterView, app string, o *federation.Object) {
 	ref := withNamespace(o.Ref)
@@ -194,37 +161,52 @@ func (b *builder) readObject(c *clusterView, app string, o *federation.Object) {
 	}
 }
 
-// withNamespace gives a reference the namespace that the API server gives an object
-// that has none. All objects here have one.
+// withNamespace sets the namespace that the API server sets for an object without one.
+// All objects here are namespaced.
 func withNamespace(ref federation.ObjectRef) federation.ObjectRef {
 	ref.Namespace = cmp.Or(ref.Namespace, metav1.NamespaceDefault)
 	return ref
 }
 
-// template returns what an object makes pods of; false where it makes none.
-func (b *builder) template(o *federation.Object) (podTemplate, bool) {
-	t := podTemplate{workload: withNamespace(o.Ref)}
+// template returns the pod template of an object; false if it has none.
+func (b *builder) template(o *federation.Object) (readiness.Template, bool) {
+	t := readiness.Template{Workload: withNamespace(o.Ref)}
 	switch o.Ref.Kind {
 	case "Pod":
-		pod, err := parse[podContent](b, o)
+		pod, err := parse[readiness.Pod](b, o)
 		if err != nil {
 			return t, false
 		}
-		t.labels, t.spec = pod.Metadata.Labels, pod.Spec
+		t.Labels, t.Spec = pod.Metadata.Labels, pod.Spec
 		return t, true
 	case "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet":
-		// All of them have spec.template at the same place.
-		workload, err := parse[workloadContent](b, o)
+		// All of them have spec.template in the same place.
+		workload, err := parse[readiness.Workload](b, o)
 		if err != nil {
 			return t, false
 		}
-		t.labels, t.spec = workload.Spec.Template.Metadata.Labels, workload.Spec.Template.Spec
+		t.Labels, t.Spec = workload.Spec.Template.Metadata.Labels, workload.Spec.Template.Spec
 		return t, true
 	}
 	return t, false
 }
 
-// parse decodes an object. Clusters share objects, so each is decoded once.
+// templates returns the templates of the pods behind a Service in a cluster.
+func (c *clusterView) templates(service *corev1.Service) []readiness.Template {
+	if len(service.Spec.Selector) == 0 {
+		return nil
+	}
+	selector := labels.SelectorFromSet(service.Spec.Selector)
+	var found []readiness.Template
+	for _, t := range c.pods[cmp.Or(service.Namespace, metav1.NamespaceDefault)] {
+		if selector.Matches(t.Labels) {
+			found = append(found, t)
+		}
+	}
+	return found
+}
+
+// parse decodes an object. Clusters share objects, so each is decoded only one time.
 func parse[T any](b *builder, o *federation.Object) (*T, error) {
 	key := o.Digest + o.Ref.String()
 	if known, ok := b.parsed[key].(*T); ok {
@@ -238,8 +220,7 @@ func parse[T any](b *builder, o *federation.Object) (*T, error) {
 	return content, nil
 }
 
-// ingress returns the Ingress that the plan has for a cluster, where it is ours to
-// build for.
+// ingress returns the Ingress that the plan has for a cluster.
 func (b *builder) ingress(c *clusterView, ref federation.ObjectRef) (*networkingv1.Ingress, error) {
 	p, ok := c.ingresses[ref]
 	if !ok {
@@ -261,7 +242,7 @@ func (b *builder) service(c *clusterView, ref federation.ObjectRef) (*corev1.Ser
 func (c *clusterView) brokenApp(app string) bool { return slices.Contains(c.broken, app) }
 
 // unpruned returns why an object that has left the plan stays in the cluster: its
-// deletion waits, or was not let pass. It is empty where it is deleted.
+// deletion waits, or is not allowed. It is empty if the object is deleted.
 func (b *builder) unpruned(c *clusterView, ref federation.ObjectRef) string {
 	for _, plan := range b.in.Plan.Clusters {
 		if plan.Cluster != c.name {
@@ -269,7 +250,7 @@ func (b *builder) unpruned(c *clusterView, ref federation.ObjectRef) string {
 		}
 		for _, app := range plan.Apps {
 			if app.Prune != federation.PruneAllowed && slices.Contains(c.facts.Inventory[app.App], ref) {
-				return fmt.Sprintf("%s is still in cluster %s: its deletion is not let pass (%s)", ref, c.name, strings.ToLower(string(app.Prune)))
+				return fmt.Sprintf("%s is still in cluster %s: its deletion is not allowed (%s)", ref, c.name, strings.ToLower(string(app.Prune)))
 			}
 		}
 	}

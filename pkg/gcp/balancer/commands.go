@@ -12,12 +12,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// FirewallCommands returns the gcloud commands that let Google's load balancers in to
-// the node ports of the federated Ingresses, one for each network, or more where the
-// tags do not fit in one rule. With a reference only that Ingress is asked for: where
-// a rule is there already, it keeps what it lets in.
+// FirewallCommands returns the gcloud commands that admit Google's load balancers to the
+// node ports of the federated Ingresses: one command for each network, or more if the
+// tags do not fit in one rule. If only is set, the commands cover only that Ingress, and
+// an existing rule continues to admit what it does now.
 //
-// It does not depend on who makes the load balancers.
+// The result does not depend on which controller makes the load balancers.
 func FirewallCommands(in gcp.Input, seen gcp.Observed, only federation.ObjectRef) []string {
 	b := newBuilder(in, seen)
 	b.readClusters()
@@ -45,7 +45,7 @@ func FirewallCommands(in gcp.Input, seen gcp.Observed, only federation.ObjectRef
 	return commands
 }
 
-// open adds what a Service port needs in the networks of the clusters that run it.
+// open adds the openings for a Service port in the networks of its clusters.
 func (b *builder) open(openings map[string]*opening, f *front, port portRef) {
 	p := &servicePort{key: port.key(), service: port.service, number: port.number}
 	for _, name := range f.clusters {
@@ -85,10 +85,10 @@ func joinPorts(ports []int32, prefix string) string {
 	return strings.Join(text, ",")
 }
 
-// baseName is the last part of a resource's path.
+// baseName returns the last element of a resource's path.
 func baseName(path string) string { return path[strings.LastIndex(path, "/")+1:] }
 
-// firewallCommand is the gcloud command that makes a rule, or makes it right.
+// firewallCommand returns the gcloud command that creates or updates a rule.
 func (b *builder) firewallCommand(r gcp.Resource, exists bool) string {
 	rule := r.Spec.(gcp.Firewall)
 	project := b.in.Federation.GCP.Project

@@ -13,21 +13,21 @@ import (
 type part int
 
 const (
-	partJoins  part = iota // it takes traffic at its nodes
-	partHolds              // what it has stays
-	partLeaves             // what it has is drained and taken away
+	partJoins  part = iota // its nodes take traffic
+	partHolds              // its groups and backends stay
+	partLeaves             // its backends are drained and removed
 )
 
-// standing decides what a cluster contributes to a Service port.
-func (b *builder) standing(p *servicePort, c *clusterView) part {
+// contribution decides what a cluster contributes to a Service port.
+func (b *builder) contribution(p *servicePort, c *clusterView) part {
 	if c.leaving != "" {
 		return partLeaves
 	}
-	return b.presence(p, c)
+	return b.contributionOfMember(p, c)
 }
 
-// presence decides what a cluster contributes that nobody takes away.
-func (b *builder) presence(p *servicePort, c *clusterView) part {
+// contributionOfMember decides what a cluster contributes if it is not leaving.
+func (b *builder) contributionOfMember(p *servicePort, c *clusterView) part {
 	_, withheld := c.withheld[p.service]
 	switch {
 	case !p.placed(c.name) && !b.mayBePlaced(p, c):
@@ -42,8 +42,7 @@ func (b *builder) presence(p *servicePort, c *clusterView) part {
 	return partJoins
 }
 
-// mayBePlaced reports whether a cluster whose plan lacks the Ingress may have it all
-// the same.
+// mayBePlaced reports whether a cluster whose plan lacks the Ingress may still have it.
 func (b *builder) mayBePlaced(p *servicePort, c *clusterView) bool {
 	if !c.member {
 		return false
@@ -57,7 +56,7 @@ func (b *builder) mayBePlaced(p *servicePort, c *clusterView) bool {
 	})
 }
 
-// compose decides which groups there are and which of them are backends.
+// compose decides which groups a Service port has, and which of them are backends.
 func (b *builder) compose(p *servicePort) {
 	p.groups, p.held, p.backends = map[string][]gcp.Resource{}, map[string][]gcp.ID{}, map[gcp.ID]gcp.Backend{}
 	p.joined = map[string]bool{}
@@ -68,7 +67,7 @@ func (b *builder) compose(p *servicePort) {
 	}
 	var leavers []*clusterView
 	for _, c := range b.clusters {
-		switch b.standing(p, c) {
+		switch b.contribution(p, c) {
 		case partJoins:
 			b.join(p, c)
 		case partHolds:
@@ -82,13 +81,12 @@ func (b *builder) compose(p *servicePort) {
 	b.rate(p)
 }
 
-// observedGroups are the groups that a cluster has for a Service port, sorted.
+// observedGroups returns the groups that a cluster has for a Service port, sorted.
 func (b *builder) observedGroups(p *servicePort, c *clusterView) []gcp.Resource {
 	return b.groups[groupOwner{c.name, p.key}]
 }
 
-// Join wants the groups of a cluster that takes traffic, and makes backends of those
-// with endpoints.
+// join wants those groups of a cluster that have endpoints, as backends.
 func (b *builder) join(p *servicePort, c *clusterView) {
 	p.joined[c.name] = true
 	port := b.nodePort(p, c)
@@ -121,15 +119,15 @@ func placeOf(r gcp.Resource) groupPlace {
 	return groupPlace{g.Type, r.ID.Zone, g.Network, g.Subnetwork}
 }
 
-// groupID names the group of a cluster at one place. The node port is part of the
-// name: where it changes, the new group serves before the old one goes.
+// groupID returns the ID of a cluster's group at one place. The node port is part of
+// the name: if it changes, the new group serves before the old one goes.
 func (b *builder) groupID(p *servicePort, c *clusterView, place groupPlace, port int32) gcp.ID {
 	readable := fmt.Sprintf("%s-%d-%s", p.service.Name, p.number, c.name)
 	return gcp.ID{Kind: gcp.KindGroup, Zone: place.zone, Name: gcp.ResourceName(b.owner, gcp.KindGroup, readable,
 		p.key, c.name, place.kind, place.zone, place.network, place.subnetwork, strconv.Itoa(int(port)))}
 }
 
-// wantGroup wants a group where it has endpoints, and makes it a backend.
+// wantGroup wants a group and makes it a backend, if it has endpoints.
 func (b *builder) wantGroup(p *servicePort, c *clusterView, id gcp.ID, place groupPlace, port int32) {
 	endpoints := b.endpoints(c, id, place, port)
 	if len(endpoints) == 0 {
@@ -146,8 +144,8 @@ func (b *builder) wantGroup(p *servicePort, c *clusterView, id gcp.ID, place gro
 	p.backends[id] = gcp.Backend{Group: id, Capacity: 1}
 }
 
-// endpoints are those of one group: the nodes at its place, and what is in it and may
-// stay.
+// endpoints returns the endpoints of one group: the nodes at its place, and those
+// already in it that may stay.
 func (b *builder) endpoints(c *clusterView, id gcp.ID, place groupPlace, port int32) []gcp.Endpoint {
 	found := map[gcp.Endpoint]bool{}
 	for e, at := range c.nodes.joins {
@@ -165,8 +163,8 @@ func (b *builder) endpoints(c *clusterView, id gcp.ID, place groupPlace, port in
 	return slices.SortedFunc(maps.Keys(found), gcp.Endpoint.Compare)
 }
 
-// replaced reports whether a group at a former node port can go: the groups at the
-// new one are healthy, or it serves nobody itself.
+// replaced reports whether a group at a former node port can go: a group at the new
+// one is healthy, or the former group serves nothing.
 func (b *builder) replaced(p *servicePort, c *clusterView, former gcp.Resource) bool {
 	if _, backend := p.prior(former.ID); !backend {
 		return true
@@ -197,14 +195,14 @@ func (p *servicePort) prior(group gcp.ID) (gcp.Backend, bool) {
 	return gcp.Backend{}, false
 }
 
-// keep leaves what a cluster has behind a Service port. Where its nodes are known,
-// the endpoints of its groups follow them all the same.
+// keep leaves the groups and backends that a cluster has for a Service port. If its
+// nodes are known, the endpoints of its groups still follow them.
 func (b *builder) keep(p *servicePort, c *clusterView) {
 	for _, r := range b.observedGroups(p, c) {
 		b.keepGroup(p, c, r)
 		if backend, ok := p.prior(r.ID); ok {
 			if backend.Capacity == 0 {
-				backend.Capacity = 1 // it was being drained, and is not any more
+				backend.Capacity = 1 // it is no longer being drained
 			}
 			p.backends[r.ID] = backend
 		}
@@ -223,8 +221,8 @@ func (b *builder) keepGroup(p *servicePort, c *clusterView, r gcp.Resource) {
 	p.held[c.name] = append(p.held[c.name], r.ID)
 }
 
-// follow returns an observed group with the endpoints that it should have by its
-// nodes; false where it would be left without any.
+// follow returns an observed group with the endpoints that follow from its nodes; false
+// if there are none.
 func (b *builder) follow(c *clusterView, r gcp.Resource) (gcp.Resource, bool) {
 	group, ok := r.Spec.(gcp.Group)
 	if !ok || c.blind != "" || r.Mark.NodePort == 0 {
@@ -235,7 +233,7 @@ func (b *builder) follow(c *clusterView, r gcp.Resource) (gcp.Resource, bool) {
 	return gcp.Resource{ID: r.ID, Mark: r.Mark, Spec: group}, len(group.Endpoints) > 0
 }
 
-// keepUnread leaves backends whose groups could not be listed.
+// keepUnread leaves the backends whose groups could not be listed.
 func (b *builder) keepUnread(p *servicePort) {
 	if b.seen.Complete[gcp.KindGroup] {
 		return

@@ -13,41 +13,40 @@ import (
 // The times of backend services, in seconds.
 const (
 	answerTimeout = 30 // for an answer
-	DrainSeconds  = 30 // that connections have to end
-	DrainMargin   = 10 // until it is certain that Google's front ends know
+	DrainSeconds  = 30 // for connections to end
+	DrainMargin   = 10 // until all of Google's front ends certainly know
 )
 
-// drain takes the traffic of clusters away that leave: first their capacity, and when
-// their connections have ended, their backends. It is refused where nobody would be
-// left to serve.
+// drain removes the traffic of the clusters that leave: first their capacity and, when
+// their connections have ended, their backends. It is refused if no other cluster would
+// serve.
 func (b *builder) drain(p *servicePort, leavers []*clusterView, earlier gcp.Mark) {
 	rest := b.serving(p)
 	for _, c := range leavers {
 		since := b.past(earlier.Draining[c.name])
 		ended := !since.IsZero() && b.in.Now.Sub(since) >= (DrainSeconds+DrainMargin)*time.Second
 		switch b.judgeDrain(p, c, rest) {
-		case drainOver:
+		case drainDone:
 		case drainUnsure:
 			if since.IsZero() || !b.takeCapacity(p, c, since) {
-				b.stay(p, c)
+				b.keepTraffic(p, c)
 			}
 		case drainRefused:
-			b.stay(p, c)
+			b.keepTraffic(p, c)
 			b.reportDrain(p, c)
-		case drainGoesOn:
+		case drainProceeds:
 			if since.IsZero() {
 				since = b.now()
 			}
 			if !ended && !b.takeCapacity(p, c, since) {
-				b.stay(p, c) // until others have drained
+				b.keepTraffic(p, c) // until other clusters have drained
 			}
 		}
 	}
 }
 
-// past returns a time that a mark has, unless it is yet to come: then the clock was
-// wrong when it was written, or is now, and nobody waits for it. That it is zero says
-// that nothing is known.
+// past returns a time from a mark, or zero (unknown) if it is in the future: then the
+// clock is wrong, or was when the mark was written, and nothing waits for that time.
 func (b *builder) past(at time.Time) time.Time {
 	if at.After(b.in.Now.Add(time.Minute)) {
 		return time.Time{}
@@ -55,37 +54,37 @@ func (b *builder) past(at time.Time) time.Time {
 	return at
 }
 
-// drainVerdict says how it goes on with a cluster that leaves.
+// drainVerdict is what happens next with a cluster that leaves.
 type drainVerdict int
 
 const (
-	drainOver    drainVerdict = iota // it has no backends, or nobody misses them: its groups go
-	drainUnsure                      // who serves is not known now: nothing changes
-	drainRefused                     // nobody else serves
-	drainGoesOn
+	drainDone    drainVerdict = iota // it has no backends, or none that are needed: its groups go
+	drainUnsure                      // which clusters serve is not known now: nothing changes
+	drainRefused                     // no other cluster serves
+	drainProceeds
 )
 
 func (b *builder) judgeDrain(p *servicePort, c *clusterView, rest serving) drainVerdict {
 	groupsKnown := b.seen.Complete[gcp.KindGroup]
 	switch {
 	case !b.serves(p, c) && groupsKnown && (p.exists || b.seen.Complete[gcp.KindService]):
-		return drainOver
+		return drainDone
 	case !b.serves(p, c), rest.backends == 0 && !groupsKnown:
 		return drainUnsure
 	case rest.healthy:
-		return drainGoesOn
-	case rest.unasked:
+		return drainProceeds
+	case rest.unknown:
 		return drainUnsure
 	case b.mayServe(p, c), rest.backends == 0 && c.member:
 		return drainRefused
 	case rest.backends == 0:
-		return drainOver
+		return drainDone
 	}
-	return drainGoesOn
+	return drainProceeds
 }
 
-// takeCapacity leaves a cluster its backends without capacity; false where the mark
-// that says so would be too long for a description.
+// takeCapacity sets the capacity of a cluster's backends to 0. It returns false, and
+// changes nothing, if the mark that records it would not fit in a description.
 func (b *builder) takeCapacity(p *servicePort, c *clusterView, since time.Time) bool {
 	if !p.markDraining(c.name, since) {
 		return false
@@ -100,7 +99,8 @@ func (b *builder) takeCapacity(p *servicePort, c *clusterView, since time.Time) 
 	return true
 }
 
-// markDraining notes since when a cluster drains, unless the mark would be too long.
+// markDraining records since when a cluster drains. It returns false if the mark would
+// be too long.
 func (p *servicePort) markDraining(cluster string, since time.Time) bool {
 	earlier := p.mark.Draining
 	p.mark.Draining = map[string]time.Time{cluster: since}
@@ -112,10 +112,10 @@ func (p *servicePort) markDraining(cluster string, since time.Time) bool {
 	return true
 }
 
-// serving says who would take the traffic.
+// serving describes the backends that would take the traffic.
 type serving struct {
-	backends int  // that have capacity
-	unasked  bool // the health of one of them is not known
+	backends int  // those that have capacity
+	unknown  bool // the health of one of them is not known
 	healthy  bool // one of them has healthy endpoints
 }
 
@@ -126,7 +126,7 @@ func (b *builder) serving(p *servicePort) serving {
 			s.backends++
 			health := b.seen.Health[p.id][id]
 			s.healthy = s.healthy || health.Healthy > 0
-			s.unasked = s.unasked || health.At.IsZero()
+			s.unknown = s.unknown || health.At.IsZero()
 		}
 	}
 	return s
@@ -137,8 +137,8 @@ func (b *builder) serves(p *servicePort, c *clusterView) bool {
 	return slices.ContainsFunc(b.observedGroups(p, c), func(r gcp.Resource) bool { _, ok := p.prior(r.ID); return ok })
 }
 
-// mayServe reports whether a cluster has healthy endpoints, or may have: nobody has
-// asked yet.
+// mayServe reports whether a cluster has healthy endpoints, or may have some because
+// their health is not known yet.
 func (b *builder) mayServe(p *servicePort, c *clusterView) bool {
 	for _, r := range b.observedGroups(p, c) {
 		if health := b.seen.Health[p.id][r.ID]; health.Healthy > 0 || health.At.IsZero() || health.Unhealthy == 0 {
@@ -148,24 +148,24 @@ func (b *builder) mayServe(p *servicePort, c *clusterView) bool {
 	return false
 }
 
-// stay keeps a cluster's traffic although it is to leave.
-func (b *builder) stay(p *servicePort, c *clusterView) {
-	if b.presence(p, c) == partJoins {
+// keepTraffic leaves a cluster its traffic although it should leave.
+func (b *builder) keepTraffic(p *servicePort, c *clusterView) {
+	if b.contributionOfMember(p, c) == partJoins {
 		b.join(p, c)
 	} else {
 		b.keep(p, c)
 	}
 }
 
-// reportDrain says that a cluster keeps its traffic.
+// reportDrain reports that a cluster keeps its traffic.
 func (b *builder) reportDrain(p *servicePort, c *clusterView) {
-	severity, wish := federation.SeverityWarning, "does not leave"
+	severity, wish := federation.SeverityWarning, "keeps its traffic"
 	if c.drained {
 		severity, wish = federation.SeverityError, "is not drained"
 	}
 	b.report(federation.Finding{
 		ID: federation.FindingDrain, Severity: severity, Cluster: c.name, App: p.fronts[0].app, Object: p.service,
 		Message: untrusted.Textf("cluster %s %s: no other cluster has healthy endpoints for port %d of %s", c.name, wish, p.number, p.service),
-		Remedy:  untrusted.Const("bring another cluster to health first; fedsync goes on by itself then"),
+		Remedy:  untrusted.Const("make another cluster healthy first; fedsync then continues on its own"),
 	})
 }

@@ -65,7 +65,7 @@ func TestDrainThatEndsEarlyGivesCapacityBack(t *testing.T) {
 		}
 	}
 	if id, _ := gcptest.ServiceOf(t, want); len(want.Resources[id].Mark.Draining) > 0 {
-		t.Error("the mark says that it drains")
+		t.Error("the mark records a drain")
 	}
 }
 
@@ -90,14 +90,14 @@ func TestRestartDoesNotChangeADrain(t *testing.T) {
 	s.Settle(t)
 	s.Pass(time.Hour)
 	health := s.Health
-	s.Health = nil // nobody has been asked since the start
-	look := s.Look()
+	s.Health = nil // no health has been read since the start
+	look := s.Observe()
 	want := balancer.Build(s.Input(), look)
 	if planned := planner.Plan(want, look); len(planned.Actions) > 0 || len(want.Findings) > 0 {
 		t.Errorf("actions %v, findings:\n%s", planned.Actions, gcptest.Findings(want))
 	}
 	s.Cluster("c3").Drain = true // does not begin either
-	look = s.Look()
+	look = s.Observe()
 	if planned := planner.Plan(balancer.Build(s.Input(), look), look); len(planned.Actions) > 0 {
 		t.Errorf("actions: %v", planned.Actions)
 	}
@@ -233,7 +233,7 @@ func TestClusterThatCannotBeReadKeepsWhatItHas(t *testing.T) {
 			if got := s.State("c2"); got.State != federation.TrafficServing {
 				t.Errorf("state: %+v", got)
 			}
-			s.Cluster("c2").Drain = true // works all the same: it is not the cluster that is asked
+			s.Cluster("c2").Drain = true // works nevertheless: fedsync need not read the cluster for it
 			s.Settle(t)
 			s.Pass(time.Minute)
 			want := s.Settle(t)

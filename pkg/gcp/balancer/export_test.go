@@ -6,5 +6,3 @@ const (
 	MaxGroupRate = maxGroupRate
 	MaxGroups    = maxGroups
 )
-
-var DefaultCheck = defaultCheck

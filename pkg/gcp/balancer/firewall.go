@@ -12,22 +12,22 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// ProbeRanges are where the health checks and the traffic of a global load balancer
-// come from.
+// ProbeRanges are the source ranges of the health checks and the traffic of a global
+// load balancer.
 var ProbeRanges = []string{"130.211.0.0/22", "35.191.0.0/16"}
 
-// maxTags is how many tags one rule takes.
+// maxTags is the API's limit on the tags of a rule.
 const maxTags = 70
 
-// gkeTag is the tag that GKE gives to the nodes of a cluster.
+// gkeTag matches the tag that GKE sets on the nodes of a cluster.
 var gkeTag = regexp.MustCompile(`^gke-.*-node$`)
 
-// opening is what has to be let in to one network.
+// opening is the traffic that one network must admit.
 type opening struct {
 	ports    map[int32]bool
 	tags     map[string]bool
-	clusters map[string]bool // whose tags have been added
-	// unsure says that something may be missing here: what is let in already stays.
+	clusters map[string]bool // clusters whose tags have been added
+	// unsure is set if something may be missing here: what is already admitted stays.
 	unsure bool
 }
 
@@ -35,7 +35,7 @@ func newOpening() *opening {
 	return &opening{ports: map[int32]bool{}, tags: map[string]bool{}, clusters: map[string]bool{}}
 }
 
-// wantFirewall wants the firewall rules, or says which are missing.
+// wantFirewall wants the firewall rules, or reports which are missing.
 func (b *builder) wantFirewall() {
 	policy := b.in.Federation.GCP.Firewall
 	openings := b.openings()
@@ -45,7 +45,7 @@ func (b *builder) wantFirewall() {
 		}
 	}
 	if policy == federation.FirewallReport && b.seen.At.IsZero() {
-		// The first look is to find the rule that a person made.
+		// The first read must find the rule that the user created.
 		network := b.network()
 		b.referTo(gcp.Resource{ID: gcp.ID{Kind: gcp.KindFirewall, Name: gcp.FirewallName(b.owner, network, 0)}, Spec: gcp.Firewall{Network: network}}, "spec.gcp.firewall is Report")
 	}
@@ -74,8 +74,8 @@ func (b *builder) wantFirewall() {
 	}
 }
 
-// openings gathers the node ports and tags of all groups that there are or should be.
-// A cluster that leaves loses its tags when its groups are gone, and not before.
+// openings collects the node ports and tags of all observed and wanted groups. The tags
+// of a cluster that leaves stay until its groups are gone.
 func (b *builder) openings() map[string]*opening {
 	groups := map[gcp.ID]gcp.Resource{}
 	maps.Copy(groups, b.seen.Resources)
@@ -126,13 +126,13 @@ func (b *builder) addTags(o *opening, cluster, network string) {
 		o.unsure = true
 		b.report(federation.Finding{
 			ID: federation.FindingFirewall, Severity: federation.SeverityError, Cluster: c.name,
-			Message: untrusted.New(why), Remedy: untrusted.Const("give all nodes of the cluster one network tag, or name tags under spec.gcp.tags in " + federation.FileName),
+			Message: untrusted.New(why), Remedy: untrusted.Const("give all nodes of the cluster one network tag, or list tags under spec.gcp.tags in " + federation.FileName),
 		})
 	}
 }
 
-// clusterTags returns the tags by which the nodes of a cluster are let in, or why
-// there are none.
+// clusterTags returns the tags that select the nodes of a cluster, or why there are
+// none.
 func (b *builder) clusterTags(c *clusterView, network string) (tags []string, why string) {
 	var machines []gcp.Machine
 	for _, n := range c.facts.Nodes {
@@ -142,7 +142,7 @@ func (b *builder) clusterTags(c *clusterView, network string) (tags []string, wh
 		}
 	}
 	if len(machines) == 0 {
-		return nil, "no machine of its nodes is known: nothing can be let in to them"
+		return nil, "the machines of its nodes are not known: no firewall rule can admit traffic to them"
 	}
 	common := slices.Clone(machines[0].Tags)
 	for _, m := range machines[1:] {
@@ -153,12 +153,12 @@ func (b *builder) clusterTags(c *clusterView, network string) (tags []string, wh
 		return []string{tag}, ""
 	}
 	if len(common) > 1 {
-		return nil, fmt.Sprintf("its nodes have the tags %s in common, and none of them is the cluster's own by its name", listNames(common))
+		return nil, fmt.Sprintf("its nodes have the tags %s in common, and no tag's name identifies the cluster", listNames(common))
 	}
 	return nil, "its nodes have no network tag in common: " + lacking(machines)
 }
 
-// chooseTag chooses the tag that stands for the cluster: GKE's, else the longest one
+// chooseTag returns the tag that identifies the cluster: GKE's, else the longest one
 // that all machines' names begin with, else the only one.
 func chooseTag(common []string, machines []gcp.Machine) string {
 	if i := slices.IndexFunc(common, gkeTag.MatchString); i >= 0 {
@@ -166,8 +166,8 @@ func chooseTag(common []string, machines []gcp.Machine) string {
 	}
 	longest := ""
 	for _, tag := range common {
-		begins := func(m gcp.Machine) bool { return !strings.HasPrefix(m.Name, tag) }
-		if len(tag) > len(longest) && !slices.ContainsFunc(machines, begins) {
+		differs := func(m gcp.Machine) bool { return !strings.HasPrefix(m.Name, tag) }
+		if len(tag) > len(longest) && !slices.ContainsFunc(machines, differs) {
 			longest = tag
 		}
 	}
@@ -192,7 +192,7 @@ func lacking(machines []gcp.Machine) string {
 		}
 	}
 	if best == "" {
-		return "they have none at all"
+		return "they have no tags"
 	}
 	var without []string
 	for _, m := range machines {
@@ -203,8 +203,8 @@ func lacking(machines []gcp.Machine) string {
 	return fmt.Sprintf("%s lack the tag %s", listNames(without), best)
 }
 
-// rules returns the firewall rules for a network, none where nothing is to be let in
-// or the tags are not known: a rule without tags would open every machine.
+// rules returns the firewall rules for a network. There are none if there is nothing to
+// admit or no tags are known: a rule without tags would open every machine.
 func (b *builder) rules(network string, o *opening) []gcp.Resource {
 	tags, ports := maps.Clone(o.tags), maps.Clone(o.ports)
 	if o.unsure {
@@ -233,7 +233,7 @@ func (b *builder) rules(network string, o *opening) []gcp.Resource {
 	return rules
 }
 
-// holdFirewalls leaves the rules of a network as they are.
+// holdFirewalls leaves the rules of a network unchanged.
 func (b *builder) holdFirewalls(network, reason string) {
 	for _, r := range b.ours(gcp.KindFirewall) {
 		if rule, ok := r.Spec.(gcp.Firewall); ok && rule.Network == network {
@@ -242,7 +242,7 @@ func (b *builder) holdFirewalls(network, reason string) {
 	}
 }
 
-// reportFirewall says which rule is missing, with the command that makes it.
+// reportFirewall reports the missing rules, each with the command that creates it.
 func (b *builder) reportFirewall(rules []gcp.Resource) {
 	for _, r := range rules {
 		want := r.Spec.(gcp.Firewall)

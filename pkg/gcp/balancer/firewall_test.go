@@ -25,7 +25,7 @@ func TestTagsOfACluster(t *testing.T) {
 		"common to all":        {[][]string{{"gke-c1-a-node", "web"}, {"web"}, {"gke-c1-b-node", "web"}}, []string{"web"}, ""},
 		"several, none fits":   {[][]string{{"web", "prod"}}, nil, "the tags prod, web in common"},
 		"one node lacks it":    {[][]string{{"web"}, {"web"}, {"other"}}, nil, "gke-c1-2 lack the tag web"},
-		"none":                 {[][]string{{}}, nil, "they have none at all"},
+		"none":                 {[][]string{{}}, nil, "they have no tags"},
 		"not a tag's spelling": {[][]string{{"Web $(id)"}}, nil, "no network tag in common"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -125,7 +125,7 @@ func TestFirewallPolicies(t *testing.T) {
 	if want = s.Build(); len(want.Findings) != 0 {
 		t.Errorf("a rule that admits all: %s", gcptest.Findings(want))
 	}
-	// A rule of ours is not removed by the change of the policy.
+	// The change of the policy does not remove a rule of ours.
 	s = gcptest.NewScene(2)
 	s.Settle(t)
 	s.Federation.GCP.Firewall = federation.FirewallReport
@@ -134,7 +134,7 @@ func TestFirewallPolicies(t *testing.T) {
 	}
 }
 
-func TestFirewallGoesLast(t *testing.T) {
+func TestFirewallRuleIsDeletedLast(t *testing.T) {
 	s := gcptest.NewScene(2)
 	s.Settle(t)
 	s.Cluster("c2").Drain = true
@@ -161,7 +161,7 @@ func TestFirewallCommands(t *testing.T) {
 		return gcp.FirewallName(gcp.Owner{Federation: "web", Source: "0123456789abcdef"}, network, 0)
 	}
 	shared := "projects/host/global/networks/shared"
-	got := balancer.FirewallCommands(s.Input(), s.Look(), federation.ObjectRef{})
+	got := balancer.FirewallCommands(s.Input(), s.Observe(), federation.ObjectRef{})
 	want := []string{
 		"gcloud compute firewall-rules create " + name(shared) + " --project=host --network=shared" + tail + "gke-c2-node --allow=tcp:30061,tcp:30080",
 		"gcloud compute firewall-rules create " + name(gcptest.SceneNetwork) + " --project=shop --network=default" + tail + "gke-c1-node --allow=tcp:30061,tcp:30080",
@@ -169,12 +169,12 @@ func TestFirewallCommands(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("commands:\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	got = balancer.FirewallCommands(s.Input(), s.Look(), gcptest.SceneIngress)
+	got = balancer.FirewallCommands(s.Input(), s.Observe(), gcptest.SceneIngress)
 	if len(got) != 2 || !strings.HasSuffix(got[1], "--allow=tcp:30080") {
 		t.Errorf("commands of one Ingress:\n%s", strings.Join(got, "\n"))
 	}
 	other := federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "none"}
-	if got := balancer.FirewallCommands(s.Input(), s.Look(), other); len(got) > 0 {
+	if got := balancer.FirewallCommands(s.Input(), s.Observe(), other); len(got) > 0 {
 		t.Errorf("commands of an Ingress that is not there: %v", got)
 	}
 }

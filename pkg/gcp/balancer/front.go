@@ -17,20 +17,20 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// errNotPlaced says that the plan does not have an object in a cluster.
+// errNotPlaced means that the plan does not place an object in a cluster.
 var errNotPlaced = errors.New("is not in the plan of the cluster")
 
-// The annotations that an Ingress is read by.
+// The annotations that are read from an Ingress.
 const (
 	AnnotationAddress     = "kubernetes.io/ingress.global-static-ip-name"
-	annotationOwnAddress  = federation.AnnotationAddress // for ours alone, beside that of Google's controller
+	annotationOwnAddress  = federation.AnnotationAddress // only for ours, next to that of Google's controller
 	annotationAllowHTTP   = "kubernetes.io/ingress.allow-http"
 	annotationCertificate = "ingress.gcp.kubernetes.io/pre-shared-cert"
 	annotationRedirect    = federation.AnnotationRedirect
 	annotationMaxRate     = federation.AnnotationMaxRate
 )
 
-// honouredAnnotations are those of an Ingress that make a difference here.
+// honouredAnnotations are the annotations of an Ingress that have an effect here.
 var honouredAnnotations = []string{
 	AnnotationAddress, annotationOwnAddress, annotationAllowHTTP, annotationCertificate, annotationRedirect, annotationMaxRate,
 }
@@ -39,12 +39,12 @@ var honouredAnnotations = []string{
 type front struct {
 	ref       federation.ObjectRef
 	app, file string
-	ingress   *networkingv1.Ingress // as its clusters have it; nil where the plan does not
+	ingress   *networkingv1.Ingress // as its clusters have it; nil if the plan has none
 	clusters  []string              // where it is placed
 
-	// idle is why it is not built or changed; empty where it is.
+	// idle is why it is not built or changed; empty if it is.
 	idle string
-	// refused says that only a person can change that.
+	// refused is set if only the user can change that.
 	refused bool
 
 	routes  routes
@@ -57,18 +57,18 @@ type front struct {
 // active reports whether the load balancer is built.
 func (f *front) active() bool { return f.idle == "" }
 
-// waits reports whether it is not built for a reason that passes by itself.
+// waits reports whether it is not built for a reason that resolves itself.
 func (f *front) waits() bool { return f.idle != "" && !f.refused }
 
-// wait leaves what there is of the load balancer as it is, for now.
+// wait leaves the load balancer unchanged for now. The first reason counts.
 func (f *front) wait(reason string) {
 	if f.idle == "" {
 		f.idle = reason
 	}
 }
 
-// refuse leaves what there is of the load balancer as it is until a person changes
-// something, and says so.
+// refuse leaves the load balancer unchanged until the user changes something, and
+// reports it.
 func (b *builder) refuse(f *front, id, cluster, message, remedy string) {
 	f.refused = f.refused || f.idle == ""
 	f.wait(message)
@@ -83,8 +83,8 @@ func (b *builder) warn(f *front, severity federation.Severity, id, cluster, mess
 	})
 }
 
-// readMarks finds the fronts: those of the plan, and those that the plan lacks but
-// that cannot be known to be gone.
+// readMarks finds the fronts: those in the plan, and those with resources that may
+// still be wanted although the plan lacks them.
 func (b *builder) readMarks() {
 	found := map[federation.ObjectRef]*front{}
 	for _, c := range b.clusters {
@@ -136,8 +136,8 @@ func ourClass(i *networkingv1.Ingress) bool {
 	return federation.MayBalance(i.Annotations[federation.AnnotationClass], field)
 }
 
-// mayExist returns why an Ingress may still be wanted though no plan has it; empty
-// where it is gone.
+// mayExist returns why an Ingress that no plan has may still be wanted; empty if it is
+// gone.
 func (b *builder) mayExist(ref federation.ObjectRef) string {
 	if b.unclean != "" {
 		return b.unclean
@@ -147,7 +147,7 @@ func (b *builder) mayExist(ref federation.ObjectRef) string {
 			return fmt.Sprintf("is withheld in cluster %s: %s", c.name, w.Reason)
 		}
 		if _, placed := c.ingresses[ref]; placed {
-			continue // of another class by now
+			continue // its class is no longer ours
 		}
 		if why := b.unpruned(c, ref); why != "" {
 			return why
@@ -182,14 +182,14 @@ func (b *builder) judgeFront(f *front) {
 	}
 }
 
-// BeingRead reports whether a cluster may show in a moment what it is.
+// BeingRead reports whether the facts of a cluster may be known in a moment.
 func BeingRead(f federation.ClusterFacts) bool {
 	return f.State == federation.ClusterPending || f.State == federation.ClusterReady && !f.Seen
 }
 
-// awaitClusters begins no load balancer before each of its clusters has been read, or
-// is known not to let itself be read: what would be made of some of them would have to
-// be changed for each of the others. Once there is one, it waits for nobody.
+// awaitClusters delays a new load balancer until each of its clusters has been read or
+// is known to be unreadable: one that is built for some clusters would have to change
+// for each of the others. An existing load balancer does not wait.
 func (b *builder) awaitClusters(f *front) {
 	if len(b.frontResources(f, gcp.KindRule)) > 0 {
 		return
@@ -201,8 +201,8 @@ func (b *builder) awaitClusters(f *front) {
 	}
 }
 
-// compareClusters refuses an Ingress that is not the same in all clusters: there is
-// one load balancer for all.
+// compareClusters refuses an Ingress that differs between clusters: they share one load
+// balancer.
 func (b *builder) compareClusters(f *front) {
 	first := shapeOf(f.ingress)
 	for _, name := range f.clusters {
@@ -217,7 +217,7 @@ func (b *builder) compareClusters(f *front) {
 	}
 }
 
-// shapeOf is what of an Ingress a load balancer follows from, as text.
+// shapeOf returns, as text, the part of an Ingress that its load balancer depends on.
 func shapeOf(i *networkingv1.Ingress) string {
 	spec := i.Spec
 	spec.IngressClassName = nil
@@ -234,7 +234,7 @@ func shapeOf(i *networkingv1.Ingress) string {
 	return string(text)
 }
 
-// What would be lost, by the annotation that asks Google's controller for it.
+// What would be lost, by the annotation that requests it from Google's controller.
 var (
 	lossesOfIngress = map[string]string{
 		"networking.gke.io/v1beta1.FrontendConfig":      "its SSL policy and its redirects",
@@ -249,8 +249,8 @@ var (
 	}
 )
 
-// judgeLosses refuses what Google's controller would honour and this load balancer
-// would not: a site that relies on it would stand open.
+// judgeLosses refuses annotations that Google's controller honours and this load
+// balancer does not: a site that relies on one would be left unprotected.
 func (b *builder) judgeLosses(f *front) {
 	if f.ingress == nil {
 		return
@@ -270,7 +270,7 @@ func lossRemedy(key string) string {
 	return "remove the annotation " + key + ", or leave the Ingress to the clusters' own controllers (spec.gcp.loadBalancer)"
 }
 
-// judgeProtocols decides which ports the load balancer listens at.
+// judgeProtocols decides which ports the load balancer listens on.
 func (b *builder) judgeProtocols(f *front) {
 	if f.ingress == nil {
 		return
@@ -280,19 +280,19 @@ func (b *builder) judgeProtocols(f *front) {
 	f.https = len(f.certs.ids) > 0
 	remedy := "add spec.tls or the annotation " + annotationCertificate
 	if len(f.ingress.Spec.TLS) > 0 {
-		remedy = "make the Secret that spec.tls names, the same in every cluster; see " + federation.FindingCertificate
+		remedy = "create the Secret that spec.tls names, the same in every cluster; see " + federation.FindingCertificate
 	}
 	if redirect := f.ingress.Annotations[annotationRedirect]; redirect == "true" && !f.https && f.active() {
 		b.refuse(f, federation.FindingBalancer, "", "redirects HTTP to HTTPS, but has no certificate", remedy)
 	}
 	if !f.http && !f.https && f.active() {
-		b.refuse(f, federation.FindingBalancer, "", "allows no HTTP and has no certificate for HTTPS: it would listen at no port",
+		b.refuse(f, federation.FindingBalancer, "", "allows no HTTP and has no certificate for HTTPS: it would listen on no port",
 			remedy+", or remove "+annotationAllowHTTP)
 	}
 }
 
-// maxRate returns the requests a second that one replica takes, as annotated; 0 where
-// nothing valid is said.
+// maxRate returns the annotated requests per second of one replica; 0 if there is no
+// valid annotation.
 func maxRate(annotations map[string]string) (rate float64, err error) {
 	text := strings.TrimSpace(annotations[annotationMaxRate])
 	if text == "" {
@@ -300,7 +300,7 @@ func maxRate(annotations map[string]string) (rate float64, err error) {
 	}
 	rate, err = strconv.ParseFloat(text, 64)
 	if err != nil || math.IsNaN(rate) || rate <= 0 || rate > maxGroupRate {
-		return 0, fmt.Errorf("annotation %s: %q is no number of requests a second", annotationMaxRate, text)
+		return 0, fmt.Errorf("annotation %s: %q is not a valid number of requests per second", annotationMaxRate, text)
 	}
 	return rate, nil
 }

@@ -23,15 +23,15 @@ func TestAddresses(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		change  func(*gcptest.Scene)
-		ours    bool   // it is made with our mark
-		refused string // a part of why it is refused
+		ours    bool   // it is created with our mark
+		refused string // a part of the reason for which it is refused
 	}{
 		"the user's": {func(s *gcptest.Scene) {
 			s.Cloud.Resources[addressID("shop")] = gcp.Resource{ID: addressID("shop"), Spec: ip}
 		}, false, ""},
 		"missing, reserved":  {func(*gcptest.Scene) {}, true, ""},
 		"missing, required":  {func(s *gcptest.Scene) { s.Federation.GCP.Addresses = federation.AddressRequireExisting }, false, "does not exist in project shop"},
-		"used by somebody":   {rule("website", gcp.Mark{}), false, "forwarding rule website, which is not fedsync's"},
+		"used by a stranger": {rule("website", gcp.Mark{}), false, "forwarding rule website, which is not fedsync's"},
 		"used by GLBC":       {rule("k8s-fw-default-nginx--u", gcp.Mark{}), false, "of Google's ingress controller: it cannot move without a gap"},
 		"used by kubemci":    {rule("mci1-fw--x", gcp.Mark{}), false, "of kubemci"},
 		"of another Ingress": {rule("fedsync-x", gcp.Mark{Federation: "web", Source: "0123456789abcdef", Ingress: "networking.k8s.io/Ingress/default/other"}), false, "Ingress/default/other"},
@@ -40,7 +40,7 @@ func TestAddresses(t *testing.T) {
 			s.Partial = func(o *gcp.Observed) {
 				o.Resources[addressID("shop")] = gcp.Resource{ID: addressID("shop"), Spec: gcp.Address{IP: ip.IP, InUse: true}}
 			}
-		}, false, "is in use by something that is no global forwarding rule"},
+		}, false, "is in use by something other than a global forwarding rule"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := gcptest.NewScene(2)
@@ -48,7 +48,7 @@ func TestAddresses(t *testing.T) {
 			test.change(s)
 			want := s.Build()
 			if again := s.Build(); !reflect.DeepEqual(want, again) {
-				t.Errorf("the second look leads to another end:\n%s\n%s", gcptest.Findings(want), gcptest.Findings(again))
+				t.Errorf("the second read leads to another result:\n%s\n%s", gcptest.Findings(want), gcptest.Findings(again))
 			}
 			if got := want.Balancers[0].Refused; !strings.Contains(got, test.refused) || (got == "") != (test.refused == "") {
 				t.Fatalf("refused: %q, want %q", got, test.refused)
@@ -85,7 +85,7 @@ func TestAddressThatIsReservedByNameStaysOurs(t *testing.T) {
 	}
 }
 
-func TestOwnAddressBesideGooglesController(t *testing.T) {
+func TestOwnAddressNextToGooglesController(t *testing.T) {
 	s := gcptest.NewScene(2)
 	s.Annotate("kubernetes.io/ingress.global-static-ip-name", "shop")
 	s.Annotate("fedsync.dev/address", "shop-2")
@@ -190,7 +190,7 @@ func TestCertificates(t *testing.T) {
 	if _, planned, _ := s.Round(); len(planned.Actions) > 0 {
 		t.Errorf("a Secret in error changes %v", planned.Actions)
 	}
-	if text := gcptest.Findings(s.Build()); !strings.HasPrefix(text, "E D19: Secret default/web gives no certificate: it differs between c1 and c2; the certificate that is there stays") {
+	if text := gcptest.Findings(s.Build()); !strings.HasPrefix(text, "E D19: Secret default/web has no usable certificate: it differs between c1 and c2; the current certificate stays in use") {
 		t.Errorf("findings:\n%s", text)
 	}
 	delete(s.Secrets, "default/web")
@@ -218,7 +218,7 @@ func TestHTTPServesWhileASecretFails(t *testing.T) {
 	}
 }
 
-func TestHTTPSAlone(t *testing.T) {
+func TestHTTPSOnly(t *testing.T) {
 	s := gcptest.NewScene(1)
 	s.Annotate("kubernetes.io/ingress.allow-http", "false")
 	s.Edit("Ingress/nginx", "spec:", "spec:\n  tls: [{secretName: web}]")
@@ -229,8 +229,8 @@ func TestHTTPSAlone(t *testing.T) {
 	}
 }
 
-// Addresses and forwarding rules are listed at different moments: what an address says
-// of its users may be newer than the list of rules.
+// Addresses and forwarding rules are listed at different moments: an address's list of
+// users may be newer than the list of rules.
 func TestAnAddressWhoseRuleIsNotListedYetIsNoConflict(t *testing.T) {
 	s := gcptest.NewScene(2)
 	s.Annotate("kubernetes.io/ingress.global-static-ip-name", "shop")
@@ -246,6 +246,6 @@ func TestAnAddressWhoseRuleIsNotListedYetIsNoConflict(t *testing.T) {
 	}
 	user = "website"
 	if want := s.Build(); !want.Balancers[0].Waits || !strings.Contains(want.Balancers[0].Refused, "forwarding rule website") || len(want.Findings) > 0 {
-		t.Errorf("with somebody's: refused %q, waits %t, findings:\n%s", want.Balancers[0].Refused, want.Balancers[0].Waits, gcptest.Findings(want))
+		t.Errorf("with a foreign rule: refused %q, waits %t, findings:\n%s", want.Balancers[0].Refused, want.Balancers[0].Waits, gcptest.Findings(want))
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// holdFronts leaves what the fronts have that are not built: because they are refused,
-// or cannot be known now. The endpoints of their groups follow the nodes all the same.
+// holdFronts holds the resources of the fronts that are refused or wait. The endpoints
+// of their groups still follow the nodes.
 func (b *builder) holdFronts() {
 	unread := !b.seen.Complete[gcp.KindURLMap]
 	for _, f := range b.fronts {
@@ -23,7 +23,7 @@ func (b *builder) holdFronts() {
 		}
 		services := b.observedServices(f)
 		if unread {
-			// Nobody knows which services are this one's: all of them may be.
+			// Which services belong to this front is not known: all of them may.
 			services = nil
 			for _, r := range b.ours(gcp.KindService) {
 				services = append(services, r.ID)
@@ -37,8 +37,8 @@ func (b *builder) holdFronts() {
 	}
 }
 
-// refer keeps what the annotations of an idle front name among the resources that are
-// looked at: what is not known to be there, or to be free, cannot be judged.
+// refer keeps the resources that an idle front's annotations name among those that are
+// read: without them, the front cannot be judged later.
 func (b *builder) refer(f *front) {
 	if f.ingress == nil {
 		return
@@ -54,7 +54,7 @@ func (b *builder) refer(f *front) {
 	}
 }
 
-// referTo wants somebody else's resource only so that it is looked at.
+// referTo wants a resource of another owner only so that it is read.
 func (b *builder) referTo(r gcp.Resource, reason string) {
 	if _, wanted := b.want.Resources[r.ID]; !wanted {
 		b.want.Resources[r.ID] = r
@@ -62,7 +62,7 @@ func (b *builder) referTo(r gcp.Resource, reason string) {
 	}
 }
 
-// observedServices returns the backend services that the URL maps of a front lead to.
+// observedServices returns the backend services that a front's URL maps lead to.
 func (b *builder) observedServices(f *front) []gcp.ID {
 	var services []gcp.ID
 	for _, r := range b.frontResources(f, gcp.KindURLMap) {
@@ -76,8 +76,8 @@ func (b *builder) observedServices(f *front) []gcp.ID {
 	return services
 }
 
-// holdService leaves a backend service with its health check and groups, unless a
-// front that is built wants it too.
+// holdService holds a backend service with its health check and groups, unless an
+// active front wants it too.
 func (b *builder) holdService(f *front, id gcp.ID) {
 	if _, wanted := b.want.Resources[id]; wanted {
 		return
@@ -105,7 +105,7 @@ func (b *builder) holdService(f *front, id gcp.ID) {
 	}
 }
 
-// heldBalancer says what the load balancer consists of that is left as it is.
+// heldBalancer lists the resources of a load balancer that is left unchanged.
 func (b *builder) heldBalancer(f *front, services []gcp.ID) gcp.Balancer {
 	balancer := gcp.Balancer{
 		Ingress: f.ref, App: f.app, File: f.file, Refused: f.idle, Waits: f.waits(),
@@ -132,7 +132,7 @@ func (b *builder) heldBalancer(f *front, services []gcp.ID) gcp.Balancer {
 	return balancer
 }
 
-// addressOf returns the observed address that a forwarding rule has.
+// addressOf returns the observed address that a forwarding rule uses.
 func (b *builder) addressOf(rule gcp.Rule) gcp.ID {
 	var found []gcp.ID
 	for id, r := range b.seen.Resources {
@@ -146,8 +146,8 @@ func (b *builder) addressOf(rule gcp.Rule) gcp.ID {
 	return slices.MinFunc(found, gcp.ID.Compare)
 }
 
-// judgeHealth reports clusters whose endpoints all fail their probes, where fedsync
-// knows what the likely cause is.
+// judgeHealth reports the clusters whose endpoints all fail their probes, if fedsync
+// knows the likely cause.
 func (b *builder) judgeHealth() {
 	for _, balancer := range b.want.Balancers {
 		for _, c := range b.clusters {
@@ -158,7 +158,7 @@ func (b *builder) judgeHealth() {
 				ID: federation.FindingBalancer, Severity: federation.SeverityWarning, Cluster: c.name,
 				App: balancer.App, Object: balancer.Ingress, File: balancer.File,
 				Message: untrusted.Textf("all endpoints of cluster %s, which is outside Google Cloud, fail their health checks", c.name),
-				Remedy: untrusted.New("see that its nodes can be reached from the VPC by VPN or Interconnect without NAT, that its firewall admits " +
+				Remedy: untrusted.New("check that its nodes can be reached from the VPC by VPN or Interconnect without NAT, that its firewall admits " +
 					ProbeRanges[0] + " and " + ProbeRanges[1] + " at the node ports, and that the Cloud Router advertises both ranges to it"),
 			})
 		}

@@ -79,8 +79,8 @@ func TestNoPlanChangesNothing(t *testing.T) {
 	s.Settle(t)
 	in := s.Input()
 	in.Plan = federation.Plan{}
-	want := balancer.Build(in, s.Look())
-	if planned := planner.Plan(want, s.Look()); len(planned.Actions) > 0 {
+	want := balancer.Build(in, s.Observe())
+	if planned := planner.Plan(want, s.Observe()); len(planned.Actions) > 0 {
 		t.Errorf("actions: %v", planned.Actions)
 	}
 }
@@ -96,7 +96,7 @@ func TestHeldGroupsFollowTheirNodes(t *testing.T) {
 	}
 }
 
-func TestIngressThatIsGoneTakesAllWithIt(t *testing.T) {
+func TestDeletedIngressRemovesAllItsResources(t *testing.T) {
 	s := gcptest.NewScene(2)
 	s.Settle(t)
 	delete(s.Objects, "Ingress/nginx")
@@ -111,7 +111,7 @@ func TestIngressThatIsGoneTakesAllWithIt(t *testing.T) {
 	}
 }
 
-func TestLookThatFailedRemovesNothing(t *testing.T) {
+func TestAFailedReadRemovesNothing(t *testing.T) {
 	for _, kind := range gcp.Kinds {
 		for _, all := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, all %v", kind, all), func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestLookThatFailedRemovesNothing(t *testing.T) {
 						}
 					}
 				}
-				look := s.Look()
+				look := s.Observe()
 				want := balancer.Build(s.Input(), look)
 				for _, a := range planner.Plan(want, look).Actions {
 					t.Errorf("action: %s %s %v", a.Verb, a.ID, a.Fields)
@@ -183,7 +183,7 @@ func TestRefusals(t *testing.T) {
 			},
 			"differs between clusters c1 and c2",
 		},
-		"nothing to listen at": {func(s *gcptest.Scene) { s.Annotate("kubernetes.io/ingress.allow-http", "false") }, "it would listen at no port"},
+		"nothing to listen at": {func(s *gcptest.Scene) { s.Annotate("kubernetes.io/ingress.allow-http", "false") }, "it would listen on no port"},
 		"redirect to nothing":  {func(s *gcptest.Scene) { s.Annotate("fedsync.dev/https-redirect", "true") }, "has no certificate"},
 		"no such certificate":  {func(s *gcptest.Scene) { s.Annotate("ingress.gcp.kubernetes.io/pre-shared-cert", "x") }, "certificate x does not exist"},
 		"port refused": {
@@ -200,7 +200,7 @@ func TestRefusals(t *testing.T) {
 				for i := 3; i <= 26; i++ {
 					s.Join(fmt.Sprintf("c%d", i))
 				}
-			}, "52 endpoint groups would stand behind port 80",
+			}, "would have 52 endpoint groups",
 		},
 		"too many certificates": {
 			func(s *gcptest.Scene) {
@@ -211,7 +211,7 @@ func TestRefusals(t *testing.T) {
 					names = append(names, id.Name)
 				}
 				s.Annotate("ingress.gcp.kubernetes.io/pre-shared-cert", strings.Join(names, ","))
-			}, "has 16 certificates, and Google Cloud allows 15",
+			}, "has 16 certificates; Google Cloud allows 15",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -219,7 +219,7 @@ func TestRefusals(t *testing.T) {
 			test.change(s)
 			want := s.Build()
 			if again := s.Build(); !reflect.DeepEqual(want, again) {
-				t.Errorf("the second look leads to another end:\n%s\n%s", gcptest.Findings(want), gcptest.Findings(again))
+				t.Errorf("the second read leads to another result:\n%s\n%s", gcptest.Findings(want), gcptest.Findings(again))
 			}
 			text := gcptest.Findings(want)
 			if !strings.HasPrefix(text, "E ") || !strings.Contains(text, test.want) {
@@ -256,10 +256,10 @@ func TestTwoIngressesShareABackendService(t *testing.T) {
 	if n := len(gcptest.KindOf(want, gcp.KindService)); n != 1 || len(gcptest.KindOf(want, gcp.KindURLMap)) != 2 {
 		t.Errorf("%d backend services, %d URL maps", n, len(gcptest.KindOf(want, gcp.KindURLMap)))
 	}
-	// One of them is refused later: the other goes on, and nothing of either goes.
+	// One of them is refused later: the other continues, and nothing of either is removed.
 	s.Objects["Ingress/second"] = strings.Replace(s.Objects["Ingress/second"], "annotations: {", `annotations: {networking.gke.io/managed-certificates: "x", `, 1)
 	s.AddNode("c1", "r-c1-b", 3)
-	for _, a := range planner.Plan(s.Build(), s.Look()).Actions {
+	for _, a := range planner.Plan(s.Build(), s.Observe()).Actions {
 		if a.Verb != gcp.Attach && a.ID.Kind != gcp.KindService { // whose rates follow
 			t.Errorf("action: %s %s %v", a.Verb, a.ID, a.Fields)
 		}
@@ -270,7 +270,7 @@ func TestTwoIngressesShareABackendService(t *testing.T) {
 		t.Error("nothing goes of an Ingress that is gone")
 	}
 	s.Settle(t)
-	if n := len(s.Cloud.Look().Resources); n == 0 {
+	if n := len(s.Cloud.Observe().Resources); n == 0 {
 		t.Error("all is gone")
 	}
 	for _, r := range s.Cloud.Resources {

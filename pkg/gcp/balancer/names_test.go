@@ -9,8 +9,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gcptest"
 )
 
-// These names are in projects of users: a change of what is wanted here makes
-// load balancers anew and leaves the former ones behind.
+// These names exist in users' projects: if a wanted name here changes, new load balancers
+// are created and the former ones are left behind.
 func TestNamesNeverChange(t *testing.T) {
 	o := gcp.Owner{Federation: "web", Source: "0123456789abcdef"}
 	for _, test := range []struct{ got, want string }{
@@ -61,7 +61,7 @@ func TestNamesAreValid(t *testing.T) {
 	}
 }
 
-func TestNamesTellThingsApart(t *testing.T) {
+func TestNamesAreDistinct(t *testing.T) {
 	o := gcp.Owner{Federation: "web", Source: "s"}
 	seen := map[string]string{}
 	for what, name := range map[string]string{

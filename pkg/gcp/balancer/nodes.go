@@ -12,40 +12,41 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// notReadyGrace is how long a node that is NotReady keeps its endpoints.
+// notReadyGrace is how long a NotReady node keeps its endpoints.
 const notReadyGrace = 5 * time.Minute
 
-// LeavePace is how often endpoints of a cluster may leave whose Nodes are still there.
+// LeavePace is the minimum time between two departures of endpoints whose Nodes still
+// exist, for each cluster.
 const LeavePace = time.Minute
 
-// groupPlace is where the endpoints of a group are: a group has one place.
+// groupPlace is where all endpoints of a group are.
 type groupPlace struct {
 	kind                string // GroupOfMachines or GroupOfAddresses
 	zone                string
 	network, subnetwork string
 }
 
-// nodeEndpoint is a node as an endpoint at whatever port.
+// nodeEndpoint is a node as an endpoint, without a port.
 type nodeEndpoint struct {
 	zone, instance, address string
 }
 
 // clusterNodes are the nodes of a cluster as endpoints.
 type clusterNodes struct {
-	joins map[nodeEndpoint]groupPlace // nodes that traffic may go to
-	stays map[nodeEndpoint]bool       // what is in a group already, and may stay
+	joins map[nodeEndpoint]groupPlace // nodes that may receive traffic
+	stays map[nodeEndpoint]bool       // endpoints that are in a group and may stay
 }
 
-// readNodes decides which nodes of a cluster are endpoints. All load balancers use
-// the same ones, so the pace at which they leave is the cluster's.
+// readNodes decides which nodes of a cluster are endpoints. All load balancers use the
+// same ones, so the cluster sets the pace at which they leave.
 func (b *builder) readNodes(c *clusterView) {
 	c.nodes = clusterNodes{joins: map[nodeEndpoint]groupPlace{}, stays: map[nodeEndpoint]bool{}}
 	present, why := b.present(c)
 	c.blind = cmp.Or(c.blind, why)
 	if c.blind == "" && len(c.facts.Nodes) == 0 && len(present) > 0 {
-		// A cluster that was rebuilt has no Nodes at first, and its machines serve on.
-		c.blind = "it has no Nodes, but endpoints"
-		b.warnCluster(c, "has no Nodes, but endpoints behind load balancers: they are left as they are",
+		// A rebuilt cluster has no Nodes at first, while its machines continue to serve.
+		c.blind = "it has endpoints but no Nodes"
+		b.warnCluster(c, "has no Nodes, but has endpoints behind load balancers: they are left unchanged",
 			"if it is gone for good, set state: Lost for it in "+federation.FileName)
 	}
 	if c.blind != "" {
@@ -53,15 +54,15 @@ func (b *builder) readNodes(c *clusterView) {
 	}
 	manyNotReady := mostNotReady(c.facts.Nodes)
 	byMachine := map[nodeEndpoint]federation.Node{} // by zone and name, or by address
-	var unknown, homeless []string
+	var unknown, zoneless []string
 	for _, n := range c.facts.Nodes {
-		at, ok := b.locate(c, n, &unknown, &homeless)
+		at, ok := b.locate(c, n, &unknown, &zoneless)
 		byMachine[at.key] = n
 		if ok && n.Ready && !n.Excluded {
 			c.nodes.joins[at.endpoint] = at.place
 		}
 	}
-	b.reportNodes(c, unknown, homeless)
+	b.reportNodes(c, unknown, zoneless)
 	gone := 0
 	for e := range present {
 		if _, exists := byMachine[machineOf(e)]; !exists {
@@ -72,13 +73,13 @@ func (b *builder) readNodes(c *clusterView) {
 	// first.
 	manyGone := gone > 2 && gone*2 > len(present)
 	if manyGone {
-		b.warnCluster(c, fmt.Sprintf("has no Nodes for %d of its %d endpoints: they leave a few at a time", gone, len(present)),
-			"none, where its nodes were replaced; else see whether its nodes register (kubectl get nodes)")
+		b.warnCluster(c, fmt.Sprintf("has no Nodes for %d of its %d endpoints: they are removed a few at a time", gone, len(present)),
+			"if its nodes were replaced, wait; otherwise check that its nodes register (kubectl get nodes)")
 	}
 	b.pace(c, present, func(e nodeEndpoint) leaveReason {
 		n, exists := byMachine[machineOf(e)]
 		if !exists && manyGone {
-			return leaveNotReady // the machine may well serve on: the probes tell
+			return leaveNotReady // the machine may still serve, and is probed
 		}
 		if exists && e.instance == "" && c.cluster.Zone != "" && c.cluster.Zone != e.zone {
 			return leaveExcluded // it moves to a group of another zone
@@ -87,7 +88,7 @@ func (b *builder) readNodes(c *clusterView) {
 	})
 }
 
-// machineOf is the key of an endpoint by which its node is found.
+// machineOf returns the key by which an endpoint's node is found.
 func machineOf(e nodeEndpoint) nodeEndpoint {
 	if e.instance == "" {
 		return nodeEndpoint{address: e.address}
@@ -95,8 +96,7 @@ func machineOf(e nodeEndpoint) nodeEndpoint {
 	return nodeEndpoint{zone: e.zone, instance: e.instance}
 }
 
-// present returns the endpoints that the groups of a cluster have, or why they are
-// not known.
+// present returns the endpoints in the groups of a cluster, or why they are not known.
 func (b *builder) present(c *clusterView) (map[nodeEndpoint]bool, string) {
 	present := map[nodeEndpoint]bool{}
 	for _, r := range b.ours(gcp.KindGroup) {
@@ -126,14 +126,15 @@ func mostNotReady(nodes []federation.Node) bool {
 
 // location is where a node is.
 type location struct {
-	key      nodeEndpoint // by which an endpoint in a group is known to be the node's
+	key      nodeEndpoint // identifies the node's endpoints in a group; see machineOf
 	endpoint nodeEndpoint
 	place    groupPlace
 }
 
-// locate finds out where a node is; false where it cannot be an endpoint. It adds the
-// node to those whose machines are not known or that have no place, for a finding.
-func (b *builder) locate(c *clusterView, n federation.Node, unknown, homeless *[]string) (location, bool) {
+// locate returns where a node is; false if it cannot be an endpoint. For a finding, it
+// adds the node to unknown if its machine is not known, or to zoneless if its cluster
+// has no zone.
+func (b *builder) locate(c *clusterView, n federation.Node, unknown, zoneless *[]string) (location, bool) {
 	project, zone, name, isMachine := splitProviderID(n.ProviderID)
 	if !isMachine {
 		at := location{
@@ -143,10 +144,10 @@ func (b *builder) locate(c *clusterView, n federation.Node, unknown, homeless *[
 		}
 		switch {
 		case c.cluster.Zone == "":
-			*homeless = append(*homeless, n.Name)
+			*zoneless = append(*zoneless, n.Name)
 			return at, false
 		case n.Address == "":
-			b.warnNode(c, n, "has no internal IPv4 address", "give it one: endpoint groups take IPv4 alone")
+			b.warnNode(c, n, "has no internal IPv4 address", "give it one: endpoint groups support only IPv4")
 			return at, false
 		}
 		return at, true
@@ -164,7 +165,7 @@ func (b *builder) locate(c *clusterView, n federation.Node, unknown, homeless *[
 	case machine.Missing:
 		return at, false
 	case machine.Address == "":
-		b.warnNode(c, n, "its machine has no internal IPv4 address", "give it one: endpoint groups take IPv4 alone")
+		b.warnNode(c, n, "its machine has no internal IPv4 address", "give it one: endpoint groups support only IPv4")
 		return at, false
 	}
 	at.endpoint = nodeEndpoint{zone, name, machine.Address}
@@ -172,7 +173,7 @@ func (b *builder) locate(c *clusterView, n federation.Node, unknown, homeless *[
 	return at, true
 }
 
-// splitProviderID reads "gce://project/zone/name".
+// splitProviderID parses "gce://project/zone/name".
 func splitProviderID(id string) (project, zone, name string, ok bool) {
 	rest, ok := strings.CutPrefix(id, "gce://")
 	if !ok {
@@ -185,7 +186,7 @@ func splitProviderID(id string) (project, zone, name string, ok bool) {
 	return parts[0], parts[1], parts[2], true
 }
 
-// network is the configured network in full.
+// network returns the full path of the configured network.
 func (b *builder) network() string {
 	gcp := b.in.Federation.GCP
 	if strings.Contains(gcp.Network, "/") {
@@ -194,19 +195,19 @@ func (b *builder) network() string {
 	return "projects/" + gcp.Project + "/global/networks/" + cmp.Or(gcp.Network, "default")
 }
 
-func (b *builder) reportNodes(c *clusterView, unknown, homeless []string) {
+func (b *builder) reportNodes(c *clusterView, unknown, zoneless []string) {
 	if len(unknown) > 0 && !b.blind() {
-		b.warnCluster(c, fmt.Sprintf("the machines of nodes %s are not known: they take no part until they are", listNames(unknown)),
-			"see whether the machines exist and fedsync may read them (compute.instances.get); nodes of Autopilot cannot be used")
+		b.warnCluster(c, fmt.Sprintf("the machines of nodes %s are not known: these nodes take no traffic until they are", listNames(unknown)),
+			"check that the machines exist and that fedsync may read them (compute.instances.get); Autopilot nodes cannot be used")
 	}
-	if len(homeless) > 0 {
-		b.warnCluster(c, fmt.Sprintf("nodes %s are no machines of Compute Engine, and the cluster has no zone", listNames(homeless)),
+	if len(zoneless) > 0 {
+		b.warnCluster(c, fmt.Sprintf("nodes %s are not machines of Compute Engine, and the cluster has no zone", listNames(zoneless)),
 			"set zone: to a zone near the cluster in "+federation.FileName)
 	}
 }
 
-// blind reports whether nothing of Compute Engine could be read: then no word about a
-// single machine is worth saying.
+// blind reports whether nothing of Compute Engine could be read: then findings about
+// single machines are useless.
 func (b *builder) blind() bool {
 	return !slices.ContainsFunc(gcp.Kinds, func(k gcp.Kind) bool { return b.seen.Complete[k] })
 }
@@ -222,8 +223,7 @@ func (b *builder) warnNode(c *clusterView, n federation.Node, message, remedy st
 	})
 }
 
-// leaveReason says whether an endpoint leaves its group, and how soon: the greater,
-// the sooner.
+// leaveReason is why and how soon an endpoint leaves its group: the greater, the sooner.
 type leaveReason int
 
 const (
@@ -233,7 +233,7 @@ const (
 	leaveGone                 // at once
 )
 
-// judgeEndpoint decides about an endpoint that is in a group, by its node.
+// judgeEndpoint decides whether an endpoint leaves its group, by its node.
 func (b *builder) judgeEndpoint(n federation.Node, exists bool, e nodeEndpoint, manyNotReady bool) leaveReason {
 	machine, known := b.seen.Machines[n.ProviderID]
 	switch {
@@ -247,8 +247,9 @@ func (b *builder) judgeEndpoint(n federation.Node, exists bool, e nodeEndpoint, 
 	return leaveNot
 }
 
-// pace decides which of the endpoints that are there stay: of those that are to leave
-// though their nodes exist, at most a tenth of all goes, once a minute.
+// pace decides which of the present endpoints stay. Endpoints whose nodes are gone leave
+// at once. Of all others that should leave, at most a tenth of those present leaves in
+// each LeavePace.
 func (b *builder) pace(c *clusterView, present map[nodeEndpoint]bool, judge func(nodeEndpoint) leaveReason) {
 	type leaver struct {
 		endpoint nodeEndpoint

@@ -157,7 +157,7 @@ func TestNodesThatCannotBeEndpointsAreReported(t *testing.T) {
 	}
 }
 
-func TestClustersElsewhereStandInTheirZone(t *testing.T) {
+func TestClustersOutsideGoogleCloudUseTheirZone(t *testing.T) {
 	s := gcptest.NewScene(2)
 	s.Cluster("c2").Zone = "europe-west1-b"
 	s.Change("c2", func(f *federation.ClusterFacts) {

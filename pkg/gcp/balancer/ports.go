@@ -10,36 +10,36 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
+	"github.com/fedsync/fedsync/pkg/gcp/balancer/readiness"
 )
 
-// maxGroups is how many groups may stand behind one backend service, by the API.
+// maxGroups is the API's limit on the groups of a backend service.
 const maxGroups = 50
 
-// servicePort is one port of one Service over all clusters: what one backend service
-// stands for.
+// servicePort is one port of one Service over all clusters. It has one backend service.
 type servicePort struct {
 	key     string // "default/nginx:80"
 	service federation.ObjectRef
 	number  int32
 	fronts  []*front // that lead to it
-	// shared says that a load balancer which is held may lead to it too, from
-	// clusters that are not known.
+	// shared is set if a held load balancer may lead to it too, from clusters that are
+	// not known.
 	shared bool
 
 	id, checkID gcp.ID
 	check       gcp.HealthCheck
 
-	// What compose makes of it.
+	// Set by compose.
 	groups   map[string][]gcp.Resource // wanted, by cluster, sorted
-	held     map[string][]gcp.ID       // groups that are left as they are, by cluster
-	joined   map[string]bool           // clusters that take traffic at their nodes
+	held     map[string][]gcp.ID       // groups that are left unchanged, by cluster
+	joined   map[string]bool           // clusters whose nodes take traffic
 	backends map[gcp.ID]gcp.Backend
 	mark     gcp.Mark
 	observed gcp.Service
 	exists   bool
 }
 
-// Users are the fronts that are built and lead to the port.
+// users returns the active fronts that lead to the port.
 func (p *servicePort) users() []*front {
 	var users []*front
 	for _, f := range p.fronts {
@@ -55,7 +55,7 @@ func (p *servicePort) placed(cluster string) bool {
 	return slices.ContainsFunc(p.fronts, func(f *front) bool { return slices.Contains(f.clusters, cluster) })
 }
 
-// sortedPorts returns the Service ports that fronts lead to which are built.
+// sortedPorts returns the Service ports that active fronts lead to.
 func (b *builder) sortedPorts() []*servicePort {
 	var ports []*servicePort
 	for _, key := range slices.Sorted(maps.Keys(b.ports)) {
@@ -66,8 +66,8 @@ func (b *builder) sortedPorts() []*servicePort {
 	return ports
 }
 
-// judgePorts decides for each Service port whether it can stand behind a load
-// balancer, and refuses the fronts of those that cannot.
+// judgePorts decides which Service ports can be behind a load balancer, and refuses the
+// fronts of those that cannot.
 func (b *builder) judgePorts() {
 	for _, p := range b.sortedPorts() {
 		b.judgePort(p)
@@ -89,7 +89,7 @@ func (b *builder) judgePorts() {
 		b.compose(p)
 		if n := len(p.backends) + len(p.observed.Extra); n > maxGroups {
 			for _, f := range p.users() {
-				b.refuse(f, federation.FindingBalancer, "", fmt.Sprintf("%d endpoint groups would stand behind port %d of %s, and Google Cloud allows %d", n, p.number, p.service, maxGroups),
+				b.refuse(f, federation.FindingBalancer, "", fmt.Sprintf("port %d of %s would have %d endpoint groups; Google Cloud allows %d", p.number, p.service, n, maxGroups),
 					"place the Ingress in fewer clusters (clusterSelector), or use clusters with fewer zones")
 			}
 		}
@@ -100,7 +100,7 @@ func (b *builder) judgePorts() {
 func (b *builder) judgePort(p *servicePort) {
 	decided, waits := false, ""
 	var checks []gcp.HealthCheck
-	var asked []string // the clusters that the checks are of
+	var asked []string // the cluster of each check
 	for _, c := range b.clusters {
 		if !c.member || !p.placed(c.name) {
 			continue
@@ -111,7 +111,7 @@ func (b *builder) judgePort(p *servicePort) {
 			continue
 		}
 		decided = decided || port.NodePort > 0
-		found, err := c.checks(service, port)
+		found, err := readiness.Of(c.templates(service), port)
 		if err != nil {
 			b.refuseUsers(p, federation.FindingProbe, c.name, err.Error(), "correct the readiness probe")
 			continue
@@ -134,14 +134,14 @@ func (b *builder) refuseUsers(p *servicePort, id, cluster, message, remedy strin
 	}
 }
 
-// judgeService reads the Service of a port in one cluster; false where the cluster
-// has no such port.
+// judgeService returns the Service of a port in one cluster, and the port; false if the
+// cluster has no such port.
 func (b *builder) judgeService(p *servicePort, c *clusterView) (*corev1.Service, corev1.ServicePort, bool) {
 	service, err := b.service(c, p.service)
 	if err != nil {
 		if _, withheld := c.withheld[p.service]; !withheld {
 			for _, f := range p.users() {
-				b.warn(f, federation.SeverityError, federation.FindingBackend, c.name, fmt.Sprintf("%s is not placed in cluster %s, which takes no traffic", p.service, c.name),
+				b.warn(f, federation.SeverityError, federation.FindingBackend, c.name, fmt.Sprintf("%s is not placed in cluster %s, so the cluster takes no traffic", p.service, c.name),
 					"place the Service wherever the Ingress is placed")
 			}
 		}
@@ -167,7 +167,7 @@ func (b *builder) judgeService(p *servicePort, c *clusterView) (*corev1.Service,
 	return nil, corev1.ServicePort{}, false
 }
 
-// unreachable returns why a Service has no node port; empty where it has one.
+// unreachable returns why a Service has no node port; empty if it has one.
 func unreachable(s *corev1.Service) string {
 	switch {
 	case s.Spec.Type == corev1.ServiceTypeExternalName:
@@ -185,9 +185,9 @@ func unreachable(s *corev1.Service) string {
 	return "is of type ClusterIP"
 }
 
-// agreeOnCheck sets the one health check of all clusters, or refuses the port.
+// agreeOnCheck sets the health check that all clusters share, or refuses the port.
 func (b *builder) agreeOnCheck(p *servicePort, checks []gcp.HealthCheck, clusters []string) {
-	p.check = defaultCheck
+	p.check = readiness.Default
 	if len(checks) == 0 {
 		return
 	}
@@ -207,8 +207,8 @@ func (b *builder) agreeOnCheck(p *servicePort, checks []gcp.HealthCheck, cluster
 	}
 }
 
-// awaitNodePort leaves a port whose node port nobody knows yet: half a load balancer
-// is none.
+// awaitNodePort makes the fronts of a port wait until its node port is known: a load
+// balancer is built complete or not at all.
 func (b *builder) awaitNodePort(p *servicePort, withheld string) {
 	for _, d := range b.in.Plan.Ports {
 		if withNamespace(d.Service) != p.service || d.Port != p.number || d.NodePort != 0 {
@@ -230,8 +230,7 @@ func (b *builder) portID(p *servicePort, kind gcp.Kind, more ...string) gcp.ID {
 	return gcp.ID{Kind: kind, Name: gcp.ResourceName(b.owner, kind, readable, append([]string{p.key}, more...)...)}
 }
 
-// nodePort returns the node port of a Service port in a cluster; 0 where the plan has
-// none.
+// nodePort returns the node port of a Service port in a cluster; 0 if the plan has none.
 func (b *builder) nodePort(p *servicePort, c *clusterView) int32 {
 	service, err := b.service(c, p.service)
 	if err != nil {
@@ -245,8 +244,8 @@ func (b *builder) nodePort(p *servicePort, c *clusterView) int32 {
 	return 0
 }
 
-// wantPorts wants what the Service ports consist of: health checks, groups and
-// backend services.
+// wantPorts wants the resources of the Service ports: health checks, groups and backend
+// services.
 func (b *builder) wantPorts() {
 	for _, p := range b.sortedPorts() {
 		b.add(p.checkID, gcp.Mark{Service: p.key}, p.check)

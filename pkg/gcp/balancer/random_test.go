@@ -26,11 +26,11 @@ var (
 )
 
 // TestBuildNeverTakesTheSiteDown plays random histories of federations: clusters join,
-// drain, die, return and leave, nodes come and go, Git changes, looks fail in part.
-// What is wanted is planned and executed on a model, and after each action what must
-// always hold is checked.
+// drain, die, return and leave, nodes come and go, Git changes, reads fail in part. Each
+// wanted state is planned and executed on a model, and the invariants are checked after
+// each action.
 //
-// A seed that fails is played alone with
+// To play only a seed that failed:
 //
 //	go test ./pkg/gcp/balancer -run TestBuildNeverTakesTheSiteDown -buildseed=N -builds=1
 func TestBuildNeverTakesTheSiteDown(t *testing.T) {
@@ -76,7 +76,7 @@ func (h *buildHistory) play(steps int) error {
 	return h.rest()
 }
 
-// rest ends all that hinders; then it must come to rest, with nothing left over.
+// rest ends all disturbances. The history must then settle, with nothing left over.
 func (h *buildHistory) rest() error {
 	h.note("nothing hinders any more")
 	h.Partial = nil
@@ -88,7 +88,7 @@ func (h *buildHistory) rest() error {
 			f.State, f.Outage, f.Synced, f.NodesKnown = federation.ClusterReady, false, true, true
 		})
 	}
-	// Rates go by tenths a minute, and so do endpoints that leave.
+	// Rates change by a tenth per minute, and so does the number of endpoints.
 	quiet := 0
 	for range 200 {
 		h.probe()
@@ -104,7 +104,7 @@ func (h *buildHistory) rest() error {
 			return h.leftOvers()
 		}
 	}
-	return fmt.Errorf("it does not come to rest: %v", planner.Plan(h.Build(), h.Look()).Actions)
+	return fmt.Errorf("it does not come to rest: %v", planner.Plan(h.Build(), h.Observe()).Actions)
 }
 
 func (h *buildHistory) leftOvers() error {
@@ -119,9 +119,9 @@ func (h *buildHistory) leftOvers() error {
 	return nil
 }
 
-// turn builds, checks what is wanted, and executes it.
+// turn builds a wanted state, checks it and executes it.
 func (h *buildHistory) turn() error {
-	full := h.Look()
+	full := h.Observe()
 	look := gcptest.CloneObserved(full)
 	if h.rng.IntN(5) == 0 {
 		h.note("a look fails in part")
@@ -130,7 +130,7 @@ func (h *buildHistory) turn() error {
 	in := h.Input()
 	want := balancer.Build(in, look)
 	if again := balancer.Build(in, look); !reflect.DeepEqual(want, again) {
-		return fmt.Errorf("equal input gives different output")
+		return fmt.Errorf("equal input, different output")
 	}
 	if err := h.check(want, look); err != nil {
 		return err
@@ -160,11 +160,11 @@ func (h *buildHistory) turn() error {
 	return nil
 }
 
-// check tests what must hold of anything wanted.
+// check tests the invariants of a wanted state.
 func (h *buildHistory) check(want gcp.Wanted, look gcp.Observed) error {
 	for id, r := range want.Resources {
 		if r.ID != id || r.Spec == nil {
-			return fmt.Errorf("%s stands under %s", r.ID, id)
+			return fmt.Errorf("%s is under %s", r.ID, id)
 		}
 		if !gcp.ValidName.MatchString(id.Name) {
 			return fmt.Errorf("%s has no valid name", id)
@@ -187,7 +187,7 @@ func (h *buildHistory) check(want gcp.Wanted, look gcp.Observed) error {
 				return fmt.Errorf("%s has %d backends", id, len(spec.Backends))
 			}
 			if len(spec.Backends) > 0 && !slices.ContainsFunc(spec.Backends, func(b gcp.Backend) bool { return b.Capacity > 0 }) {
-				return fmt.Errorf("%s has no capacity at all", id)
+				return fmt.Errorf("%s has no capacity", id)
 			}
 		case gcp.Group:
 			if len(spec.Endpoints) == 0 {
@@ -198,8 +198,8 @@ func (h *buildHistory) check(want gcp.Wanted, look gcp.Observed) error {
 	return nil
 }
 
-// noMore checks that a look that failed in part leads to no removal that a whole look
-// does not.
+// noMore checks that a partly failed read leads to no removal that a complete read does
+// not.
 func (h *buildHistory) noMore(partly, whole gcp.Planned) error {
 	removes := map[gcp.ID]bool{}
 	for _, a := range whole.Actions {
@@ -209,13 +209,13 @@ func (h *buildHistory) noMore(partly, whole gcp.Planned) error {
 	}
 	for _, a := range partly.Actions {
 		if a.Verb == gcp.Delete && !removes[a.ID] {
-			return fmt.Errorf("deletes %s only because a look failed", a.ID)
+			return fmt.Errorf("deletes %s only because a read failed", a.ID)
 		}
 	}
 	return nil
 }
 
-// serving are the clusters that answer for each Ingress of the plan, by Service.
+// serving returns the clusters that answer for each Ingress of the plan, by Service.
 func (h *buildHistory) serving() map[gcp.ID][]string {
 	served := map[gcp.ID][]string{}
 	for id, r := range h.Cloud.Resources {
@@ -234,7 +234,7 @@ func (h *buildHistory) serving() map[gcp.ID][]string {
 	return served
 }
 
-// Probe asks only nodes that are there.
+// probe probes only nodes that exist.
 func (h *buildHistory) probe() {
 	h.Probe()
 	for _, groups := range h.Health {
@@ -260,21 +260,21 @@ func (h *buildHistory) alive(e gcp.Endpoint) bool {
 	return false
 }
 
-// stillServes checks that what was served is served, unless its Ingress is gone.
+// stillServes checks that whatever was served is still served, unless its Ingress is gone.
 func (h *buildHistory) stillServes(served map[gcp.ID][]string) error {
 	now := h.serving()
 	for id, clusters := range served {
 		if len(h.Cloud.Users(id)) > 0 && len(now[id]) == 0 {
-			return fmt.Errorf("nobody serves %s, which %v served", id, clusters)
+			return fmt.Errorf("no cluster serves %s, which %v served", id, clusters)
 		}
 	}
 	if len(served) > 0 && len(now) == 0 && h.placed() {
-		return fmt.Errorf("nobody serves anything, and %v did", served)
+		return fmt.Errorf("no cluster serves anything, and %v did", served)
 	}
 	return nil
 }
 
-// placed reports whether some cluster is to have the first Ingress.
+// placed reports whether some cluster should have the first Ingress.
 func (h *buildHistory) placed() bool {
 	return h.Objects["Ingress/nginx"] != "" && slices.ContainsFunc(h.Federation.Clusters, func(c federation.Cluster) bool {
 		_, away := h.Special[c.Name]["Ingress/nginx"]
@@ -282,7 +282,7 @@ func (h *buildHistory) placed() bool {
 	})
 }
 
-// step changes one thing.
+// step makes one random change.
 func (h *buildHistory) step() {
 	h.Pass(time.Duration(h.rng.IntN(120)) * time.Second)
 	names := make([]string, 0, len(h.Federation.Clusters))
@@ -353,7 +353,7 @@ func (h *buildHistory) step() {
 			h.Objects["Service/nginx"] = strings.Replace(gcptest.ServiceYAML, "30080", fmt.Sprint(30080+h.rng.IntN(3)), 1)
 		}},
 		{"an Ingress comes or goes", h.toggleIngress},
-		{"an annotation refuses the Ingress, or not any more", func() {
+		{"an annotation refuses the Ingress, or no longer does", func() {
 			const mark = `networking.gke.io/managed-certificates: "x", `
 			if text := h.Objects["Ingress/nginx"]; strings.Contains(text, mark) {
 				h.Objects["Ingress/nginx"] = strings.Replace(text, mark, "", 1)

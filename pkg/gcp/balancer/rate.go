@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	// defaultRate is what one replica takes in requests a second unless somebody
-	// says: so much that the nearest region serves.
+	// defaultRate is the requests per second of one replica if no annotation sets them:
+	// so many that the nearest region serves.
 	defaultRate = 100_000
-	// maxGroupRate is the most that the API takes for a group.
+	// maxGroupRate is the API's limit on the rate of a group.
 	maxGroupRate = math.MaxInt32
-	// RatePace is how often rates change.
+	// RatePace is the minimum time between two changes of rates.
 	RatePace = time.Minute
 )
 
-// rate sets the rates of the backends of all clusters that take traffic. A rate that
-// is there already changes by at most a tenth, once a minute, so that a cluster which
-// takes over is not flooded.
+// rate sets the backend rates of all clusters that take traffic. An existing rate
+// changes by at most a tenth in each RatePace, so that a cluster which takes over is not
+// flooded.
 func (b *builder) rate(p *servicePort) {
 	may := p.mark.Rated.IsZero() || b.in.Now.Sub(p.mark.Rated) >= RatePace
 	changed := false
@@ -52,10 +52,10 @@ func (b *builder) rate(p *servicePort) {
 
 func size(group gcp.Resource) int { return len(group.Spec.(gcp.Group).Endpoints) }
 
-// wholeRate rounds a rate to what the API takes.
+// wholeRate rounds a rate to a value that the API accepts.
 func wholeRate(rate float64) float64 { return min(max(math.Round(rate), 1), maxGroupRate) }
 
-// step returns the rate after one change from one rate towards another.
+// step returns the rate after one change towards another rate, if it may change.
 func step(from, to float64, may bool) float64 {
 	if !may {
 		return from
@@ -64,8 +64,8 @@ func step(from, to float64, may bool) float64 {
 	return wholeRate(min(max(to, from-most), from+most))
 }
 
-// clusterRate is what a cluster takes in requests a second: by its Ready replicas and
-// its weight.
+// clusterRate returns the requests per second that a cluster takes, by its Ready
+// replicas and its weight.
 func (b *builder) clusterRate(p *servicePort, c *clusterView) float64 {
 	rate := 0.0
 	for _, f := range p.users() {
@@ -94,9 +94,9 @@ func (b *builder) clusterRate(p *servicePort, c *clusterView) float64 {
 	var ready int64
 	var counted []federation.ObjectRef
 	for _, t := range c.templates(service) {
-		if w, ok := c.facts.Workload(t.workload); ok && !slices.Contains(counted, t.workload) {
+		if w, ok := c.facts.Workload(t.Workload); ok && !slices.Contains(counted, t.Workload) {
 			ready += w.Ready
-			counted = append(counted, t.workload)
+			counted = append(counted, t.Workload)
 		}
 	}
 	weight := c.cluster.Weight

@@ -11,11 +11,12 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
+	"github.com/fedsync/fedsync/pkg/gcp/balancer/readiness"
 )
 
-// routes are where the requests of an Ingress go, by the keys of Service ports.
+// routes are where the requests of an Ingress go. Strings are keys of Service ports.
 type routes struct {
-	ports  map[string]portRef // all that are used, by key
+	ports  map[string]portRef // all ports that are used, by key
 	normal string             // the default backend; empty for none
 	hosts  []hostRoutes       // sorted by host
 }
@@ -23,7 +24,7 @@ type routes struct {
 // hostRoutes are the routes of one host.
 type hostRoutes struct {
 	host   string
-	normal string // of all other paths; empty for the default of the Ingress
+	normal string // for all other paths; empty for the default of the Ingress
 	paths  []pathRoute
 	known  map[pathRoute]bool // paths without their ports; an Ingress may have thousands
 }
@@ -40,7 +41,7 @@ type portRef struct {
 	number  int32
 }
 
-// key names the port as marks do: "default/nginx:80".
+// key returns the port's name in marks: "default/nginx:80".
 func (p portRef) key() string {
 	return p.service.Namespace + "/" + p.service.Name + ":" + strconv.Itoa(int(p.number))
 }
@@ -64,7 +65,7 @@ func (b *builder) readRoutes(f *front) {
 			byHost[host] = h
 		}
 		if rule.HTTP == nil {
-			continue // all of it goes to the default backend
+			continue // all requests go to the default backend
 		}
 		for _, path := range rule.HTTP.Paths {
 			b.readPath(f, h, path)
@@ -77,7 +78,7 @@ func (b *builder) readRoutes(f *front) {
 	slices.SortFunc(f.routes.hosts, func(x, y hostRoutes) int { return strings.Compare(x.host, y.host) })
 }
 
-// readPath adds one path of a rule. Of two that are equal the first one counts.
+// readPath adds one path of a rule. Of two equal paths the first one counts.
 func (b *builder) readPath(f *front, h *hostRoutes, p networkingv1.HTTPIngressPath) {
 	port := b.route(f, p.Backend)
 	path, prefix, err := readPath(p)
@@ -95,9 +96,9 @@ func (b *builder) readPath(f *front, h *hostRoutes, p networkingv1.HTTPIngressPa
 	}
 }
 
-// readPath returns a path without its wildcard, and whether it stands for what is
-// below it too. ImplementationSpecific is read as Google's controller does: a path
-// alone, all that is below with "/*", and everything where there is none.
+// readPath returns a path without its wildcard, and whether it also matches what is
+// below it. ImplementationSpecific means the same as for Google's controller: the path
+// alone, with "/*" all that is below it, and with no path everything.
 func readPath(p networkingv1.HTTPIngressPath) (path string, prefix bool, err error) {
 	kind := networkingv1.PathTypeImplementationSpecific
 	if p.PathType != nil {
@@ -124,14 +125,14 @@ func readPath(p networkingv1.HTTPIngressPath) (path string, prefix bool, err err
 	return path, prefix, nil
 }
 
-// validPath reports whether a URL map takes a path.
+// validPath reports whether a URL map accepts a path.
 func validPath(path string) bool {
 	return strings.HasPrefix(path, "/") && len(path) <= 1024 &&
 		!strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`*?#\`, r) })
 }
 
-// Sort puts the most specific path first: the longest, and the path alone before
-// what is below it.
+// sort puts the most specific path first: the longest, and the path alone before what is
+// below it.
 func (h *hostRoutes) sort() {
 	slices.SortFunc(h.paths, func(x, y pathRoute) int {
 		if len(x.path) != len(y.path) {
@@ -147,8 +148,8 @@ func (h *hostRoutes) sort() {
 	})
 }
 
-// route notes the use of a Service port and returns its key; empty where it cannot
-// be used.
+// route notes the use of a Service port and returns its key; empty if the port cannot be
+// used.
 func (b *builder) route(f *front, backend networkingv1.IngressBackend) string {
 	if backend.Service == nil {
 		b.refuse(f, federation.FindingBalancer, "", "has a resource backend, which is not supported", "use a Service as the backend")
@@ -164,8 +165,8 @@ func (b *builder) route(f *front, backend networkingv1.IngressBackend) string {
 	return p.key()
 }
 
-// portNumber returns the number of the port that a backend names. Where there is
-// none it leaves the front idle and returns why.
+// portNumber returns the number of the port that a backend names. If there is none, it
+// makes the front idle and returns the reason.
 func (b *builder) portNumber(f *front, ref federation.ObjectRef, port networkingv1.ServiceBackendPort) (int32, string) {
 	found, withheld := false, ""
 	for _, name := range f.clusters {
@@ -197,7 +198,7 @@ func (b *builder) portNumber(f *front, ref federation.ObjectRef, port networking
 	return 0, f.idle
 }
 
-// target is where the requests of a route go.
+// target returns where the requests of a route go.
 func (b *builder) target(f *front, key string) gcp.Target {
 	if key == "" {
 		if f.routes.normal == "" {
@@ -223,11 +224,11 @@ func (b *builder) wantMap(f *front) gcp.ID {
 	return id
 }
 
-// emptyService wants a backend service without backends, for requests that nothing
-// is there for, and returns its ID.
+// emptyService wants a backend service without backends, for requests without a route,
+// and returns its ID.
 func (b *builder) emptyService(f *front) gcp.ID {
 	check, id := b.frontID(f, gcp.KindHealthCheck, "404"), b.frontID(f, gcp.KindService, "404")
-	b.add(check, b.frontMark(f), defaultCheck)
+	b.add(check, b.frontMark(f), readiness.Default)
 	b.add(id, b.frontMark(f), gcp.Service{Protocol: "HTTP", HealthCheck: check, Timeout: answerTimeout, Drain: DrainSeconds})
 	return id
 }

@@ -22,21 +22,21 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// answer is a failure as Compute Engine, or the network, tells it: of a call, or of an
-// operation.
+// answer is the failure of a call or of an operation, as Compute Engine or the network
+// reports it.
 type answer struct {
-	status  int    // of HTTP; 0 where there was no answer
+	status  int    // of HTTP; 0 if there was no answer
 	reason  string // "alreadyExists", or the code of an operation: "RESOURCE_ALREADY_EXISTS"
 	message string
-	after   time.Duration // by Retry-After
-	// ended says that the operation ran and failed: a repeat needs a new request id.
+	after   time.Duration // from Retry-After
+	// ended is set if the operation ran and failed: a repeat needs a new request id.
 	ended bool
-	// metric and limit are of a quota.
+	// metric and limit describe a quota.
 	metric, limit string
 }
 
-// readAnswer takes an error of a call apart. What it keeps holds no credentials: of
-// errors of authentication the text is left out, which may quote an answer.
+// readAnswer parses the error of a call. The result holds no credentials: it omits the
+// text of authentication errors, which may quote an answer.
 func readAnswer(err error) answer {
 	var api *googleapi.Error
 	var login *auth.Error
@@ -58,10 +58,10 @@ func readAnswer(err error) answer {
 	return answer{message: networkText(err)}
 }
 
-// noToken stands for errors of authentication, whose text may quote an answer.
-const noToken = "no access token can be had with the Application Default Credentials"
+// noToken replaces the text of authentication errors, which may quote an answer.
+const noToken = "cannot get an access token with the Application Default Credentials"
 
-// networkText says why there was no answer, without the text of errors that are not
+// networkText returns why there was no answer. It omits the text of errors that are not
 // known to be harmless.
 func networkText(err error) string {
 	var lookup *net.DNSError
@@ -69,7 +69,7 @@ func networkText(err error) string {
 	var misbehaves *failure.Misbehaviour
 	switch {
 	case errors.As(err, &misbehaves):
-		return "whatever answers in its place " + misbehaves.What
+		return "the server that answers in its place " + misbehaves.What
 	case errors.As(err, &lookup):
 		return "the name " + lookup.Name + " cannot be resolved"
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -83,10 +83,10 @@ func networkText(err error) string {
 	case strings.Contains(err.Error(), "token"), strings.Contains(err.Error(), "impersonate"), strings.Contains(err.Error(), "credentials"):
 		return noToken
 	}
-	return "no answer that can be read"
+	return "no readable answer"
 }
 
-// retryAfter reads the header of that name: seconds, or a date.
+// retryAfter parses the Retry-After header: seconds, or a date.
 func retryAfter(header http.Header) time.Duration {
 	text := header.Get("Retry-After")
 	if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 {
@@ -98,7 +98,7 @@ func retryAfter(header http.Header) time.Duration {
 	return 0
 }
 
-// readOperation returns how an operation that is done failed; false where it did not.
+// readOperation returns how a completed operation failed; false if it succeeded.
 func readOperation(op *compute.Operation) (answer, bool) {
 	if op.Error == nil || len(op.Error.Errors) == 0 {
 		if op.HttpErrorStatusCode < 400 {
@@ -116,8 +116,8 @@ func readOperation(op *compute.Operation) (answer, bool) {
 	return a, true
 }
 
-// sameReason compares a reason of a call ("resourceNotReady") with that of an operation
-// ("RESOURCE_NOT_READY").
+// sameReason reports whether two reasons are equal, of a call ("resourceNotReady") or of
+// an operation ("RESOURCE_NOT_READY").
 func sameReason(a, b string) bool {
 	return strings.EqualFold(strings.ReplaceAll(a, "_", ""), strings.ReplaceAll(b, "_", ""))
 }
@@ -131,8 +131,8 @@ func (a answer) is(reasons ...string) bool {
 	return false
 }
 
-// class says what is to be done. 404 and 409 mean different things to different verbs,
-// and are seen to before.
+// class returns the class of the failure. 404 and 409 mean different things to different
+// verbs; callers handle them first.
 func (a answer) class() gcp.Class {
 	text := strings.ToLower(a.message)
 	switch {
@@ -154,12 +154,12 @@ func (a answer) class() gcp.Class {
 	return gcp.ClassInvalid
 }
 
-// Absent reports whether there is no such resource.
+// absent reports whether there is no such resource.
 func (a answer) absent() bool {
 	return a.status == http.StatusNotFound || a.is("notFound", "resourceNotFound")
 }
 
-// exists reports whether there is a resource of that name already.
+// exists reports whether there already is a resource of that name.
 func (a answer) exists() bool { return a.is("alreadyExists", "resourceAlreadyExists") }
 
 // transient reports whether the same call may succeed a moment later.
@@ -182,11 +182,11 @@ var (
 	limitText      = regexp.MustCompile(`(?i)limit: *([0-9.]*[0-9])`)
 )
 
-// fail makes the error of an action or a question.
+// fail returns the error of an action or a read.
 func (a answer) fail(verb gcp.Verb, id gcp.ID) *gcp.Error {
 	e := &gcp.Error{ID: id, Verb: verb, Class: a.class(), Metric: a.metric, Limit: a.limit, After: a.after, Err: errors.New(a.text())}
 	if e.Absent = a.absent(); e.Absent && id == (gcp.ID{}) {
-		e.Class = gcp.ClassInvalid // a project, or a zone, that there is none of
+		e.Class = gcp.ClassInvalid // the project or the zone does not exist
 	}
 	e.Ended = a.ended || e.Class != gcp.ClassRetry
 	switch e.Class {
@@ -204,10 +204,10 @@ func (a answer) fail(verb gcp.Verb, id gcp.ID) *gcp.Error {
 	return e
 }
 
-// maxMessage is how much of a message is shown, in bytes.
+// maxMessage bounds the part of a message that is shown, in bytes.
 const maxMessage = 400
 
-// Text is the message in one line, without secrets and PEM data.
+// text returns the message in one line, without secrets and PEM data.
 func (a answer) text() string {
 	text := untrusted.Clean(a.message, maxMessage)
 	switch {

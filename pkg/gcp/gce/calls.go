@@ -10,7 +10,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gce/convert"
 )
 
-// insertion is the call that makes the resource of an action.
+// insertion returns the call that creates the resource of an action.
 func (c *Client) insertion(a gcp.Action) (mutation, *gcp.Error) {
 	r, p := a.Want, c.project
 	switch spec := r.Spec.(type) {
@@ -41,7 +41,7 @@ func (c *Client) insertion(a gcp.Action) (mutation, *gcp.Error) {
 	return mutation{}, invalid(a, "there is no such kind of resource")
 }
 
-// deletion is the call that deletes the resource of an action.
+// deletion returns the call that deletes the resource of an action.
 func (c *Client) deletion(a gcp.Action, p string) (mutation, *gcp.Error) {
 	name := a.ID.Name
 	switch a.ID.Kind {
@@ -86,7 +86,7 @@ func read[R any, T readCall[T, R]](ctx context.Context, c *Client, id gcp.ID, me
 	return out, err
 }
 
-// fetch reads a resource. Its value is a pointer to the API's type.
+// fetch reads a resource. The raw result is a pointer to the API's type.
 func (c *Client) fetch(ctx context.Context, id gcp.ID, p string) (raw any, description string, err error) {
 	name := id.Name
 	switch id.Kind {

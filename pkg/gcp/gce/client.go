@@ -1,5 +1,5 @@
-// Package gce asks and tells Compute Engine: it lists what there is, executes the actions of
-// a plan, waits for their operations, retries and keeps to the quota.
+// Package gce is a client of Compute Engine: it lists resources, executes the actions of a
+// plan, waits for their operations, retries failed calls and respects the quota.
 package gce
 
 import (
@@ -24,28 +24,28 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// Options say how Compute Engine is reached. Only Project is needed.
+// Options configure a Client. Only Project is required.
 type Options struct {
 	Project string // id of the load balancer's project, not its number
-	// Endpoint is the URL of a stand-in on this machine, which is talked to without
+	// Endpoint is the URL of a stand-in on this machine, which is called without
 	// authentication. Empty means Google Cloud, with Application Default Credentials.
 	Endpoint   string
-	QPS        float64 // calls a second; 10 unless given
-	Burst      int     // calls at once; 20 unless given
+	QPS        float64 // calls per second; 10 if not positive
+	Burst      int     // calls at once; 20 if not positive
 	UserAgent  string
 	Log        *zap.Logger  // nil: nothing is logged
-	HTTPClient *http.Client // of tests
-	Secrets    *secret.Set  // learns the tokens; the client's own when nil
+	HTTPClient *http.Client // for tests
+	Secrets    *secret.Set  // learns the tokens; if nil, the client has its own
 }
 
-// The limits of calls unless the options say otherwise. The quotas of Compute Engine
-// are per project, minute and group of methods; these stay below the smallest.
+// The default limits of calls. The quotas of Compute Engine are per project, minute and
+// group of methods; these limits are below the smallest.
 const (
 	defaultQPS   = 10
 	defaultBurst = 20
 )
 
-// maxPageSize is the largest that the API allows.
+// maxPageSize is the API's limit on the size of a page.
 const maxPageSize = 500
 
 // How long one call may take.
@@ -54,15 +54,15 @@ const (
 	waitTimeout     = 150 * time.Second // the API answers after two minutes at most
 )
 
-// Client is Compute Engine, as the API compute/v1 serves it. It may be used by several
-// goroutines. What it remembers saves calls; nothing is wrong without it.
+// Client is a client of the API compute/v1. It is safe for concurrent use. Its memory
+// only saves calls; results are correct without it.
 type Client struct {
 	api     *compute.Service
 	project string
 	limit   *rate.Limiter
 	log     *zap.Logger
 	pace    pace
-	// pageSize is how many items of a list are read at once.
+	// pageSize is how many items of a list one call reads.
 	pageSize int64
 
 	mu       sync.Mutex                // protects what follows
@@ -70,21 +70,21 @@ type Client struct {
 	requests map[string]request        // ids of actions whose outcome is not known, by action
 	groups   map[gcp.ID]groupRead      // our endpoint groups, and when they are due to be read
 	zones    map[string]time.Time      // when machines are due to be read, by "project/zone"
-	missing  map[string]time.Time      // when machines that there are none are, by providerID
+	missing  map[string]time.Time      // when machines were last found missing, by providerID
 	samples  map[gcp.Kind]gcp.Resource // one resource of ours of each kind, for Granted
 }
 
 var _ gcp.Cloud = (*Client)(nil)
 
-// New returns a client. It makes no call; without usable credentials it is an
-// error that names no secret.
+// New returns a client. It makes no call. Without usable credentials it returns an error,
+// which holds no secret.
 func New(ctx context.Context, o Options) (*Client, error) {
 	if o.Project == "" {
-		return nil, errors.New("no project of Google Cloud is named")
+		return nil, errors.New("no Google Cloud project is set")
 	}
 	if strings.Trim(o.Project, "0123456789") == "" {
 		// Compute Engine answers with the id: nothing would be recognized as ours.
-		return nil, fmt.Errorf("%s is the number of a project: its id is needed", o.Project)
+		return nil, fmt.Errorf("%s is a project number: set the project id", o.Project)
 	}
 	if o.Endpoint != "" {
 		if err := CheckEndpoint(o.Endpoint); err != nil {
@@ -120,15 +120,15 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	}, nil
 }
 
-// CheckEndpoint reports whether a URL may stand for Compute Engine. What is sent there
-// carries no credentials and is not encrypted, so only this machine is allowed.
+// CheckEndpoint returns an error unless a URL may be used in place of Compute Engine.
+// Calls there carry no credentials and are not encrypted, so only this machine is allowed.
 func CheckEndpoint(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return errors.New("the endpoint of Compute Engine is no URL such as http://127.0.0.1:8080")
+		return errors.New("the endpoint of Compute Engine is not a URL such as http://127.0.0.1:8080")
 	}
 	if u.User != nil {
-		return errors.New("the endpoint of Compute Engine holds credentials: it is used without any")
+		return errors.New("the endpoint of Compute Engine contains credentials: remove them, it is used without any")
 	}
 	host := u.Hostname()
 	if ip := net.ParseIP(host); host == "localhost" || (ip != nil && ip.IsLoopback()) {
@@ -147,18 +147,18 @@ func endpointURL(endpoint string) string {
 	return strings.TrimSuffix(endpoint, "/") + "/"
 }
 
-// Calls returns how many calls were made since the start, by method as the API names
-// it: "backendServices.list".
+// Calls returns the number of calls since the start, by API method:
+// "backendServices.list".
 func (c *Client) Calls() map[string]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.calls)
 }
 
-// once makes one call, as soon as the limiter lets it.
+// once makes one call, as soon as the limiter allows it.
 func (c *Client) once(ctx context.Context, timeout time.Duration, method string, call func(context.Context) error) error {
 	if err := c.limit.Wait(ctx); err != nil {
-		// The limiter also gives up where the context would end before its turn.
+		// The limiter also gives up if the context would end too early.
 		return cmp.Or(ctx.Err(), context.DeadlineExceeded)
 	}
 	c.mu.Lock()
@@ -169,8 +169,8 @@ func (c *Client) once(ctx context.Context, timeout time.Duration, method string,
 	return call(ctx)
 }
 
-// ask makes a call that changes nothing, again where that may help. Its errors are
-// *Error.
+// ask makes a call that changes nothing, and repeats it if that may help. Its errors are
+// *gcp.Error.
 func (c *Client) ask(ctx context.Context, id gcp.ID, method string, call func(context.Context) error) error {
 	err := c.pace.retry(ctx, c.pace.question, func() error { return c.once(ctx, gcp.QuestionTimeout, method, call) })
 	if err == nil {
@@ -179,7 +179,7 @@ func (c *Client) ask(ctx context.Context, id gcp.ID, method string, call func(co
 	return readAnswer(err).fail("", id)
 }
 
-// Absent reports whether an error says that there is no such resource.
+// absent reports whether an error means that there is no such resource.
 func absent(err error) bool {
 	e, ok := errors.AsType[*gcp.Error](err)
 	return ok && e.Absent

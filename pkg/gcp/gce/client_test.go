@@ -18,7 +18,7 @@ func TestEveryKindIsCreatedAsWantedAndDeleted(t *testing.T) {
 	_, c := newStandIn(t, gcetest.Options{})
 	f := newFrontend(t)
 	f.build(t, c)
-	seen := mustLook(t, c, gcp.Scope{})
+	seen := mustObserve(t, c, gcp.Scope{})
 	for _, r := range f.all() {
 		got, found := seen.Resources[r.ID]
 		if !found {
@@ -45,7 +45,7 @@ func TestEveryKindIsCreatedAsWantedAndDeleted(t *testing.T) {
 	}
 
 	mustDo(t, c, gcp.Action{Verb: gcp.Detach, ID: f.group.ID, Want: f.group, Endpoints: standEndpoints[:1]})
-	seen = mustLook(t, c, gcp.Scope{Earlier: seen})
+	seen = mustObserve(t, c, gcp.Scope{Earlier: seen})
 	if group, _ := seen.Resources[f.group.ID].Spec.(gcp.Group); !slices.Equal(group.Endpoints, standEndpoints[1:]) {
 		t.Errorf("endpoints after one was detached: %v", group.Endpoints)
 	}
@@ -53,9 +53,9 @@ func TestEveryKindIsCreatedAsWantedAndDeleted(t *testing.T) {
 	slices.Reverse(all)
 	for _, r := range all {
 		mustDo(t, c, gcp.Action{Verb: gcp.Delete, ID: r.ID, Want: seen.Resources[r.ID]})
-		mustDo(t, c, gcp.Action{Verb: gcp.Delete, ID: r.ID, Want: seen.Resources[r.ID]}) // what is gone is no error
+		mustDo(t, c, gcp.Action{Verb: gcp.Delete, ID: r.ID, Want: seen.Resources[r.ID]}) // deleting it again is no error
 	}
-	if left := mustLook(t, c, gcp.Scope{}).Resources; len(left) > 0 {
+	if left := mustObserve(t, c, gcp.Scope{}).Resources; len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
 }
@@ -132,9 +132,9 @@ func TestEachFieldIsUpdatedByItself(t *testing.T) {
 			mustDo(t, c, gcp.Action{Verb: gcp.Create, ID: u.want.ID, Want: u.want})
 			continue
 		}
-		was := mustLook(t, c, gcp.Scope{}).Resources[u.want.ID]
+		was := mustObserve(t, c, gcp.Scope{}).Resources[u.want.ID]
 		for _, want := range []gcp.Resource{u.want, was} { // and back
-			now := mustLook(t, c, gcp.Scope{}).Resources[u.want.ID]
+			now := mustObserve(t, c, gcp.Scope{}).Resources[u.want.ID]
 			fields := gcp.Differences(want.Spec, now.Spec)
 			if want.Mark.Text() != now.Mark.Text() {
 				fields = append(fields, "description")
@@ -144,7 +144,7 @@ func TestEachFieldIsUpdatedByItself(t *testing.T) {
 			}
 			want.Fingerprint = now.Fingerprint
 			mustDo(t, c, gcp.Action{Verb: gcp.Update, ID: want.ID, Fields: fields, Want: want})
-			got := mustLook(t, c, gcp.Scope{}).Resources[u.want.ID]
+			got := mustObserve(t, c, gcp.Scope{}).Resources[u.want.ID]
 			if left := gcp.Differences(want.Spec, got.Spec); len(left) > 0 || want.Mark.Text() != got.Mark.Text() {
 				t.Errorf("%s, %s: still differs in %v after the update of %v, mark %+v", want.ID, u.field, left, fields, got.Mark)
 			}

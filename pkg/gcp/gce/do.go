@@ -17,9 +17,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gce/convert"
 )
 
-// Do executes an action and waits until its operation is done. It is safe to repeat,
-// also after an answer was lost. What does not bear the mark of the action's owner is
-// never changed. Its errors are *Error.
+// Do executes an action and waits until its operation is done. It is safe to repeat, even
+// after an answer was lost. It never changes a resource without the mark of the action's
+// owner. Its errors are *gcp.Error.
 func (c *Client) Do(ctx context.Context, a gcp.Action) error {
 	if err := refused(a); err != nil {
 		return err
@@ -49,12 +49,12 @@ func (c *Client) Do(ctx context.Context, a gcp.Action) error {
 	return nil
 }
 
-// invalid is the error of an action that is not sent.
+// invalid returns the error of an action that is not sent.
 func invalid(a gcp.Action, format string, args ...any) *gcp.Error {
 	return &gcp.Error{ID: a.ID, Verb: a.Verb, Class: gcp.ClassInvalid, Err: fmt.Errorf(format, args...), Ended: true}
 }
 
-// refused says why an action is not sent at all: an empty list in a firewall rule means
+// refused returns why an action is not sent. An empty list in a firewall rule would mean
 // everything, not nothing.
 func refused(a gcp.Action) error {
 	rule, ok := a.Want.Spec.(gcp.Firewall)
@@ -63,19 +63,19 @@ func refused(a gcp.Action) error {
 		case len(rule.Tags) == 0:
 			return invalid(a, "a rule without target tags would open every machine of the network")
 		case len(rule.Ports) == 0:
-			return invalid(a, "a rule without ports would open all of them")
+			return invalid(a, "a rule without ports would open all ports")
 		case len(rule.Ranges) == 0:
-			return invalid(a, "a rule without source ranges would let everybody in")
+			return invalid(a, "a rule without source ranges would admit all clients")
 		}
 	}
 	if a.Want.Mark.Federation == "" {
-		return invalid(a, "fedsync changes only what bears its mark")
+		return invalid(a, "fedsync changes only resources that bear its mark")
 	}
 	return nil
 }
 
-// note remembers what an action may have changed: the endpoints of a group have to be
-// read again, even if they could not be attached.
+// note remembers that an action may have changed the endpoints of a group: they have to
+// be read again, even if the action failed.
 func (c *Client) note(a gcp.Action, done bool) {
 	if a.ID.Kind != gcp.KindGroup {
 		return
@@ -91,15 +91,16 @@ func (c *Client) note(a gcp.Action, done bool) {
 	}
 }
 
-// justMade reports whether this process has just made an endpoint group, or seen that
-// it is ours when it was to: that need not be asked again before endpoints are attached.
+// justMade reports whether this process has just created an endpoint group, or found it
+// to be ours when it tried: then its owner need not be read before endpoints are attached.
 func (c *Client) justMade(id gcp.ID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return time.Since(c.groups[id].made) < time.Minute
 }
 
-// projectOf returns the project of a resource: a firewall rule is of its network's.
+// projectOf returns the project of a resource. A firewall rule is in its network's
+// project.
 func (c *Client) projectOf(spec gcp.Spec) string {
 	if rule, ok := spec.(gcp.Firewall); ok {
 		return convert.NetworkProject(rule.Network, c.project)
@@ -122,30 +123,30 @@ func (c *Client) create(ctx context.Context, a gcp.Action, request string) *gcp.
 	e := failed.fail(a.Verb, a.ID)
 	switch {
 	case failed.absent():
-		e.Class = gcp.ClassOrder // what it refers to is not there yet
+		e.Class = gcp.ClassOrder // a resource that it refers to does not exist yet
 	case e.Class == gcp.ClassConflict && a.ID.Kind == gcp.KindRule:
 		c.nameUsers(ctx, a, e)
 	}
 	return e
 }
 
-// existing judges a resource that could not be made because its name is taken. Ours is
-// what an earlier attempt made: the next look tells whether it is as it should be.
+// existing returns the error for a resource that could not be created because its name is
+// taken; nil if the resource is ours. Then an earlier attempt created it, and the next
+// read shows whether it is as wanted.
 func (c *Client) existing(ctx context.Context, a gcp.Action) *gcp.Error {
 	_, description, err := c.fetch(ctx, a.ID, c.projectOf(a.Want.Spec))
 	if err != nil {
 		e := asError(err)
 		e.Verb, e.Ended = a.Verb, true
 		if e.Absent {
-			e.Class, e.Err = gcp.ClassOrder, errors.New("it is being made, or deleted")
+			e.Class, e.Err = gcp.ClassOrder, errors.New("it is being created or deleted")
 		}
 		return e
 	}
 	return notOurs(a, description)
 }
 
-// notOurs returns an error unless the description is that of a resource of the
-// action's owner.
+// notOurs returns an error unless the description bears the mark of the action's owner.
 func notOurs(a gcp.Action, description string) *gcp.Error {
 	mark := gcp.ReadMark(description)
 	if sameOwner(mark, a.Want.Mark) {
@@ -154,15 +155,15 @@ func notOurs(a gcp.Action, description string) *gcp.Error {
 	whose := "it bears no mark of fedsync"
 	switch {
 	case mark.Federation != "" && mark.Federation != a.Want.Mark.Federation:
-		whose = fmt.Sprintf("it is of the federation %.60q", mark.Federation)
+		whose = fmt.Sprintf("it belongs to federation %.60q", mark.Federation)
 	case mark.Federation != "":
-		whose = "it is of the same federation from another repository, branch or path"
+		whose = "it belongs to the same federation from another repository, branch or path"
 	case description != "":
 		whose = fmt.Sprintf("its description is %.80q", description)
 	}
 	return &gcp.Error{
 		ID: a.ID, Verb: a.Verb, Class: gcp.ClassConflict, Ended: true,
-		Err: errors.New("there is one of this name that is not ours: " + whose),
+		Err: errors.New("the name is taken by a resource that is not ours: " + whose),
 	}
 }
 
@@ -170,7 +171,7 @@ func sameOwner(a, b gcp.Mark) bool {
 	return gcp.Owner{Federation: b.Federation, Source: b.Source}.Owns(a)
 }
 
-// nameUsers adds to the error which forwarding rules have the address.
+// nameUsers adds to the error the forwarding rules that use the address.
 func (c *Client) nameUsers(ctx context.Context, a gcp.Action, e *gcp.Error) {
 	rule, _ := a.Want.Spec.(gcp.Rule)
 	if rule.Address.Name == "" {
@@ -188,10 +189,11 @@ func (c *Client) nameUsers(ctx context.Context, a gcp.Action, e *gcp.Error) {
 		}
 	}
 	slices.Sort(names)
-	e.Err = fmt.Errorf("%w: %s is used by the forwarding rules %s", e.Err, rule.Address, strings.Join(names, ", "))
+	e.Err = fmt.Errorf("%w: %s is used by forwarding rules %s", e.Err, rule.Address, strings.Join(names, ", "))
 }
 
-// Remove deletes a resource that bears the owner's mark. One that is gone is success.
+// remove deletes a resource that bears the owner's mark. It succeeds if the resource is
+// already gone.
 func (c *Client) remove(ctx context.Context, a gcp.Action, request string) *gcp.Error {
 	project := c.projectOf(a.Want.Spec)
 	_, description, err := c.fetch(ctx, a.ID, project)
@@ -220,7 +222,7 @@ func (c *Client) remove(ctx context.Context, a gcp.Action, request string) *gcp.
 // move attaches or detaches endpoints.
 func (c *Client) move(ctx context.Context, a gcp.Action, request string) *gcp.Error {
 	if a.ID.Kind != gcp.KindGroup || len(a.Endpoints) == 0 {
-		return invalid(a, "only endpoint groups have endpoints, and there must be some")
+		return invalid(a, "only endpoint groups have endpoints, and the list must not be empty")
 	}
 	if a.Verb == gcp.Detach || !c.justMade(a.ID) {
 		_, description, err := c.fetch(ctx, a.ID, c.project)
@@ -250,7 +252,7 @@ func (c *Client) move(ctx context.Context, a gcp.Action, request string) *gcp.Er
 	return nil
 }
 
-// requestFor returns the request id of one of several calls of an action.
+// requestFor returns the request id for one of several calls of an action.
 func requestFor(request, method string) string {
 	sum := sha256.Sum256([]byte(request + " " + method))
 	id := uuid.UUID(sum[:16])
@@ -259,7 +261,7 @@ func requestFor(request, method string) string {
 	return id.String()
 }
 
-// asError returns the error as one of this package.
+// asError returns the error as a *gcp.Error, which the caller may change.
 func asError(err error) *gcp.Error {
 	if e, ok := errors.AsType[*gcp.Error](err); ok {
 		copied := *e

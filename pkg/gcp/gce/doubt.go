@@ -9,11 +9,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// A list may lack what there is, and be a success all the same. Compute Engine deletes
-// nothing that something else points at: what a resource of ours points at, and a list
-// lacks, is asked for by itself. If it is there, the list is not all that there is.
+// A successful list may still be incomplete. Compute Engine does not delete a resource
+// that another one refers to. So a resource that one of ours refers to, and that a list
+// lacks, is read by itself: if it exists, the list is incomplete.
 
-// doubt marks those listings as failed that lack something which is there.
+// doubt marks a listing as failed if it lacks an existing resource.
 func (c *Client) doubt(ctx context.Context, listings []listing, owner gcp.Owner) {
 	at, known := map[gcp.Kind]*listing{}, map[gcp.ID]bool{}
 	for i := range listings {
@@ -27,15 +27,15 @@ func (c *Client) doubt(ctx context.Context, listings []listing, owner gcp.Owner)
 		if l == nil || l.err != nil || known[ref] {
 			continue
 		}
-		// One proof is enough, and so is one answer that is none.
+		// One proof is enough, and so is one inconclusive answer.
 		if _, _, err := c.fetch(ctx, ref, c.project); !absent(err) {
 			l.err = fmt.Errorf("their list lacks %s, which is in use", ref.Name)
 		}
 	}
 }
 
-// references are what resources of the owner's point at, of the kinds that serve,
-// sorted.
+// references returns the resources that the owner's resources refer to, of the kinds that
+// serve, sorted.
 func references(listings []listing, owner gcp.Owner) []gcp.ID {
 	var all []gcp.ID
 	for _, l := range listings {

@@ -9,9 +9,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gcptest"
 )
 
-// A list that is a success and lacks what a resource of ours points at is not taken for
-// the whole: neither by who knew better, nor after a start.
-func TestAListThatLacksWhatIsInUseIsNotComplete(t *testing.T) {
+// A successful list that lacks a resource which one of ours refers to counts as
+// incomplete, both in a process that knew the resource and after a start.
+func TestAListThatLacksAResourceInUseIsIncomplete(t *testing.T) {
 	server, c := newStandIn(t, gcetest.Options{})
 	f := newFrontend(t)
 	f.build(t, c)
@@ -29,12 +29,12 @@ func TestAListThatLacksWhatIsInUseIsNotComplete(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen := partial.Look(t.Context(), gcp.Scope{Owner: standOwner})
+		seen := partial.Observe(t.Context(), gcp.Scope{Owner: standOwner})
 		if seen.Complete[kind] || len(seen.Errors) != 1 {
 			t.Errorf("%s: complete %v, errors %v", kind, seen.Complete[kind], seen.Errors)
 		}
 	}
-	if seen := mustLook(t, c, gcp.Scope{}); len(seen.Complete) != len(gcp.Kinds) {
+	if seen := mustObserve(t, c, gcp.Scope{}); len(seen.Complete) != len(gcp.Kinds) {
 		t.Errorf("complete: %v", seen.Complete)
 	}
 }

@@ -13,28 +13,27 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gce/convert"
 )
 
-// groupRead says when the endpoints of a group are to be read again; the zero value
-// means at the next look. Made is when an
-// action of this process made the group, if one did.
+// groupRead holds when the endpoints of a group are due to be read again; zero means at
+// the next Observe. Made is when an action of this process created the group, if one did.
 type groupRead struct{ due, made time.Time }
 
 const (
-	// endpointsAge is how old the known endpoints of a group may get. The groups are
-	// spread over it.
+	// endpointsAge is how old the known endpoints of a group may get. The reads of
+	// different groups are spread over this time.
 	endpointsAge = 15 * time.Minute
-	// endpointReads is of how many groups one look reads the endpoints. After a start
-	// all are due, and a look that read them all would hold up everything else.
+	// endpointReads bounds the groups whose endpoints one Observe reads. All are due after
+	// a start, and reading them all would delay everything else.
 	endpointReads = 100
 )
 
-// lookEndpoints fills in the endpoints of our groups: those of the look before where
-// nothing speaks against it, else by asking. A failed question leaves what was known.
-func (c *Client) lookEndpoints(ctx context.Context, seen *gcp.Observed, earlier gcp.Observed) []gcp.LookError {
+// observeEndpoints sets the endpoints of our groups. It uses those of the previous Observe
+// unless they are due to be read again. If a read fails, the previous ones remain.
+func (c *Client) observeEndpoints(ctx context.Context, seen *gcp.Observed, earlier gcp.Observed) []gcp.ReadError {
 	due := c.dueGroups(seen, earlier)
 	results := make([][]gcp.Endpoint, len(due))
 	failures := make([]error, len(due))
 	var work errgroup.Group
-	work.SetLimit(lookAtOnce)
+	work.SetLimit(readsAtOnce)
 	for i, id := range due {
 		work.Go(func() error {
 			results[i], failures[i] = c.endpoints(ctx, id)
@@ -42,10 +41,10 @@ func (c *Client) lookEndpoints(ctx context.Context, seen *gcp.Observed, earlier 
 		})
 	}
 	_ = work.Wait()
-	var errs []gcp.LookError
+	var errs []gcp.ReadError
 	for i, id := range due {
 		if failures[i] != nil {
-			errs = append(errs, gcp.LookError{What: "endpoints of " + id.String(), Err: failures[i]})
+			errs = append(errs, gcp.ReadError{What: "endpoints of " + id.String(), Err: failures[i]})
 			continue
 		}
 		setEndpoints(seen, id, results[i])
@@ -53,8 +52,8 @@ func (c *Client) lookEndpoints(ctx context.Context, seen *gcp.Observed, earlier 
 	return errs
 }
 
-// dueGroups takes over the endpoints of the look before, and returns the groups of
-// which they are to be read: those that may have changed first.
+// dueGroups sets the endpoints of the previous Observe, and returns the groups whose
+// endpoints are due to be read, with those that may have changed first.
 func (c *Client) dueGroups(seen *gcp.Observed, earlier gcp.Observed) []gcp.ID {
 	var changed, aged []gcp.ID
 	for id, r := range seen.Resources {
@@ -92,7 +91,7 @@ func (c *Client) endpointsDue(id gcp.ID) time.Time {
 	return c.groups[id].due
 }
 
-// endpoints reads those of a group, sorted; not nil.
+// endpoints reads the endpoints of a group, sorted. The result is not nil.
 func (c *Client) endpoints(ctx context.Context, id gcp.ID) ([]gcp.Endpoint, error) {
 	body := &compute.NetworkEndpointGroupsListEndpointsRequest{HealthStatus: "SKIP"}
 	started := time.Now()

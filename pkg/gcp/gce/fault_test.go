@@ -17,7 +17,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gcptest"
 )
 
-// life is what happens to a load balancer: it is made, changed and removed.
+// life is the life of a load balancer: it is created, changed and deleted.
 func life(t *testing.T, f frontend) []gcp.Action {
 	t.Helper()
 	chain, key := gcptest.NewKeyPair(t)
@@ -50,7 +50,7 @@ func life(t *testing.T, f frontend) []gcp.Action {
 	return out
 }
 
-// insist does an action as the keeper does, again after an error that asks for it.
+// insist executes an action like the keeper: it repeats it after an error that requires it.
 func insist(t *testing.T, c *Client, a gcp.Action) error {
 	t.Helper()
 	for attempts := 0; ; {
@@ -109,7 +109,7 @@ func TestEveryCallMayFailOnceInEveryWay(t *testing.T) {
 				}
 			}
 			for method, fault := range faults {
-				// An operation that is done by the time of the answer is not waited for.
+				// The client does not wait for an operation that is done when it is answered.
 				if fault.Hits() != 1 && !strings.HasSuffix(method, "Operations.wait") {
 					t.Errorf("the fault of %s hit %d times", method, fault.Hits())
 				}
@@ -117,7 +117,7 @@ func TestEveryCallMayFailOnceInEveryWay(t *testing.T) {
 			if got, want := mutations(server.History()), mutations(healthy); got != want {
 				t.Errorf("history\n%swant\n%s", got, want)
 			}
-			if left := mustLook(t, c, gcp.Scope{}).Resources; len(left) > 0 {
+			if left := mustObserve(t, c, gcp.Scope{}).Resources; len(left) > 0 {
 				t.Errorf("left: %v", left)
 			}
 		})
@@ -125,27 +125,27 @@ func TestEveryCallMayFailOnceInEveryWay(t *testing.T) {
 	t.Logf("%d methods in %d ways", len(methods), len(ways))
 }
 
-func TestAListThatFailsSaysNothingOfItsKind(t *testing.T) {
+func TestAFailedListLeavesItsKindUnknown(t *testing.T) {
 	server, c := newStandIn(t, gcetest.Options{})
 	f := newFrontend(t)
 	f.build(t, c)
-	want := mustLook(t, c, gcp.Scope{})
+	want := mustObserve(t, c, gcp.Scope{})
 	for kind, method := range map[gcp.Kind]string{
 		gcp.KindAddress: `globalAddresses\.list`, gcp.KindFirewall: `firewalls\.list`, gcp.KindHealthCheck: `healthChecks\.list`,
 		gcp.KindGroup: `networkEndpointGroups\.aggregatedList`, gcp.KindService: `backendServices\.list`, gcp.KindURLMap: `urlMaps\.list`,
 		gcp.KindCertificate: `sslCertificates\.list`, gcp.KindHTTPProxy: `targetHttpProxies\.list`,
 		gcp.KindHTTPSProxy: `targetHttpsProxies\.list`, gcp.KindRule: `globalForwardingRules\.list`,
 	} {
-		// For a moment, and nobody notices.
+		// A short failure has no effect.
 		for _, way := range []gcetest.Action{gcetest.Answer{Status: 503}, gcetest.LoseAnswer{}, gcetest.Answer{Status: 403, Reason: "rateLimitExceeded"}} {
 			server.Fault(gcetest.Fault{Method: method, Times: 1, Action: way})
-			if seen := mustLook(t, c, gcp.Scope{}); len(seen.Resources) != len(want.Resources) {
+			if seen := mustObserve(t, c, gcp.Scope{}); len(seen.Resources) != len(want.Resources) {
 				t.Errorf("%s: %d resources, want %d", kind, len(seen.Resources), len(want.Resources))
 			}
 		}
-		// For long: all other kinds are known.
+		// A long failure: all other kinds are known.
 		fault := server.Fault(gcetest.Fault{Method: method, Action: gcetest.Answer{Status: 403, Reason: "forbidden"}})
-		seen := c.Look(t.Context(), gcp.Scope{Owner: standOwner, Earlier: want})
+		seen := c.Observe(t.Context(), gcp.Scope{Owner: standOwner, Earlier: want})
 		for _, other := range gcp.Kinds {
 			if seen.Complete[other] != (other != kind) {
 				t.Errorf("without %s, %s: complete %v", plural(kind), plural(other), seen.Complete[other])
@@ -160,7 +160,7 @@ func TestAListThatFailsSaysNothingOfItsKind(t *testing.T) {
 	}
 }
 
-// mutations is what was done to each resource, in order.
+// mutations returns the changes of each resource, in order.
 func mutations(history map[string][]gcetest.Change) string {
 	var lines []string
 	for path, changes := range history {
@@ -174,7 +174,7 @@ func mutations(history map[string][]gcetest.Change) string {
 	return strings.Join(lines, "")
 }
 
-func TestErrorsSayWhatToDo(t *testing.T) {
+func TestErrorsNameTheRemedy(t *testing.T) {
 	const denied = "Required 'compute.backendServices.create' permission for 'projects/shop-prod/global/backendServices/web-be'"
 	tests := map[string]struct {
 		fault gcetest.Action
@@ -334,12 +334,12 @@ func TestTwoInstancesMakeEverythingOnce(t *testing.T) {
 			t.Errorf("%s was written %d times", path, len(changes))
 		}
 	}
-	if seen := mustLook(t, first, gcp.Scope{}); len(seen.Resources) != len(f.all()) {
+	if seen := mustObserve(t, first, gcp.Scope{}); len(seen.Resources) != len(f.all()) {
 		t.Errorf("there are %d resources, want %d", len(seen.Resources), len(f.all()))
 	}
 }
 
-// classOf returns the class of an error, empty for one of another package.
+// classOf returns the class of an error; empty if it is not a *gcp.Error.
 func classOf(err error) gcp.Class {
 	if e, ok := errors.AsType[*gcp.Error](err); ok {
 		return e.Class

@@ -15,12 +15,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/bounds"
 )
 
-// answerBytes bounds one answer: a page of 500 resources, the largest of which are URL
-// maps and instance groups of some 20 KB at most.
+// answerBytes bounds one answer: a page of 500 resources, of which the largest, URL maps
+// and instance groups, have about 20 KB.
 const answerBytes = 16 << 20
 
-// newService makes the API's client. Nearest to the network is what bounds its answers
-// and takes the token out of what reports a failure: it sees what authentication adds.
+// newService returns the API's client. The guard, which bounds answers and removes the
+// token from errors, is next to the network: there it sees what authentication adds.
 func newService(ctx context.Context, o Options) (*compute.Service, error) {
 	var opts []option.ClientOption
 	if o.Endpoint != "" {
@@ -48,7 +48,7 @@ func newService(ctx context.Context, o Options) (*compute.Service, error) {
 	return compute.NewService(ctx, append(opts, option.WithHTTPClient(client))...)
 }
 
-// network is the transport of a client, or one like the program's default.
+// network returns the transport of a client, or one like the program's default.
 func network(client *http.Client) (http.RoundTripper, error) {
 	if client != nil && client.Transport != nil {
 		return client.Transport, nil
@@ -60,6 +60,6 @@ func network(client *http.Client) (http.RoundTripper, error) {
 	return bounds.Headers(standard), nil
 }
 
-// followNone lets a redirect be what is answered. The API never redirects, and whoever
-// does so in its place must not send us elsewhere.
+// followNone makes the client return a redirect instead of following it. The API never
+// redirects, and a server in its place must not send us elsewhere.
 func followNone(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -13,7 +13,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gcptest"
 )
 
-// answering returns a client of whatever answers in the place of Compute Engine.
+// answering returns a client of a handler that answers in place of Compute Engine.
 func answering(t *testing.T, answer http.HandlerFunc) *Client {
 	t.Helper()
 	server := httptest.NewServer(answer)
@@ -52,7 +52,7 @@ func TestAnswersOfComputeEngineAreBounded(t *testing.T) {
 			}
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
 		}, "307"},
-		"a long refusal that says why": {func(w http.ResponseWriter, _ *http.Request) {
+		"a long refusal with a reason": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusForbidden)
 			_, _ = fmt.Fprintf(w, `{"error": {"code": 403, "message": %q, "errors": [{"reason": "accessNotConfigured"}]}}`,
@@ -62,7 +62,7 @@ func TestAnswersOfComputeEngineAreBounded(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := answering(t, test.answer)
-			seen := c.Look(t.Context(), gcp.Scope{Owner: standOwner})
+			seen := c.Observe(t.Context(), gcp.Scope{Owner: standOwner})
 			var err error
 			for _, e := range seen.Errors {
 				err = errors.Join(err, e.Err)

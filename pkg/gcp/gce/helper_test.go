@@ -95,7 +95,7 @@ func newFrontend(t *testing.T) frontend {
 	return f
 }
 
-// all are the resources in the order of creation.
+// all returns the resources in the order of creation.
 func (f frontend) all() []gcp.Resource {
 	return []gcp.Resource{
 		f.address, f.firewall, f.check, f.group, f.service, f.urlMap, f.certificate, f.http, f.https, f.plain, f.secure,
@@ -106,7 +106,7 @@ var standEndpoints = []gcp.Endpoint{
 	{Instance: "node-1", Address: "10.0.0.1", Port: 30080}, {Instance: "node-2", Address: "10.0.0.2", Port: 30080},
 }
 
-// Build makes all resources and attaches the endpoints.
+// build creates all resources and attaches the endpoints.
 func (f frontend) build(t *testing.T, c *Client) {
 	t.Helper()
 	for _, r := range f.all() {
@@ -122,11 +122,11 @@ func mustDo(t *testing.T, c *Client, a gcp.Action) {
 	}
 }
 
-// mustLook looks and fails if anything could not be read.
-func mustLook(t *testing.T, c *Client, scope gcp.Scope) gcp.Observed {
+// mustObserve calls Observe, and fails the test if anything could not be read.
+func mustObserve(t *testing.T, c *Client, scope gcp.Scope) gcp.Observed {
 	t.Helper()
 	scope.Owner = standOwner
-	seen := c.Look(t.Context(), scope)
+	seen := c.Observe(t.Context(), scope)
 	for _, err := range seen.Errors {
 		t.Fatalf("%s: %v", err.What, err.Err)
 	}

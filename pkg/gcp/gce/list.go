@@ -15,10 +15,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gce/convert"
 )
 
-// maxPages bounds the length of a list.
+// maxPages bounds the number of pages of a list.
 const maxPages = 1000
 
-// pages reads a list page by page. What was read before an error is returned with it.
+// pages reads a list page by page. With an error it returns the items read so far.
 func pages[T any](ctx context.Context, c *Client, id gcp.ID, method string,
 	page func(ctx context.Context, token string) (items []T, next string, err error),
 ) ([]T, error) {
@@ -41,13 +41,13 @@ func pages[T any](ctx context.Context, c *Client, id gcp.ID, method string,
 	return all, fmt.Errorf("the list has more than %d pages", maxPages)
 }
 
-// spread returns a time between half of the bound and the bound, so that what was read
-// together is not read together again.
+// spread returns a random time between half of the bound and the bound, so that things
+// read at the same time are not read at the same time again.
 func spread(bound time.Duration) time.Duration {
 	return bound/2 + rand.N(bound/2) //nolint:gosec // spreads load
 }
 
-// seenResource is a resource as it is.
+// seenResource returns an observed resource.
 func seenResource(id gcp.ID, description, fingerprint string, spec gcp.Spec) gcp.Resource {
 	r := gcp.Resource{ID: id, Mark: gcp.ReadMark(description), Spec: spec, Fingerprint: fingerprint}
 	if r.Mark.Federation == "" {
@@ -59,7 +59,7 @@ func seenResource(id gcp.ID, description, fingerprint string, spec gcp.Spec) gcp
 	return r
 }
 
-// listOf reads all resources of a kind that is global.
+// listOf returns a function that reads all resources of a global kind.
 func listOf[T any](c *Client, kind gcp.Kind, method string,
 	page func(ctx context.Context, token string) ([]T, string, error), read func(T) gcp.Resource,
 ) func(context.Context) listing {
@@ -86,7 +86,7 @@ func pageOf[L any, T listCall[T, L]](ctx context.Context, c *Client, call T, tok
 	return call.MaxResults(c.pageSize).PageToken(token).Context(ctx).Do()
 }
 
-// listers read one kind each.
+// listers returns a function for each kind that reads it.
 func (c *Client) listers(scope gcp.Scope) []func(context.Context) listing {
 	return append(c.frontListers(), c.listAddresses(), c.listFirewalls(scope.Network), c.listHealthChecks(),
 		c.listGroups, c.listServices())
@@ -106,7 +106,7 @@ func (c *Client) listAddresses() func(context.Context) listing {
 		})
 }
 
-// listFirewalls reads those of the network's project.
+// listFirewalls reads the firewall rules of the network's project.
 func (c *Client) listFirewalls(network string) func(context.Context) listing {
 	p := convert.NetworkProject(network, c.project)
 	return listOf(c, gcp.KindFirewall, "firewalls.list",
@@ -149,8 +149,8 @@ func (c *Client) listServices() func(context.Context) listing {
 		})
 }
 
-// listGroups reads the endpoint groups of all zones. A zone that does not answer is
-// named on a page that is a success: then not all of them are known.
+// listGroups reads the endpoint groups of all zones. A successful page may name a zone
+// that does not answer: then the list is incomplete.
 func (c *Client) listGroups(ctx context.Context) listing {
 	l := listing{kind: gcp.KindGroup}
 	silent := map[string]bool{}
@@ -181,7 +181,7 @@ func (c *Client) listGroups(ctx context.Context) listing {
 	return l
 }
 
-// groupsOf are the zonal groups of a scope, which is "zones/Z" for a zone.
+// groupsOf returns the zonal groups of a scope, which is "zones/Z" for a zone.
 func (c *Client) groupsOf(scope string, groups []*compute.NetworkEndpointGroup) []gcp.Resource {
 	zone, zonal := strings.CutPrefix(scope, "zones/")
 	if !zonal {

@@ -11,7 +11,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gce/convert"
 )
 
-// frontListers read the kinds in front of the backend services.
+// frontListers returns the listers of the kinds in front of the backend services.
 func (c *Client) frontListers() []func(context.Context) listing {
 	return []func(context.Context) listing{
 		c.listURLMaps(), c.listCertificates(), c.listHTTPProxies(), c.listHTTPSProxies(), c.listRules(),

@@ -14,11 +14,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gce/convert"
 )
 
-// How long what is known of machines holds. Those of a zone are read together, the
-// zones apart.
+// How long known machines are valid. Machines of one zone are read together, and zones
+// at different times.
 const (
 	machinesAge = 10 * time.Minute
-	missingAge  = time.Minute // of a machine that there is none of
+	missingAge  = time.Minute // of a machine that does not exist
 )
 
 // place is a zone of a project.
@@ -26,8 +26,8 @@ type place struct{ project, zone string }
 
 func (p place) String() string { return p.project + "/" + p.zone }
 
-// parseProvider splits a node's providerID, "gce://project/zone/name"; false for a
-// node that is no machine of Compute Engine.
+// parseProvider splits a node's providerID, "gce://project/zone/name"; false if the node
+// is not a machine of Compute Engine.
 func parseProvider(id string) (where place, name string, ok bool) {
 	rest, ok := strings.CutPrefix(id, "gce://")
 	parts := strings.Split(rest, "/")
@@ -37,10 +37,10 @@ func parseProvider(id string) (where place, name string, ok bool) {
 	return place{parts[0], parts[1]}, parts[2], true
 }
 
-// lookMachines returns the machines of the scope's nodes: those of the look before,
-// while they are young enough, and the others by asking. A failed question leaves what
-// was known.
-func (c *Client) lookMachines(ctx context.Context, scope gcp.Scope) (map[string]gcp.Machine, []gcp.LookError) {
+// observeMachines returns the machines of the scope's nodes. It uses those of the previous
+// Observe while they are recent enough, and reads the others. If a read fails, the previous
+// ones remain.
+func (c *Client) observeMachines(ctx context.Context, scope gcp.Scope) (map[string]gcp.Machine, []gcp.ReadError) {
 	known := map[string]gcp.Machine{}
 	nodes := map[place][]string{}
 	for _, id := range scope.Nodes {
@@ -54,16 +54,16 @@ func (c *Client) lookMachines(ctx context.Context, scope gcp.Scope) (map[string]
 		}
 	}
 	c.forgetMachines(nodes, known)
-	due := map[place][]string{} // before the first answer changes what is known
+	due := map[place][]string{} // decided before the first answer changes known
 	for where, ids := range nodes {
 		if wanted := c.dueMachines(where, ids, known); len(wanted) > 0 {
 			due[where] = wanted
 		}
 	}
 	var mu sync.Mutex // protects known and errs
-	var errs []gcp.LookError
+	var errs []gcp.ReadError
 	var work errgroup.Group
-	work.SetLimit(lookAtOnce)
+	work.SetLimit(readsAtOnce)
 	for where, ids := range due {
 		work.Go(func() error {
 			read, err := c.machinesOf(ctx, where, ids)
@@ -71,7 +71,7 @@ func (c *Client) lookMachines(ctx context.Context, scope gcp.Scope) (map[string]
 			defer mu.Unlock()
 			maps.Copy(known, read)
 			if err != nil {
-				errs = append(errs, gcp.LookError{What: "machines of zone " + where.zone + " of project " + where.project, Err: err})
+				errs = append(errs, gcp.ReadError{What: "machines of zone " + where.zone + " of project " + where.project, Err: err})
 			}
 			return nil
 		})
@@ -80,7 +80,7 @@ func (c *Client) lookMachines(ctx context.Context, scope gcp.Scope) (map[string]
 	return known, errs
 }
 
-// forgetMachines drops what is remembered of nodes and zones that are gone.
+// forgetMachines drops the memory of nodes and zones that are gone.
 func (c *Client) forgetMachines(nodes map[place][]string, known map[string]gcp.Machine) {
 	zones := map[string]bool{}
 	for where := range nodes {
@@ -92,7 +92,7 @@ func (c *Client) forgetMachines(nodes map[place][]string, known map[string]gcp.M
 	maps.DeleteFunc(c.missing, func(id string, _ time.Time) bool { return !known[id].Missing })
 }
 
-// dueMachines returns those of a zone's nodes whose machines are to be read.
+// dueMachines returns those of a zone's nodes whose machines are due to be read.
 func (c *Client) dueMachines(where place, ids []string, known map[string]gcp.Machine) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,8 +110,8 @@ func (c *Client) dueMachines(where place, ids []string, known map[string]gcp.Mac
 	return wanted
 }
 
-// machinesOf reads machines of one zone: one by itself, several by a list of the zone.
-// It returns what it could read.
+// machinesOf reads machines of one zone: a single one by itself, several by a list of the
+// zone. With an error it returns those that it could read.
 func (c *Client) machinesOf(ctx context.Context, where place, ids []string) (map[string]gcp.Machine, error) {
 	out := map[string]gcp.Machine{}
 	var listed map[string]gcp.Machine
@@ -127,7 +127,7 @@ func (c *Client) machinesOf(ctx context.Context, where place, ids []string) (map
 			out[id] = m
 			continue
 		}
-		// Its absence from a list is no proof.
+		// Absence from a list proves nothing.
 		m, err := c.machine(ctx, where, name)
 		if err != nil {
 			return out, err
@@ -167,8 +167,8 @@ func (c *Client) listMachines(ctx context.Context, where place) (map[string]gcp.
 	return out, nil
 }
 
-// machine reads one machine. One that there is none of is Missing; a zone or a project
-// that there is none of is an error.
+// machine reads one machine. A machine that does not exist is Missing; a zone or a
+// project that does not exist is an error.
 func (c *Client) machine(ctx context.Context, where place, name string) (gcp.Machine, error) {
 	i, err := read[*compute.Instance](ctx, c, gcp.ID{}, "instances.get", c.api.Instances.Get(where.project, where.zone, name))
 	if absent(err) && strings.Contains(err.Error(), "/instances/"+name+"'") {

@@ -11,11 +11,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gce/convert"
 )
 
-// fieldSet says which fields an update changes, as Compute Engine names them.
+// fieldSet holds Compute Engine's names of the fields that an update changes.
 type fieldSet []string
 
-// has reports whether one of the fields is among those of the update. Parts of a field
-// are told by a dot: "httpHealthCheck.requestPath".
+// has reports whether the set holds one of the fields, or a part of one, which follows a
+// dot: "httpHealthCheck.requestPath".
 func (f fieldSet) has(names ...string) bool {
 	return slices.ContainsFunc(f, func(field string) bool {
 		return slices.ContainsFunc(names, func(name string) bool {
@@ -45,7 +45,7 @@ func patchFirewall(r gcp.Resource, spec gcp.Firewall, now *compute.Firewall, fie
 	if fields.has("allowed") {
 		patch.Allowed = full.Allowed
 	}
-	// Conditions that fedsync never sets narrow the rule or widen it.
+	// These conditions, which fedsync never sets, narrow or widen the rule.
 	for _, name := range []string{"SourceTags", "SourceServiceAccounts", "TargetServiceAccounts", "DestinationRanges"} {
 		if !reflect.ValueOf(now).Elem().FieldByName(name).IsZero() {
 			patch.NullFields = append(patch.NullFields, name)
@@ -123,7 +123,7 @@ func (c *Client) isOurs(group gcp.ID) bool {
 	return found
 }
 
-// routeFields are the fields of a URL map that belong together.
+// routeFields are the fields of a URL map that are always changed together.
 var routeFields = []string{"defaultService", "defaultRouteAction", "defaultUrlRedirect", "hostRules", "pathMatchers"}
 
 func patchURLMap(r gcp.Resource, spec gcp.URLMap, now *compute.UrlMap, fields fieldSet, project string) *compute.UrlMap {
@@ -143,9 +143,9 @@ func patchURLMap(r gcp.Resource, spec gcp.URLMap, now *compute.UrlMap, fields fi
 	return patch
 }
 
-// dropped returns those of the fields that are set now and not wanted: a patch has to
-// say null for them. Both are pointers to the same struct. A field that the struct does
-// not have is passed over.
+// dropped returns those of the fields that are set now and not wanted: a patch has to set
+// them to null. Both arguments are pointers to the same struct type. Fields that it does
+// not have are ignored.
 func dropped(now, want any, fields ...string) []string {
 	n, w := reflect.ValueOf(now).Elem(), reflect.ValueOf(want).Elem()
 	var out []string
@@ -160,8 +160,8 @@ func dropped(now, want any, fields ...string) []string {
 // everyField stands for all fields of a part.
 const everyField = ""
 
-// dropIn makes the wanted part of a resource replace the present one in the given
-// fields, not merge with it. Either may be nil.
+// dropIn makes a patch replace the given fields in a part of a resource instead of
+// merging them. Either argument may be nil.
 func dropIn[T any](now, want *T, fields string) {
 	if now == nil || want == nil {
 		return

@@ -36,9 +36,8 @@ func (c *Client) Health(ctx context.Context, service, group gcp.ID) (gcp.GroupHe
 }
 
 // Granted returns which of the permissions ("compute.urlMaps.update") are missing,
-// sorted. Compute Engine answers only for those on a kind of which there is a resource
-// of ours, and of these only for backend services, URL maps and firewall rules: the
-// others are taken to be granted.
+// sorted. Permissions can be tested only for backend services, URL maps and firewall
+// rules, and only if a resource of ours of that kind exists. All others count as granted.
 func (c *Client) Granted(ctx context.Context, permissions []string) ([]string, error) {
 	var missing []string
 	for _, kind := range []gcp.Kind{gcp.KindService, gcp.KindURLMap, gcp.KindFirewall} {
@@ -53,7 +52,7 @@ func (c *Client) Granted(ctx context.Context, permissions []string) ([]string, e
 		}
 		granted, err := c.testPermissions(ctx, sample, asked)
 		if absent(err) {
-			continue // it was deleted meanwhile
+			continue // it has just been deleted
 		}
 		if err != nil {
 			return nil, err
@@ -84,7 +83,7 @@ func (c *Client) testPermissions(ctx context.Context, on gcp.Resource, permissio
 		answer, err = read[*compute.TestPermissionsResponse](ctx, c, on.ID, "backendServices.testIamPermissions",
 			c.api.BackendServices.TestIamPermissions(project, name, body))
 	case gcp.KindAddress, gcp.KindHealthCheck, gcp.KindGroup, gcp.KindCertificate, gcp.KindHTTPProxy, gcp.KindHTTPSProxy, gcp.KindRule:
-		return permissions, nil // there is no such question
+		return permissions, nil // the API has no such method
 	}
 	if err != nil {
 		return nil, err

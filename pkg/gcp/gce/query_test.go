@@ -52,7 +52,7 @@ func TestPermissionsAndQuotasAreKnown(t *testing.T) {
 		t.Errorf("before there is anything: %v, %v", missing, err)
 	}
 	newFrontend(t).build(t, c)
-	mustLook(t, c, gcp.Scope{})
+	mustObserve(t, c, gcp.Scope{})
 	if missing, err := c.Granted(t.Context(), permissions); err != nil || !slices.Equal(missing, []string{denied}) {
 		t.Errorf("missing %v, %v", missing, err)
 	}
@@ -75,7 +75,7 @@ func TestHealthCountsTheEndpointsOfAGroup(t *testing.T) {
 	}
 }
 
-func TestAnAddressInUseNamesWhoHasIt(t *testing.T) {
+func TestAnAddressInUseNamesItsUsers(t *testing.T) {
 	_, c := newStandIn(t, gcetest.Options{})
 	f := newFrontend(t)
 	f.build(t, c)

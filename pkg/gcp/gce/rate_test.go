@@ -14,7 +14,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gcptest"
 )
 
-// direct calls a handler without a network, so that time can be the bubble's.
+// direct calls a handler without a network, so that it works in a synctest bubble.
 type direct struct{ handler http.Handler }
 
 func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -26,8 +26,8 @@ func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-// newDirect returns a stand-in and a client of it with the usual pace and limits, for
-// the time of a bubble.
+// newDirect returns a stand-in and a client of it with the usual pace and limits, for use
+// in a synctest bubble.
 func newDirect(t *testing.T) (*gcetest.Server, *Client) {
 	t.Helper()
 	server := gcetest.New(gcetest.Options{Projects: []string{gcptest.Project}})
@@ -46,7 +46,7 @@ func TestAttemptsAndOperationsAreWaitedForWithinBounds(t *testing.T) {
 		fault    gcetest.Fault
 		class    gcp.Class
 		min, max time.Duration
-		calls    int // least number of inserts
+		calls    int // minimum number of inserts
 	}{
 		"an error that stays": {
 			gcetest.Fault{Method: `.*insert`, Action: gcetest.Answer{Status: 503}}, gcp.ClassRetry, 20 * time.Second, 2 * time.Minute, 4,
@@ -86,9 +86,9 @@ func TestAttemptsAndOperationsAreWaitedForWithinBounds(t *testing.T) {
 	}
 }
 
-// The bound stands in the documentation: a look every 10 seconds, 13 clusters in a zone
-// each, with 20 nodes each, and 20 Services.
-func TestLookingAtManyGroupsStaysWithinTheLimit(t *testing.T) {
+// The bound is in the documentation: a read every 10 seconds, 13 clusters of 20 nodes in a
+// zone each, and 20 Services.
+func TestReadingManyGroupsStaysWithinTheLimit(t *testing.T) {
 	const clusters, services, nodes, minutes = 13, 20, 20, 4
 	synctest.Test(t, func(t *testing.T) {
 		server, c := newDirect(t)
@@ -116,7 +116,7 @@ func TestLookingAtManyGroupsStaysWithinTheLimit(t *testing.T) {
 			before := c.Calls()
 			for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 				next := time.Now().Add(10 * time.Second)
-				scope.Earlier = mustLook(t, c, scope)
+				scope.Earlier = mustObserve(t, c, scope)
 				time.Sleep(time.Until(next))
 			}
 			made := maps.Clone(c.Calls())

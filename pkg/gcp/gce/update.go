@@ -13,8 +13,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gce/convert"
 )
 
-// update changes the fields of an action in a resource that bears the owner's mark,
-// and no others.
+// update changes only the fields of an action, in a resource that bears the owner's mark.
 func (c *Client) update(ctx context.Context, a gcp.Action, request string) *gcp.Error {
 	project := c.projectOf(a.Want.Spec)
 	raw, description, err := c.fetch(ctx, a.ID, project)
@@ -27,7 +26,7 @@ func (c *Client) update(ctx context.Context, a gcp.Action, request string) *gcp.
 		return e
 	}
 	if a.Fields = c.left(a, raw, project); len(a.Fields) == 0 {
-		return nil // an attempt before did it
+		return nil // an earlier attempt succeeded
 	}
 	if e := stale(a, raw); e != nil {
 		return e
@@ -48,8 +47,8 @@ func (c *Client) update(ctx context.Context, a gcp.Action, request string) *gcp.
 	return c.verify(ctx, a, project)
 }
 
-// Left returns those of an update's fields that are not as wanted yet; all that are not
-// where it names none.
+// left returns those of an update's fields that still differ; if it names none, all fields
+// that differ.
 func (c *Client) left(a gcp.Action, raw any, project string) []string {
 	now := observed(raw, project)
 	if spec, ok := now.Spec.(gcp.Service); ok {
@@ -65,7 +64,7 @@ func (c *Client) left(a gcp.Action, raw any, project string) []string {
 	return slices.DeleteFunc(fields, func(field string) bool { return !fieldSet(a.Fields).has(field) })
 }
 
-// groupsOf are the groups behind a backend service.
+// groupsOf returns the groups behind a backend service.
 func groupsOf(spec gcp.Spec) map[gcp.ID]bool {
 	out := map[gcp.ID]bool{}
 	if s, ok := spec.(gcp.Service); ok {
@@ -76,7 +75,7 @@ func groupsOf(spec gcp.Spec) map[gcp.ID]bool {
 	return out
 }
 
-// observed is a resource as Look would show it, of the kinds that can be changed.
+// observed returns a resource as Observe would return it, of the kinds that can be changed.
 func observed(raw any, project string) gcp.Resource {
 	switch r := raw.(type) {
 	case *compute.Firewall:
@@ -97,8 +96,8 @@ func observed(raw any, project string) gcp.Resource {
 	return gcp.Resource{}
 }
 
-// stale returns an error if a resource with a lock was written since it was looked at:
-// the plan may not hold for what it is now.
+// stale returns an error if a resource with a fingerprint was written since it was read:
+// the plan may not be valid for its present state.
 func stale(a gcp.Action, raw any) *gcp.Error {
 	lock := reflect.ValueOf(raw).Elem().FieldByName("Fingerprint")
 	if a.Want.Fingerprint == "" || !lock.IsValid() || lock.String() == a.Want.Fingerprint {
@@ -106,11 +105,11 @@ func stale(a gcp.Action, raw any) *gcp.Error {
 	}
 	return &gcp.Error{
 		ID: a.ID, Verb: a.Verb, Class: gcp.ClassChanged, Ended: true,
-		Err: errors.New("it was changed since it was looked at"),
+		Err: errors.New("it was changed since it was read"),
 	}
 }
 
-// changes are the calls of an update, given what there is.
+// changes returns the calls of an update, given the present resource.
 func (c *Client) changes(a gcp.Action, raw any, p string) ([]mutation, *gcp.Error) {
 	name, fields := a.ID.Name, fieldSet(a.Fields)
 	switch now := raw.(type) {
@@ -140,11 +139,11 @@ func (c *Client) changes(a gcp.Action, raw any, p string) ([]mutation, *gcp.Erro
 		body := &compute.TargetReference{Target: convert.LinkOf(spec.Target, p)}
 		return []mutation{send("globalForwardingRules.setTarget", p, "", c.api.GlobalForwardingRules.SetTarget(p, name, body))}, nil
 	}
-	return nil, invalid(a, "it cannot be changed in place: it is replaced by another one")
+	return nil, invalid(a, "it cannot be changed in place")
 }
 
-// verify reads a resource without a lock again: another client may have written it at
-// the same time, and the last one wins.
+// verify reads a resource without a fingerprint again: another client may have written it
+// at the same time, and the last write wins.
 func (c *Client) verify(ctx context.Context, a gcp.Action, project string) *gcp.Error {
 	if a.ID.Kind != gcp.KindFirewall && a.ID.Kind != gcp.KindHealthCheck {
 		return nil
@@ -164,8 +163,8 @@ func (c *Client) verify(ctx context.Context, a gcp.Action, project string) *gcp.
 	return nil
 }
 
-// proxyChanges are the calls of an update of a target proxy: each of its references
-// has one of its own.
+// proxyChanges returns the calls of an update of a target proxy: each reference has a
+// call of its own.
 func (c *Client) proxyChanges(a gcp.Action, raw any, p string) ([]mutation, *gcp.Error) {
 	spec, _ := a.Want.Spec.(gcp.Proxy)
 	name, fields, mark := a.ID.Name, fieldSet(a.Fields), a.Want.Mark.Text()
@@ -194,8 +193,8 @@ func (c *Client) proxyChanges(a gcp.Action, raw any, p string) ([]mutation, *gcp
 	return out, nil
 }
 
-// lockedPatch changes the description of a proxy. The fingerprint is read at the time
-// of the call, since the calls before it change it.
+// lockedPatch returns a call that changes the description of a proxy. It reads the
+// fingerprint first, since the calls before it change it.
 func (c *Client) lockedPatch(method, p string, id gcp.ID, description string) mutation {
 	return mutation{method, p, "", func(ctx context.Context, request string) (*compute.Operation, error) {
 		if id.Kind == gcp.KindHTTPProxy {

@@ -19,19 +19,18 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// request is the id that Compute Engine knows an action by: a repeat of the call with
-// the same one does nothing twice.
+// request is the id by which Compute Engine identifies a call: a repeat with the same id
+// has no further effect.
 type request struct {
 	id string
 	at time.Time
 }
 
-// requestAge is how long an id is used again. Compute Engine forgets it some time
-// later.
+// requestAge is how long an id is reused. Compute Engine forgets it some time later.
 const requestAge = 10 * time.Minute
 
-// requestID returns the id for an action: that of an earlier attempt whose outcome is
-// not known, else a new one.
+// requestID returns the id for an action: the one of an earlier attempt whose outcome is
+// not known, or a new one.
 func (c *Client) requestID(a gcp.Action) (key, id string) {
 	key = actionKey(a)
 	c.mu.Lock()
@@ -45,8 +44,8 @@ func (c *Client) requestID(a gcp.Action) (key, id string) {
 	return key, r.id
 }
 
-// forget drops the id of an action whose outcome is known: the same action later is
-// another one.
+// forget drops the id of an action whose outcome is known: a later repeat is a new
+// action.
 func (c *Client) forget(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -57,7 +56,7 @@ func (c *Client) forget(key string) {
 func actionKey(a gcp.Action) string {
 	spec := a.Want.Spec
 	if s, ok := spec.(gcp.Certificate); ok {
-		s.Key = "" // the mark has the digest
+		s.Key = "" // the mark holds the digest
 		spec = s
 	}
 	data, err := json.Marshal([]any{a.Verb, a.ID, a.Fields, a.Want.Mark, a.Want.Fingerprint, spec, a.Endpoints})
@@ -76,8 +75,8 @@ type mutation struct {
 	call    func(ctx context.Context, requestID string) (*compute.Operation, error)
 }
 
-// run makes the call and waits for its operation. It returns how that failed, nil
-// where it succeeded.
+// run makes the call and waits for its operation. It returns how that failed; nil if it
+// succeeded.
 func (c *Client) run(ctx context.Context, m mutation, requestID string) *answer {
 	var op *compute.Operation
 	err := c.pace.retry(ctx, c.pace.total, func() error {
@@ -95,7 +94,7 @@ func (c *Client) run(ctx context.Context, m mutation, requestID string) *answer 
 	if err != nil {
 		a := readAnswer(err)
 		if a.absent() {
-			// The operation is not known any more; the resource may well be there.
+			// The operation is no longer known; the resource may exist.
 			a = answer{status: http.StatusPreconditionFailed, message: "its operation cannot be found"}
 		}
 		return &a
@@ -113,15 +112,15 @@ type mutationCall[T any] interface {
 	Do(opts ...googleapi.CallOption) (*compute.Operation, error)
 }
 
-// send makes a mutation of a call.
+// send returns a mutation that makes the call.
 func send[T mutationCall[T]](method, project, zone string, call T) mutation {
 	return mutation{method, project, zone, func(ctx context.Context, requestID string) (*compute.Operation, error) {
 		return call.RequestId(requestID).Context(ctx).Do()
 	}}
 }
 
-// wait returns the operation as it is once it is done. The call that waits may return
-// at once, so two of them are never closer than the pace says.
+// wait returns the operation when it is done. The API's own wait may return at once, so
+// two calls are at least pace.poll apart.
 func (c *Client) wait(ctx context.Context, m mutation, op *compute.Operation) (*compute.Operation, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.pace.operation)
 	defer cancel()

@@ -20,7 +20,7 @@ func checkAddress(d *draft) *refusal {
 	d.doc.setDefault("ipVersion", "IPV4")
 	for field, want := range map[string]string{"addressType": "EXTERNAL", "networkTier": "PREMIUM", "ipVersion": "IPV4"} {
 		if got := d.doc.text(field); got != want {
-			return badField(field, got, "The stand-in has global addresses with %s %s alone.", field, want)
+			return badField(field, got, "The stand-in supports only global addresses with %s %s.", field, want)
 		}
 	}
 	asked := d.doc.text("address")
@@ -31,15 +31,15 @@ func checkAddress(d *draft) *refusal {
 	if d.server.addressOf(d.key.project, asked) != nil {
 		return badField("address", asked, "Specified IP address is already reserved.")
 	}
-	// The address of a forwarding rule that took any: it is kept by reserving it.
+	// It may be the ephemeral address of a forwarding rule, which becomes reserved.
 	if len(d.server.rulesWith(asked, d.key.project)) == 0 {
 		return badField("address", asked, "Specified IP address is not available.")
 	}
 	return nil
 }
 
-// freeAddress takes the next address that has never been given: of TEST-NET-3, which
-// nobody routes, and then of the range for benchmarks.
+// freeAddress returns an address that was never used before: from TEST-NET-3, which is
+// not routed, and then from the range for benchmarks.
 func (s *Server) freeAddress() string {
 	s.nextAddress++
 	n := s.nextAddress + 9 // the first is 203.0.113.10
@@ -50,7 +50,7 @@ func (s *Server) freeAddress() string {
 	return fmt.Sprintf("198.%d.%d.%d", 18+n>>16, n>>8&255, n&255)
 }
 
-// addressOf is the reserved address with an IP, nil where none is.
+// addressOf returns the reserved address with an IP; nil if there is none.
 func (s *Server) addressOf(project, ip string) *resource {
 	for _, r := range s.resources {
 		if r.key.collection == "addresses" && r.key.project == project &&
@@ -61,7 +61,8 @@ func (s *Server) addressOf(project, ip string) *resource {
 	return nil
 }
 
-// rulesWith are the forwarding rules of a project on an IP, those on their way too.
+// rulesWith returns the forwarding rules of a project on an IP, including those that are
+// being created.
 func (s *Server) rulesWith(ip, project string) []*resource {
 	return s.sorted(func(r *resource) bool {
 		return r.key.collection == rulesSegment && r.key.project == project &&

@@ -8,7 +8,7 @@ import (
 	compute "google.golang.org/api/compute/v1"
 )
 
-// The schemes that the stand-in has.
+// The schemes that the stand-in supports.
 const (
 	schemeClassic = "EXTERNAL"
 	schemeManaged = "EXTERNAL_MANAGED"
@@ -16,7 +16,7 @@ const (
 
 const servicesSegment = "backendServices"
 
-// maxBackends is how many groups may stand behind a backend service.
+// maxBackends is the API's limit on the groups of a backend service.
 const maxBackends = 50
 
 func backendServices() *collection {
@@ -54,10 +54,10 @@ func checkBackendService(d *draft) *refusal {
 	}
 	service := as[compute.BackendService](d.doc)
 	if !slices.Contains([]string{schemeClassic, schemeManaged}, service.LoadBalancingScheme) {
-		return badField("loadBalancingScheme", service.LoadBalancingScheme, "The stand-in has EXTERNAL and EXTERNAL_MANAGED.")
+		return badField("loadBalancingScheme", service.LoadBalancingScheme, "The stand-in supports EXTERNAL and EXTERNAL_MANAGED.")
 	}
 	if !slices.Contains([]string{"HTTP", "HTTPS", "HTTP2"}, service.Protocol) {
-		return badField("protocol", service.Protocol, "The stand-in has HTTP, HTTPS and HTTP2.")
+		return badField("protocol", service.Protocol, "The stand-in supports HTTP, HTTPS and HTTP2.")
 	}
 	if service.TimeoutSec < 1 || service.TimeoutSec > 1<<31-1 {
 		return badField("timeoutSec", service.TimeoutSec, "Must be between 1 and 2147483647.")
@@ -130,7 +130,7 @@ func checkBackend(at string, b *compute.Backend, endpoints bool) *refusal {
 			return badField(at+"balancingMode", b.BalancingMode, "Network endpoint groups need RATE.")
 		}
 		if b.MaxRatePerInstance > 0 {
-			return badField(at+"maxRatePerInstance", b.MaxRatePerInstance, "It is for instance groups alone.")
+			return badField(at+"maxRatePerInstance", b.MaxRatePerInstance, "It is only for instance groups.")
 		}
 		if b.MaxUtilization > 0 {
 			return badField(at+"maxUtilization", b.MaxUtilization, "It is not for RATE of network endpoint groups.")
@@ -145,7 +145,7 @@ func checkBackend(at string, b *compute.Backend, endpoints bool) *refusal {
 
 func checkInstanceBackend(at string, b *compute.Backend, rates int) *refusal {
 	if b.MaxRatePerEndpoint > 0 {
-		return badField(at+"maxRatePerEndpoint", b.MaxRatePerEndpoint, "It is for network endpoint groups alone.")
+		return badField(at+"maxRatePerEndpoint", b.MaxRatePerEndpoint, "It is only for network endpoint groups.")
 	}
 	switch {
 	case b.BalancingMode == "RATE" && rates != 1:

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// balance is where the balancing is at. Protected by Server.mu.
+// balance is the state of the balancing. Server.mu protects it.
 type balance struct {
 	credit     map[[2]key]float64          // of a group in a backend service
-	turn       map[[2]key]int              // which endpoint of it is next
+	turn       map[[2]key]int              // the index of its next endpoint
 	transports map[endpoint]*pooled        // with their idle connections
 	under      map[endpoint]map[*flow]bool // requests under way
 }
@@ -27,9 +27,9 @@ type flow struct{ cancel context.CancelFunc }
 
 var errNoHealthy = errors.New("no healthy upstream")
 
-// pick takes the next endpoint of a backend service: a group by its share of the
-// capacity of the groups that have a healthy endpoint, then its endpoints in turn. A
-// group without capacity gets nothing. s.mu is held.
+// pick returns the next endpoint of a backend service. Groups with a healthy endpoint are
+// chosen by their share of the capacity, and the endpoints of a group in turn. A group
+// without capacity gets nothing. The caller holds s.mu.
 func (s *Server) pick(service key, tried []endpoint) (endpoint, *balanced, error) {
 	b := s.table().services[service]
 	if b == nil {
@@ -75,8 +75,8 @@ func (s *Server) healthy(g *poolGroup, tried []endpoint) []endpoint {
 	return out
 }
 
-// start picks an endpoint and notes the request there, so that it can be cut. The
-// transport keeps connections to its endpoint alone.
+// start picks an endpoint and registers the request there, so that it can be canceled.
+// The transport has connections only to this endpoint.
 func (s *Server) start(service key, tried []endpoint, f *flow) (endpoint, *http.Transport, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,8 +105,8 @@ func (s *Server) end(e endpoint, f *flow) {
 	}
 }
 
-// cutAfter ends the requests of an endpoint that is gone once they had the time to
-// drain. s.mu is held.
+// cutAfter cancels the requests of a removed endpoint after the time to drain. The caller
+// holds s.mu.
 func (s *Server) cutAfter(e endpoint, drain time.Duration) {
 	if p := s.traffic.balance.transports[e]; p != nil {
 		delete(s.traffic.balance.transports, e)
@@ -126,10 +126,10 @@ func (s *Server) cutAfter(e endpoint, drain time.Duration) {
 	})
 }
 
-// upstream sends a request to an endpoint of the backend service in its context.
+// upstream sends requests to an endpoint of the backend service in their context.
 type upstream struct{ server *Server }
 
-// RoundTrip tries another endpoint, once, where a GET got no answer: as the load
+// RoundTrip retries a GET without an answer one time at another endpoint, as the load
 // balancer does.
 func (u upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	service, _ := r.Context().Value(serviceKey{}).(key)
@@ -172,8 +172,8 @@ func (s *Server) secure(service key) bool {
 	return b != nil && b.service.Protocol == "HTTPS"
 }
 
-// trackedBody ends the flow with the body. Where the connection was switched to
-// another protocol, the body can be written to.
+// trackedBody ends the flow when the body is closed. The body is writable if the
+// connection was switched to another protocol.
 type trackedBody struct {
 	io.ReadCloser
 	end func()

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// Call is one call that was made.
+// Call is a call that was made.
 type Call struct {
 	Time      time.Time
 	Duration  time.Duration
-	Method    string // "backendServices.patch"; "unknown" for what is no method
+	Method    string // "backendServices.patch"; "unknown" if there is no such method
 	Project   string
 	Zone      string // empty for global ones
 	Name      string // of the resource; empty for lists
 	RequestID string
-	Status    int    // 0 where the connection was broken instead
+	Status    int    // 0 if the connection was broken instead
 	Reason    string // of a refusal
 }
 
-// Change is one mutation that was done: it is recorded when its operation ends.
+// Change is a completed mutation. It is recorded when its operation ends.
 type Change struct {
 	Time      time.Time
 	Method    string // "backendServices.patch"
@@ -28,7 +28,7 @@ type Change struct {
 	Fields    []string // that an update changed, sorted
 }
 
-// mostKept is how many calls and operations are remembered: a sandbox may run for
+// mostKept bounds the calls and operations that are remembered: a sandbox may run for
 // days.
 const mostKept = 1 << 18
 
@@ -63,7 +63,7 @@ func (s *Server) logCall(c Call) {
 }
 
 // History returns every change of each resource since the start, by the path
-// "projects/P/global/backendServices/N". Deleted resources stay in it.
+// "projects/P/global/backendServices/N". It includes deleted resources.
 func (s *Server) History() map[string][]Change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,7 +74,7 @@ func (s *Server) History() map[string][]Change {
 	return out
 }
 
-// record notes a change. s.mu is held.
+// record records a change. The caller holds s.mu.
 func (s *Server) record(op *operation, fields []string) {
 	slices.Sort(fields)
 	path := op.target.key.path()

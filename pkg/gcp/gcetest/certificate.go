@@ -24,8 +24,8 @@ func sslCertificates() *collection {
 	return c.readable().aggregated().writable()
 }
 
-// checkCertificate takes certificates that the user brings. Its messages hold
-// nothing of the key.
+// checkCertificate accepts certificates that the user provides. Its messages hold nothing
+// of the key.
 func checkCertificate(d *draft) *refusal {
 	d.doc.setDefault("type", "SELF_MANAGED")
 	if kind := d.doc.text("type"); kind != "SELF_MANAGED" {
@@ -60,7 +60,7 @@ func checkCertificate(d *draft) *refusal {
 	return nil
 }
 
-// pair is the key pair of a stored certificate, parsed once.
+// pair returns the key pair of a stored certificate, which is parsed only one time.
 func (s *Server) pair(k key) *tls.Certificate {
 	c := typed[compute.SslCertificate](s, k)
 	if c == nil {
@@ -71,7 +71,7 @@ func (s *Server) pair(k key) *tls.Certificate {
 	}
 	p, err := tls.X509KeyPair([]byte(c.Certificate), []byte(c.PrivateKey))
 	if err != nil {
-		return nil // it was checked when it came
+		return nil // impossible: it was checked at the insert
 	}
 	s.pairs[c] = &p
 	return &p

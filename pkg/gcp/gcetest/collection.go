@@ -9,8 +9,8 @@ import (
 	compute "google.golang.org/api/compute/v1"
 )
 
-// collection is one kind of resource: what is particular to it. Everything else is
-// done by the generic calls in read.go and write.go.
+// collection holds what is particular to one kind of resource. The generic calls in
+// read.go and write.go do everything else.
 type collection struct {
 	service   string // "globalForwardingRules", the part of a method's name
 	segment   string // "forwardingRules", the part of a path
@@ -19,24 +19,25 @@ type collection struct {
 	typ       reflect.Type
 	decode    func(document) any
 	methods   []*method
-	lock      string     // "fingerprint" where the kind has one
+	lock      string     // "fingerprint" if the kind has one
 	refs      []refField // fields that name other resources
 	immutable []string   // fields that no patch may change
-	output    []string   // fields that a request cannot set, beside the common ones
-	// check completes and checks the document that an insert, patch or update leads to.
+	output    []string   // fields that a request cannot set, in addition to commonOutput
+	// check completes and checks the document that results from an insert, patch or
+	// update.
 	check func(*draft) *refusal
-	// view adds what is computed at a read.
+	// view adds the fields that are computed at a read.
 	view func(*Server, *resource, document)
 }
 
-// refField is a field that refers to resources of some collections. A "*" in the
-// path stands for every element of a list.
+// refField is a field that refers to resources of some collections. A "*" in the path
+// matches every element of a list.
 type refField struct {
 	path        string
 	collections []string
 }
 
-// draft is a document on its way to be accepted.
+// draft is a document that is to be checked and accepted.
 type draft struct {
 	server *Server
 	key    key
@@ -44,7 +45,7 @@ type draft struct {
 	doc    document // may be changed by check
 }
 
-// commonOutput are the fields that the service alone sets.
+// commonOutput are the fields that only the service sets.
 var commonOutput = []string{"id", "creationTimestamp", "selfLink", "selfLinkWithId", "kind", "zone", "region"}
 
 func collectionOf[T any](service, segment, kind, scope string) *collection {
@@ -92,7 +93,7 @@ func (c *collection) aggregated() *collection {
 	})
 }
 
-// writable adds insert, delete and the named ones of patch and update.
+// writable adds insert, delete and, of patch and update, those that are named.
 func (c *collection) writable(more ...string) *collection {
 	c.add(&method{name: "insert", verb: "POST", path: c.root(), body: c.typ, query: mutationQuery, serve: insert})
 	c.add(&method{name: "delete", verb: "DELETE", path: c.root() + "/{name}", query: mutationQuery, serve: remove})
@@ -105,7 +106,7 @@ func (c *collection) writable(more ...string) *collection {
 	return c
 }
 
-// mutation adds a call of its own on one resource, which leads to an operation.
+// mutation adds a custom method on one resource, which starts an operation.
 func (c *collection) mutation(name string, body reflect.Type, serve func(*request) (any, *refusal)) *collection {
 	return c.add(&method{
 		name: name, verb: "POST", path: c.root() + "/{name}/" + name, body: body, query: mutationQuery, serve: serve,
@@ -130,12 +131,12 @@ func testPermissions(q *request) (any, *refusal) {
 	return &compute.TestPermissionsResponse{Permissions: granted}, nil
 }
 
-// state makes a state of a document and the members of a group.
+// state returns the state with a document and the members of a group.
 func (c *collection) state(doc document, members []member) state {
 	return state{doc: doc, members: members, typed: c.decode(doc)}
 }
 
-// refersTo reports whether a document of the collection names k.
+// refersTo reports whether a document of the collection refers to k.
 func (c *collection) refersTo(doc document, k key) bool {
 	if doc == nil {
 		return false
@@ -151,8 +152,8 @@ func (c *collection) refersTo(doc document, k key) bool {
 	return found
 }
 
-// eachRef calls f with every string at a path and its place, and sets it to what f
-// returns.
+// eachRef calls f with every string at a path, and with its place, and replaces it by the
+// result.
 func eachRef(v any, path []string, at string, f func(at, ref string) string) {
 	if path[0] == "*" {
 		list, _ := v.([]any)
@@ -161,7 +162,7 @@ func eachRef(v any, path []string, at string, f func(at, ref string) string) {
 			if len(path) > 1 {
 				eachRef(item, path[1:], here, f)
 			} else if ref, ok := item.(string); ok {
-				if now := f(here, ref); now != ref { // a document that is only looked at may be read beside
+				if now := f(here, ref); now != ref { // documents that do not change are read concurrently
 					list[i] = now
 				}
 			}
@@ -202,7 +203,7 @@ func (c *collection) resolve(d *draft) *refusal {
 	return refused
 }
 
-// resolve finds what a reference names. From is the resource that has the field.
+// resolve returns the key that a reference names. From is the resource with the field.
 func (s *Server) resolve(from key, at, ref string, collections []string) (key, *refusal) {
 	k, ok := parseKey(ref, from.project)
 	if !ok || !slices.Contains(collections, k.collection) {

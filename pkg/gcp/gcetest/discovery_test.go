@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// discovery is what the discovery document says of a method.
+// discovery is the part of the discovery document about methods that the test compares.
 type discovery struct {
 	Resources map[string]struct {
 		Methods map[string]struct {
@@ -63,7 +63,7 @@ func TestEveryMethodIsAsInTheDiscoveryDocument(t *testing.T) {
 					t.Errorf("%s has no parameter %s", m.name, name)
 				}
 			}
-			// Views of a subnetwork's utilization are the one thing left out.
+			// Only views of a subnetwork's utilization are not supported.
 			for name, p := range want.Parameters {
 				if p.Location == "query" && name != "views" && !strings.Contains(strings.Join(m.query, " "), name) {
 					t.Errorf("%s lacks the parameter %s", m.name, name)

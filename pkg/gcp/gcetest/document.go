@@ -10,13 +10,13 @@ import (
 	"sync"
 )
 
-// document is a resource or a request body as JSON. It tells a field that is absent
-// from one that is zero, as the generated types cannot. One that is stored is never
-// changed in place.
+// document is a resource or a request body as JSON. Unlike the generated types, it
+// distinguishes an absent field from a zero one. A stored document is never changed in
+// place.
 type document map[string]any
 
-// parseDocument reads a body and refuses fields that type t does not have, at any
-// depth: the generated types are made from the discovery document.
+// parseDocument parses a body and refuses fields that type t does not have, at any depth:
+// the generated types come from the discovery document.
 func parseDocument(body []byte, t reflect.Type) (document, *refusal) {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
@@ -39,8 +39,8 @@ func parseDocument(body []byte, t reflect.Type) (document, *refusal) {
 	return doc, nil
 }
 
-// decodeStrict decodes the document into a generated type. Unknown fields are an
-// error; the types that decode themselves would not say so, hence checkFields.
+// decodeStrict decodes the document into a generated type. Unknown fields are an error;
+// checkFields finds those that types with decoders of their own would accept.
 func decodeStrict(doc document, into any) error {
 	data, err := json.Marshal(doc)
 	if err != nil {
@@ -51,7 +51,7 @@ func decodeStrict(doc document, into any) error {
 	return decoder.Decode(into)
 }
 
-// checkFields walks a JSON value beside the type that it is to be decoded into.
+// checkFields compares a JSON value with the type that it will be decoded into.
 func checkFields(v any, t reflect.Type, at string) error {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -67,7 +67,7 @@ func checkFields(v any, t reflect.Type, at string) error {
 			return nil
 		}
 		if t.Kind() != reflect.Struct {
-			return nil // the decoder refuses it, or the type takes anything
+			return nil // the decoder refuses it, or the type accepts anything
 		}
 		fields := fieldsOf(t)
 		for name, value := range v {
@@ -94,7 +94,7 @@ func checkFields(v any, t reflect.Type, at string) error {
 
 var fieldCache sync.Map // reflect.Type to map[string]reflect.Type
 
-// fieldsOf are the JSON fields of a generated type, by their exact names.
+// fieldsOf returns the JSON fields of a generated type, by their exact names.
 func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	if cached, ok := fieldCache.Load(t); ok {
 		return cached.(map[string]reflect.Type)
@@ -123,7 +123,7 @@ func as[T any](doc document) *T {
 	return out
 }
 
-// documentOf is the JSON of a generated type.
+// documentOf returns a value of a generated type as JSON.
 func documentOf(v any) document {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -138,8 +138,8 @@ func documentOf(v any) document {
 	return doc
 }
 
-// merged is old with a JSON merge patch (RFC 7396) applied: objects are merged,
-// null deletes, everything else, lists among it, is replaced whole.
+// merged returns old with a JSON merge patch (RFC 7396) applied: objects are merged, null
+// deletes, and everything else, including lists, is replaced.
 func merged(old, patch map[string]any) map[string]any {
 	out := make(map[string]any, len(old)+len(patch))
 	for name, value := range old {
@@ -184,20 +184,20 @@ func (d document) clone() document {
 	return out
 }
 
-// text is the string in a field, empty where there is none.
+// text returns the string in a field; empty if there is none.
 func (d document) text(field string) string {
 	s, _ := d[field].(string)
 	return s
 }
 
-// setDefault sets a field that is absent.
+// setDefault sets a field if it is absent.
 func (d document) setDefault(field string, value any) {
 	if _, ok := d[field]; !ok {
 		d[field] = value
 	}
 }
 
-// objects are the objects in a list field.
+// objects returns the objects in a list field.
 func (d document) objects(field string) []document {
 	list, _ := d[field].([]any)
 	var out []document
@@ -209,7 +209,7 @@ func (d document) objects(field string) []document {
 	return out
 }
 
-// changed are the names of the top-level fields that differ.
+// changed returns the names of the top-level fields that differ.
 func changed(a, b document) []string {
 	var out []string
 	for name, value := range a {

@@ -8,13 +8,13 @@ import (
 	compute "google.golang.org/api/compute/v1"
 )
 
-// The types of zonal endpoint groups that the stand-in has.
+// The types of zonal endpoint groups that the stand-in supports.
 const (
 	typeMachines  = "GCE_VM_IP_PORT"
 	typeAddresses = "NON_GCP_PRIVATE_IP_PORT"
 )
 
-// maxEndpoints is how many endpoints one call may attach or detach.
+// maxEndpoints is the API's limit on the endpoints that one call attaches or detaches.
 const maxEndpoints = 500
 
 const groupsSegment = "networkEndpointGroups"
@@ -52,7 +52,7 @@ func checkEndpointGroup(d *draft) *refusal {
 		return nil
 	case typeMachines:
 	default:
-		return badField("networkEndpointType", kind, "The stand-in has %s and %s.", typeMachines, typeAddresses)
+		return badField("networkEndpointType", kind, "The stand-in supports %s and %s.", typeMachines, typeAddresses)
 	}
 	if subnetwork == "" {
 		return badField("subnetwork", "", "A group of type %s needs a subnetwork.", kind)
@@ -67,7 +67,7 @@ func checkEndpointGroup(d *draft) *refusal {
 	return nil
 }
 
-// sized is the state of a group with these members.
+// sized returns the state of a group with these members.
 func (c *collection) sized(doc document, members []member) state {
 	doc = doc.clone()
 	doc["size"] = len(members)
@@ -116,8 +116,8 @@ func (m member) same(o member) bool {
 	return m.instance == o.instance && m.address == o.address && m.port == o.port
 }
 
-// members reads the endpoints of a request. Those to attach have to exist; one to
-// detach may have lost its machine.
+// members parses the endpoints of a request. The machines of endpoints to attach have to
+// exist; those of endpoints to detach need not.
 func (q *request) members(r *resource, endpoints []*compute.NetworkEndpoint, attach bool) ([]member, *refusal) {
 	if len(endpoints) == 0 {
 		return nil, refuse(400, reasonRequired, "Required field 'networkEndpoints' not specified")

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// refusal is an error answer of the API. A nil refusal is success.
+// refusal is an error response of the API. A nil refusal means success.
 type refusal struct {
 	code       int
 	reason     string
@@ -15,7 +15,7 @@ type refusal struct {
 	retryAfter time.Duration
 }
 
-// The reasons that Compute Engine gives.
+// Compute Engine's reasons of errors.
 const (
 	reasonInvalid       = "invalid"
 	reasonRequired      = "required"
@@ -37,7 +37,7 @@ func invalid(format string, args ...any) *refusal {
 	return refuse(http.StatusBadRequest, reasonInvalid, format, args...)
 }
 
-// badField is a 400 on one field, in the words of the API.
+// badField returns a 400 about one field, in the words of the API.
 func badField(field string, value any, format string, args ...any) *refusal {
 	return invalid("Invalid value for field 'resource.%s': '%v'. %s", field, value, fmt.Sprintf(format, args...))
 }
@@ -55,7 +55,7 @@ func stale(field string) *refusal {
 		"Invalid %s.", field)
 }
 
-// write sends the refusal in the form that googleapi.CheckResponse reads.
+// write sends the refusal in the form that googleapi.CheckResponse parses.
 func (r *refusal) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
 	if r.retryAfter > 0 {

@@ -12,27 +12,27 @@ import (
 	compute "google.golang.org/api/compute/v1"
 )
 
-// Fault makes calls go wrong.
+// Fault makes calls fail or behave in an unusual way.
 type Fault struct {
 	// Method is a regular expression for the whole name of a method, such as
 	// "backendServices\.(patch|update)" or ".*insert"; empty means all.
 	Method string
 	// Collection is the part of the method's name before the dot; empty means all.
 	Collection string
-	// Name is that of the resource; empty means all.
+	// Name is the name of the resource; empty means all.
 	Name string
-	// Nth is the first matching call that goes wrong, from 1; 0 means the first.
+	// Nth is the first matching call that is affected, from 1; 0 means the first.
 	Nth int
-	// Times is how many calls go wrong; 0 means all until Remove.
+	// Times is how many calls are affected; 0 means all until Remove.
 	Times int
-	// Action is how they go wrong.
+	// Action is what happens to the calls.
 	Action Action
 }
 
 // Action is what a Fault does: one of the types below.
 type Action interface{ plan(*faultPlan) }
 
-// Answer refuses the call.
+// Answer answers the call with an error, without executing it.
 type Answer struct {
 	Status     int
 	Reason     string
@@ -40,27 +40,27 @@ type Answer struct {
 	RetryAfter time.Duration // in the header; 0 means none
 }
 
-// LoseAnswer does the call, then breaks the connection instead of answering.
+// LoseAnswer executes the call, then breaks the connection instead of answering.
 type LoseAnswer struct{}
 
-// DropRequest breaks the connection and does nothing.
+// DropRequest breaks the connection without executing the call.
 type DropRequest struct{}
 
-// SlowOperation makes the operation take longer by a time.
+// SlowOperation makes the operation take this much longer.
 type SlowOperation time.Duration
 
-// FailOperation accepts the call and lets its operation end in an error.
+// FailOperation accepts the call and makes its operation end in an error.
 type FailOperation struct{ Code, Message string }
 
-// Hang holds the call until the fault is removed or the client gives up; then it is
-// done.
+// Hang delays the call until the fault is removed or the client gives up. Then the call
+// is executed.
 type Hang struct{}
 
-// faultPlan is what the faults that match a call come to.
+// faultPlan is the combined effect of the faults that match a call.
 type faultPlan struct {
 	refusal *refusal
 	broken  bool // no answer
-	drop    bool // nothing done
+	drop    bool // not executed
 	hang    bool
 	slow    time.Duration
 	failure *compute.OperationErrorErrors
@@ -80,7 +80,7 @@ func (f FailOperation) plan(p *faultPlan) {
 	p.failure = &compute.OperationErrorErrors{Code: f.Code, Message: f.Message}
 }
 
-// FaultHandle is a fault in force.
+// FaultHandle is an active fault.
 type FaultHandle struct {
 	server  *Server
 	fault   Fault
@@ -91,7 +91,7 @@ type FaultHandle struct {
 	seen, hits int // protected by server.mu
 }
 
-// Fault puts a fault in force. It panics if Method is no regular expression.
+// Fault activates a fault. It panics if Method is not a regular expression.
 func (s *Server) Fault(f Fault) *FaultHandle {
 	h := &FaultHandle{server: s, fault: f, removed: make(chan struct{})}
 	if f.Method != "" {
@@ -103,7 +103,7 @@ func (s *Server) Fault(f Fault) *FaultHandle {
 	return h
 }
 
-// Remove ends the fault. Calls that hang go on.
+// Remove ends the fault. Calls that hang continue.
 func (h *FaultHandle) Remove() {
 	h.once.Do(func() { close(h.removed) })
 	h.server.mu.Lock()
@@ -111,14 +111,15 @@ func (h *FaultHandle) Remove() {
 	h.server.faults = slices.DeleteFunc(h.server.faults, func(o *FaultHandle) bool { return o == h })
 }
 
-// Hits is how many calls went wrong by the fault.
+// Hits returns how many calls the fault has affected.
 func (h *FaultHandle) Hits() int {
 	h.server.mu.Lock()
 	defer h.server.mu.Unlock()
 	return h.hits
 }
 
-// hit reports whether the fault is for this call, and counts it. server.mu is held.
+// hit reports whether the fault affects this call, and counts it. The caller holds
+// server.mu.
 func (h *FaultHandle) hit(c Call) bool {
 	collection, _, _ := strings.Cut(c.Method, ".")
 	if h.method != nil && !h.method.MatchString(c.Method) ||
@@ -134,7 +135,7 @@ func (h *FaultHandle) hit(c Call) bool {
 	return true
 }
 
-// faultFor says what goes wrong with a call, and waits where it is to hang.
+// faultFor returns the effect of all faults on a call, after waiting if it hangs.
 func (s *Server) faultFor(ctx context.Context, c Call) faultPlan {
 	s.mu.Lock()
 	var plan faultPlan

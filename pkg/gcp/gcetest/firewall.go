@@ -122,7 +122,7 @@ func checkPorts(field, protocol string, ports []string) *refusal {
 	return nil
 }
 
-// parsePorts reads "80" or "8000-8080".
+// parsePorts parses "80" or "8000-8080".
 func parsePorts(text string) (from, to int, ok bool) {
 	first, last, isRange := strings.Cut(text, "-")
 	if !isRange {
@@ -133,12 +133,12 @@ func parsePorts(text string) (from, to int, ok bool) {
 	return from, to, errFrom == nil && errTo == nil && from >= 0 && to <= 65535 && from <= to && first[0] != '+'
 }
 
-// probers are where health checks and the traffic of the global load balancer come
-// from.
+// probers are the source ranges of health checks and of the global load balancer's
+// traffic.
 var probers = []netip.Prefix{netip.MustParsePrefix("130.211.0.0/22"), netip.MustParsePrefix("35.191.0.0/16")}
 
-// admits reports whether the firewall of the machine's network lets all probers in
-// to a TCP port of it.
+// admits reports whether the firewall of the machine's network admits all probers to a
+// TCP port of the machine.
 func (s *Server) admits(machine *compute.Instance, port int64) bool {
 	if machine == nil || len(machine.NetworkInterfaces) == 0 {
 		return false
@@ -152,8 +152,8 @@ func (s *Server) admits(machine *compute.Instance, port int64) bool {
 	return true
 }
 
-// rulesFor are the rules that apply to a machine, the first to decide first: by
-// priority, a denial before an allowance.
+// rulesFor returns the rules that apply to a machine, in the order of evaluation: by
+// priority, and deny before allow.
 func (s *Server) rulesFor(machine *compute.Instance) []*compute.Firewall {
 	network := machine.NetworkInterfaces[0].Network
 	var rules []*compute.Firewall
@@ -165,7 +165,7 @@ func (s *Server) rulesFor(machine *compute.Instance) []*compute.Firewall {
 	return rules
 }
 
-// firewallRules are all rules in order, cached until something changes.
+// firewallRules returns all rules in order, cached until something changes.
 func (s *Server) firewallRules() []*compute.Firewall {
 	if s.ruleCache.generation == s.generation && s.ruleCache.rules != nil {
 		return s.ruleCache.rules
@@ -202,8 +202,8 @@ func targets(f *compute.Firewall, machine *compute.Instance) bool {
 	return true
 }
 
-// admitted reports whether a range may reach a port. A range that is allowed in part
-// only does not; one that is denied in part does not either.
+// admitted reports whether a whole range may reach a port. A range that is only partly
+// allowed, or partly denied, may not.
 func admitted(rules []*compute.Firewall, from netip.Prefix, port int64) bool {
 	for _, f := range rules {
 		covers, overlaps := sources(f, from)

@@ -92,7 +92,7 @@ func wantRefusal(t *testing.T, err error, code int, reason, message string) {
 	}
 }
 
-// build makes a load balancer over one group of the three machines at port 30080:
+// build creates a load balancer over one group of the three machines at port 30080:
 // address "ip", firewall rule "fw", check "hc", group "neg", service "bs", map "um",
 // proxy "tp", rule "fr". It returns the address.
 func (s *standIn) build() string {
@@ -113,7 +113,7 @@ func (s *standIn) build() string {
 	return address.Address
 }
 
-// group makes an endpoint group of the three machines at a port.
+// group creates an endpoint group of the three machines at a port.
 func (s *standIn) group(name string, port int64) {
 	s.t.Helper()
 	s.done(s.api.NetworkEndpointGroups.Insert(project, zone, machineGroup(name)).Do())

@@ -33,10 +33,10 @@ func checkForwardingRule(d *draft) *refusal {
 	}
 	rule := as[compute.ForwardingRule](d.doc)
 	if !slices.Contains([]string{schemeClassic, schemeManaged}, rule.LoadBalancingScheme) {
-		return badField("loadBalancingScheme", rule.LoadBalancingScheme, "The stand-in has EXTERNAL and EXTERNAL_MANAGED.")
+		return badField("loadBalancingScheme", rule.LoadBalancingScheme, "The stand-in supports EXTERNAL and EXTERNAL_MANAGED.")
 	}
 	if rule.IPProtocol != "TCP" || rule.IpVersion != "IPV4" || rule.NetworkTier != "PREMIUM" {
-		return badField("IPProtocol", rule.IPProtocol, "The stand-in has TCP over IPv4 in the PREMIUM tier.")
+		return badField("IPProtocol", rule.IPProtocol, "The stand-in supports TCP over IPv4 in the PREMIUM tier.")
 	}
 	if len(rule.Ports) > 0 || rule.AllPorts || rule.BackendService != "" {
 		return badField("ports", rule.Ports, "A rule to a target proxy has a portRange and a target.")
@@ -77,7 +77,7 @@ func (d *draft) checkPortRange(rule *compute.ForwardingRule, target key) *refusa
 func (d *draft) checkScheme(scheme string, target key) *refusal {
 	proxy := d.server.resources[target]
 	if proxy == nil {
-		return nil // resolved before; a patch may find the target on its way
+		return nil // it was resolved before; at a patch the target may be changing
 	}
 	k, _ := parseKey(proxy.now.doc.text("urlMap"), d.key.project)
 	urlMap := d.server.resources[k]
@@ -87,7 +87,7 @@ func (d *draft) checkScheme(scheme string, target key) *refusal {
 	return d.server.sameScheme(urlMap.now.doc, scheme)
 }
 
-// sameScheme checks that all backend services of a URL map have a scheme.
+// sameScheme checks that all backend services of a URL map have the scheme.
 func (s *Server) sameScheme(urlMap document, scheme string) *refusal {
 	for _, k := range s.servicesOf(urlMap) {
 		if service := typed[compute.BackendService](s, k); service != nil && service.LoadBalancingScheme != scheme {
@@ -98,7 +98,7 @@ func (s *Server) sameScheme(urlMap document, scheme string) *refusal {
 	return nil
 }
 
-// servicesOf are the backend services that a URL map names.
+// servicesOf returns the backend services that a URL map refers to.
 func (s *Server) servicesOf(urlMap document) []key {
 	var out []key
 	copied := urlMap.clone()
@@ -113,7 +113,7 @@ func (s *Server) servicesOf(urlMap document) []key {
 	return out
 }
 
-// rulesTo are the forwarding rules to a proxy.
+// rulesTo returns the forwarding rules to a proxy.
 func (s *Server) rulesTo(proxy key) []*compute.ForwardingRule {
 	var out []*compute.ForwardingRule
 	for _, r := range s.sorted(func(r *resource) bool { return r.key.collection == rulesSegment && r.now.doc != nil }) {
@@ -124,8 +124,8 @@ func (s *Server) rulesTo(proxy key) []*compute.ForwardingRule {
 	return out
 }
 
-// checkIP settles the address: a reserved one by name or number, that of another
-// rule of the project, or any.
+// checkIP sets the address: a reserved one by name or IP, the one of another rule of the
+// project, or a free one.
 func (d *draft) checkIP(rule *compute.ForwardingRule) *refusal {
 	s := d.server
 	asked := rule.IPAddress

@@ -19,12 +19,12 @@ import (
 	compute "google.golang.org/api/compute/v1"
 )
 
-// fronts is an HTTP server whose connections are handed to it, each with the address
-// that the client asked for.
+// fronts is an HTTP server that receives its connections from the proxy, each with the
+// address that the client asked for.
 type fronts struct {
 	server *Server
 	web    *http.Server
-	conns  chan net.Conn // without a buffer: a connection is served or closed
+	conns  chan net.Conn // unbuffered, so that each connection is served or closed
 	stop   chan struct{}
 	once   sync.Once
 	addr   net.Addr
@@ -35,7 +35,7 @@ type frontConn struct {
 	net.Conn
 	in      io.Reader
 	address string
-	single  bool // it carries one request
+	single  bool // it carries only one request
 }
 
 func (c *frontConn) Read(p []byte) (int, error) { return c.in.Read(p) }
@@ -95,11 +95,12 @@ func (f *fronts) Close() error {
 // Addr implements net.Listener.
 func (f *fronts) Addr() net.Addr { return f.addr }
 
-// certificate is the first that is for the name the client asks for, else the first.
+// certificate returns the first certificate for the name that the client asks for, or
+// else the first of all.
 func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	conn, ok := hello.Conn.(*frontConn)
 	if !ok {
-		return nil, errors.New("a connection to no forwarding rule")
+		return nil, errors.New("no forwarding rule for the connection")
 	}
 	f := s.front(conn.address)
 	if f == nil || len(f.certificates) == 0 {
@@ -115,7 +116,7 @@ func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 
 const via = "1.1 google"
 
-// serveFront follows the URL map.
+// serveFront routes a request by the URL map.
 func (s *Server) serveFront(w http.ResponseWriter, r *http.Request, proxy http.Handler) {
 	conn, _ := r.Context().Value(connKey{}).(*frontConn)
 	if conn == nil {
@@ -123,7 +124,7 @@ func (s *Server) serveFront(w http.ResponseWriter, r *http.Request, proxy http.H
 	}
 	f := s.front(conn.address)
 	if f == nil {
-		panic(http.ErrAbortHandler) // the rule is gone, and its connections with it
+		panic(http.ErrAbortHandler) // the rule is gone, so its connections end
 	}
 	if conn.single {
 		w.Header().Set("Connection", "close")
@@ -147,7 +148,7 @@ func (s *Server) serveFront(w http.ResponseWriter, r *http.Request, proxy http.H
 	s.forward(w, r, to, &hop{scheme: scheme, address: f.rule.IPAddress}, proxy)
 }
 
-// hop is what a request's context says of its way so far.
+// hop is what a request's context holds about its routing so far.
 type hop struct {
 	scheme, address string
 	action          *compute.HttpRouteAction
@@ -156,7 +157,7 @@ type hop struct {
 
 type hopKey struct{}
 
-// forward sends the request to the backend service within the service's time.
+// forward sends the request to the backend service, within the service's timeout.
 func (s *Server) forward(w http.ResponseWriter, r *http.Request, to routed, h *hop, proxy http.Handler) {
 	h.action, h.prefix = to.action, to.prefix
 	service := mustKey(to.service)
@@ -216,7 +217,7 @@ func rewrite(r *httputil.ProxyRequest) {
 	}
 }
 
-// aborts answers by fault injection, in its share of requests.
+// aborts answers a share of the requests by fault injection, and reports whether it did.
 func aborts(action *compute.HttpRouteAction, w http.ResponseWriter) bool {
 	if action.FaultInjectionPolicy == nil || action.FaultInjectionPolicy.Abort == nil {
 		return false
@@ -253,7 +254,7 @@ func redirected(to routed, r *http.Request, scheme string) (string, int) {
 	return u.String(), redirectCodes[to.redirect.RedirectResponseCode]
 }
 
-// upstreamError answers where no backend did.
+// upstreamError answers a request that no backend answered.
 func (s *Server) upstreamError(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Via", via)
 	switch {

@@ -14,7 +14,7 @@ func healthChecks() *collection {
 	return c.readable().writable("patch", "update").testable()
 }
 
-// checkBlocks are the types of health checks with the field that each has.
+// checkBlocks are the types of health checks, with the field of each.
 var checkBlocks = map[string]string{
 	"HTTP": "httpHealthCheck", "HTTPS": "httpsHealthCheck", "HTTP2": "http2HealthCheck", "TCP": "tcpHealthCheck",
 }

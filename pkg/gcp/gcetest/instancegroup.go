@@ -80,7 +80,7 @@ func (q *request) joins(r *resource, machine key, members []member) *refusal {
 	return q.server.onlyGroup(machine, q.key)
 }
 
-// onlyGroup refuses a machine that another load-balanced instance group has.
+// onlyGroup refuses a machine that is in another load-balanced instance group.
 func (s *Server) onlyGroup(machine, group key) *refusal {
 	for _, other := range s.resources {
 		if other.key.collection != instanceGroupsSegment || other.key == group || !s.isBalanced(other.key) {
@@ -120,7 +120,8 @@ func setNamedPorts(q *request) (any, *refusal) {
 		return nil, refused
 	}
 	in := as[compute.InstanceGroupsSetNamedPortsRequest](q.body)
-	// GLBC sends none, and the API takes that; one that is sent has to be right.
+	// The API accepts a request without a fingerprint, as GLBC sends it. A fingerprint
+	// that is sent has to be current.
 	if in.Fingerprint != "" && in.Fingerprint != r.now.doc.text("fingerprint") {
 		return nil, stale("fingerprint")
 	}

@@ -7,7 +7,7 @@ import (
 	compute "google.golang.org/api/compute/v1"
 )
 
-// instances are references to machines by name.
+// instances returns references to machines, given by name.
 func instances(names ...string) []*compute.InstanceReference {
 	var out []*compute.InstanceReference
 	for _, name := range names {

@@ -12,8 +12,8 @@ import (
 // Instance is a machine, as a test sets it.
 type Instance struct {
 	Project, Zone, Name string
-	// Network and Subnetwork are names, or paths that begin with "projects/". They
-	// and the zone are made where they do not exist.
+	// Network and Subnetwork are names, or paths that begin with "projects/". They and
+	// the zone are created if they do not exist.
 	Network, Subnetwork string
 	Address             string // primary internal IPv4
 	Tags                []string
@@ -22,7 +22,7 @@ type Instance struct {
 	Status              string // empty means RUNNING
 }
 
-// inventoryCollections are what tests set and clients only read.
+// inventoryCollections returns the collections that tests set and clients only read.
 func inventoryCollections() []*collection {
 	projects := &collection{service: "projects", segment: "projects", kind: "compute#project", scope: "global"}
 	projects.add(&method{name: "get", verb: http.MethodGet, path: "projects/{project}", serve: getProject})
@@ -37,7 +37,7 @@ func inventoryCollections() []*collection {
 	}
 }
 
-// quotaMetrics are the names of quotas whose usage a project shows.
+// quotaMetrics are the names of the quotas whose usage a project shows.
 var quotaMetrics = map[string]string{
 	"globalAddresses": "STATIC_ADDRESSES", "firewalls": "FIREWALLS", "healthChecks": "HEALTH_CHECKS",
 	"networkEndpointGroups": "NETWORK_ENDPOINT_GROUPS", "instanceGroups": "INSTANCE_GROUPS",
@@ -48,7 +48,7 @@ var quotaMetrics = map[string]string{
 
 func metric(service string) string { return quotaMetrics[service] }
 
-// unlimited is the limit that a project shows where Options set none.
+// unlimited is the limit that a project shows if Options.Quotas sets none.
 const unlimited = 1000
 
 func getProject(q *request) (any, *refusal) {
@@ -79,7 +79,7 @@ func getProject(q *request) (any, *refusal) {
 	return project, nil
 }
 
-// AddNetwork makes a network of custom subnetworks.
+// AddNetwork adds a network of custom subnetworks.
 func (s *Server) AddNetwork(project, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,7 +92,7 @@ func (s *Server) addNetwork(k key) {
 	}
 }
 
-// AddSubnetwork makes a subnetwork in a region, of a network by name or path.
+// AddSubnetwork adds a subnetwork in a region to a network, given by name or path.
 func (s *Server) AddSubnetwork(project, region, name, network string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,7 +107,7 @@ func (s *Server) addSubnetwork(k, network key) {
 	}
 }
 
-// AddZone makes a zone, such as "europe-west1-b".
+// AddZone adds a zone, such as "europe-west1-b".
 func (s *Server) AddZone(project, zone string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,7 +122,7 @@ func (s *Server) addZone(project, zone string) {
 	}
 }
 
-// regionOf is a zone's region.
+// regionOf returns a zone's region.
 func regionOf(zone string) string {
 	if i := strings.LastIndexByte(zone, '-'); i > 0 {
 		return zone[:i]
@@ -130,7 +130,7 @@ func regionOf(zone string) string {
 	return zone
 }
 
-// inventoryKey reads a name or a path.
+// inventoryKey parses a name or a path.
 func inventoryKey(ref, project, scope, collection string) key {
 	if k, ok := parseKey(ref, project); ok {
 		return k
@@ -138,7 +138,7 @@ func inventoryKey(ref, project, scope, collection string) key {
 	return key{project, scope, collection, ref}
 }
 
-// SetInstance makes a machine or replaces the one of that name.
+// SetInstance adds a machine, or replaces the one of that name.
 func (s *Server) SetInstance(i Instance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,7 +163,7 @@ func (s *Server) SetInstance(i Instance) {
 	s.set(key{i.Project, "zones/" + i.Zone, "instances", i.Name}, documentOf(machine))
 }
 
-// RemoveInstance removes a machine. Endpoints that name it stay, and fail.
+// RemoveInstance removes a machine. Its endpoints stay, and fail.
 func (s *Server) RemoveInstance(project, zone, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// publicHost is the host of every URL in an answer, as the real service has it,
-// whichever host or short form the request used.
+// publicHost is the host of every URL in an answer, as in the real service, whichever
+// host or short form the request used.
 const publicHost = "https://www.googleapis.com/compute/v1/"
 
-// key names a resource. The collection is the segment of the path, so "addresses"
+// key identifies a resource. The collection is the segment of the path, so "addresses"
 // and "forwardingRules" for the global ones.
 type key struct {
 	project    string
@@ -18,7 +18,7 @@ type key struct {
 	name       string
 }
 
-// path is the key without a host: "projects/p/global/addresses/a".
+// path returns the key without a host: "projects/p/global/addresses/a".
 func (k key) path() string {
 	if k.collection == zonesSegment {
 		return "projects/" + k.project + "/zones/" + k.name
@@ -31,7 +31,7 @@ const zonesSegment = "zones"
 
 func (k key) url() string { return publicHost + k.path() }
 
-// zone is the name of the zone, empty where the key has none.
+// zone returns the name of the zone; empty if the key has none.
 func (k key) zone() string {
 	zone, ok := strings.CutPrefix(k.scope, "zones/")
 	if !ok {
@@ -45,7 +45,7 @@ var (
 	hostPattern = regexp.MustCompile(`^https?://[^/]+/(compute/)?v1/`)
 )
 
-// parseKey reads a reference in any of the forms that the API takes: a URL with any
+// parseKey parses a reference in any of the forms that the API accepts: a URL with any
 // host, "projects/…", or, within a project, "global/…", "zones/…" and "regions/…".
 func parseKey(ref, project string) (key, bool) {
 	if strings.Contains(ref, "://") {
@@ -71,5 +71,5 @@ func parseKey(ref, project string) (key, bool) {
 	return k, k.project != "" && namePattern.MatchString(k.name)
 }
 
-// parseZone reads a zone's reference: a URL, a path or the bare name.
+// parseZone parses a zone's reference: a URL, a path or the bare name.
 func parseZone(ref string) string { return ref[strings.LastIndexByte(ref, '/')+1:] }

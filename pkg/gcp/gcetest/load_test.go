@@ -63,8 +63,7 @@ func TestNoRequestFailsWhileNodesGoAndTheLoadBalancerChanges(t *testing.T) {
 		}
 	}
 	more()
-	// A node that refuses connections is not healthy soon; a GET is sent once more
-	// meanwhile.
+	// A node that refuses connections is soon unhealthy; until then a GET is retried.
 	n.mu.Lock()
 	dead := n.servers["10.0.0.2:30080"]
 	delete(n.servers, "10.0.0.2:30080")
@@ -94,13 +93,13 @@ func TestNoRequestFailsWhileNodesGoAndTheLoadBalancerChanges(t *testing.T) {
 	}
 }
 
-func TestOnlyAGETIsSentASecondTime(t *testing.T) {
+func TestOnlyAGETIsRetried(t *testing.T) {
 	n := newNodes(t, 30080, "10.0.0.1", "10.0.0.2")
 	s := newStandIn(t, Options{Dial: n.dial, ProbeInterval: time.Hour})
 	ip := s.build()
 	s.until("bs", "neg", "HEALTHY", 2) // node-3 never answered
 	n.mu.Lock()
-	delete(n.servers, "10.0.0.2:30080") // and no probe will notice
+	delete(n.servers, "10.0.0.2:30080") // no probe notices that
 	n.mu.Unlock()
 	codes := map[string]int{}
 	for _, method := range []string{http.MethodGet, http.MethodPost} {

@@ -8,26 +8,26 @@ import (
 	compute "google.golang.org/api/compute/v1"
 )
 
-// routeRequest is what a URL map looks at.
+// routeRequest holds the parts of a request that a URL map matches.
 type routeRequest struct {
 	host, path, scheme string
 	header             http.Header
 	query              url.Values
 }
 
-// routed is where a URL map leads a request.
+// routed is where a URL map sends a request.
 type routed struct {
 	service  string // URL of the backend service; empty for a redirect or weights
 	redirect *compute.HttpRedirectAction
 	action   *compute.HttpRouteAction
-	prefix   string // that matched, for rewrites and redirects of prefixes
+	prefix   string // the prefix that matched, for rewrites and redirects of prefixes
 }
 
 func (d destination) routed(prefix string) routed {
 	return routed{service: d.service, redirect: d.redirect, action: d.action, prefix: prefix}
 }
 
-// route follows the host rules, then the path matcher.
+// route applies the host rules, then the path matcher.
 func route(m *compute.UrlMap, r *routeRequest) routed {
 	matcher := matcherFor(m, r.host)
 	if matcher == nil {
@@ -58,8 +58,8 @@ func route(m *compute.UrlMap, r *routeRequest) routed {
 	return destination{matcher.DefaultService, matcher.DefaultUrlRedirect, matcher.DefaultRouteAction}.routed("/")
 }
 
-// matcherFor is the path matcher of the host: the exact one, else the longest
-// wildcard, else that of "*", else none.
+// matcherFor returns the path matcher of the host: the exact one, else the one of the
+// longest wildcard, else the one of "*", else nil.
 func matcherFor(m *compute.UrlMap, host string) *compute.PathMatcher {
 	host = strings.ToLower(host)
 	bare, _, _ := strings.Cut(host, ":")

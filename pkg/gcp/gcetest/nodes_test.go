@@ -21,7 +21,7 @@ import (
 	compute "google.golang.org/api/compute/v1"
 )
 
-// nodes are real HTTP servers that stand for the nodes, by address.
+// nodes are real HTTP servers in place of the nodes, by address.
 type nodes struct {
 	mu      sync.Mutex
 	servers map[string]*httptest.Server // by address:port
@@ -74,7 +74,7 @@ func (n *nodes) dial(ctx context.Context, address string, port int) (net.Conn, e
 	return d.DialContext(ctx, "tcp", server.Listener.Addr().String())
 }
 
-// health is the health of a group, by address.
+// health returns the health of a group, by address.
 func (s *standIn) health(serviceName, group string) map[string]string {
 	s.t.Helper()
 	got, err := s.api.BackendServices.GetHealth(project, serviceName, &compute.ResourceGroupReference{Group: backend(group).Group}).Do()
@@ -88,7 +88,7 @@ func (s *standIn) health(serviceName, group string) map[string]string {
 	return out
 }
 
-// until waits until a group's health is as wanted: "HEALTHY" of so many.
+// until waits until this many members of a group have the wanted health.
 func (s *standIn) until(serviceName, group, state string, n int) {
 	s.t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -118,7 +118,7 @@ func threeNodes(t *testing.T) (*nodes, *standIn) {
 	return n, newStandIn(t, Options{Dial: n.dial, ProbeInterval: 10 * time.Millisecond})
 }
 
-// pemPair is a certificate for a name and its key.
+// pemPair returns a certificate for a name, and its key.
 func pemPair(t *testing.T, name string) (chain, secret string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

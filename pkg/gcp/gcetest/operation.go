@@ -11,7 +11,7 @@ import (
 	compute "google.golang.org/api/compute/v1"
 )
 
-// operation is one accepted mutation on its way.
+// operation is an accepted mutation.
 type operation struct {
 	id      string
 	name    string
@@ -38,8 +38,8 @@ const (
 	statusDone    = "DONE"
 )
 
-// accept starts the operation that brings r to its next state. The caller has
-// checked that it may. Half of its time is spent pending.
+// accept starts the operation that brings r to its next state. The caller has checked that
+// this is allowed. The operation is pending for half of its time.
 func (s *Server) accept(q *request, r *resource, next state, kind string) *operation {
 	s.ids++
 	op := &operation{
@@ -64,7 +64,7 @@ func (s *Server) accept(q *request, r *resource, next state, kind string) *opera
 	return op
 }
 
-// forget drops the older half of the operations when there are too many.
+// forget drops the older half of the operations if there are too many.
 func (s *Server) forget() {
 	if len(s.operationOrder) < mostKept {
 		return
@@ -85,7 +85,7 @@ func (s *Server) operationTime(method string) time.Duration {
 	return s.options.OperationTime(method)
 }
 
-// run turns a pending operation into a running one.
+// run makes a pending operation a running one.
 func (s *Server) run(op *operation, left time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,8 +100,8 @@ func (s *Server) run(op *operation, left time.Duration) {
 	op.timer = time.AfterFunc(left, func() { s.finish(op) })
 }
 
-// finish ends a running operation, in success or in the failure that a fault asked
-// for: then nothing of it is left.
+// finish ends a running operation, in success or in the failure that a fault requested.
+// A failed operation has no effect.
 func (s *Server) finish(op *operation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,7 +131,7 @@ func (s *Server) finish(op *operation) {
 
 func (op *operation) key() key { return key{op.project, op.scope, "operations", op.name} }
 
-// answer is the operation as the API shows it.
+// answer returns the operation as the API shows it.
 func (op *operation) answer() *compute.Operation {
 	out := &compute.Operation{
 		Kind: "compute#operation", Name: op.name, OperationType: op.kind, Status: op.status,
@@ -156,10 +156,10 @@ func (op *operation) answer() *compute.Operation {
 	return out
 }
 
-// longestWait is how long one call of wait lasts at most.
+// longestWait bounds one call of wait.
 const longestWait = 2 * time.Minute
 
-// waitOperation answers when the operation is done, or after two minutes.
+// waitOperation answers when the operation is done, or after longestWait.
 func waitOperation(q *request) (any, *refusal) {
 	op := q.server.operation(q)
 	if op == nil {

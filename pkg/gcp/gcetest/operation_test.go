@@ -58,7 +58,7 @@ func TestAnOperationGoesThroughItsStates(t *testing.T) {
 	}
 }
 
-func TestWhatIsBeingMadeOrDeletedCannotBeReferredTo(t *testing.T) {
+func TestResourcesBeingCreatedOrDeletedCannotBeReferredTo(t *testing.T) {
 	s := newStandIn(t, Options{OperationTime: func(method string) time.Duration {
 		if method == "healthChecks.insert" || method == "urlMaps.delete" {
 			return 100 * time.Millisecond
@@ -100,7 +100,7 @@ func TestAnUpdateShowsWhenItIsDone(t *testing.T) {
 	slow.Remove()
 	meanwhile, err := s.api.BackendServices.Get(project, "bs").Do()
 	if err != nil || meanwhile.Description != "" || meanwhile.Fingerprint != before.Fingerprint {
-		t.Errorf("meanwhile %+v, %v", meanwhile, err)
+		t.Errorf("while the operation runs: %+v, %v", meanwhile, err)
 	}
 	s.done(op, nil)
 	after, err := s.api.BackendServices.Get(project, "bs").Do()
@@ -118,7 +118,7 @@ func TestFaults(t *testing.T) {
 		name   string
 		fault  Fault
 		check  func(t *testing.T, err error)
-		exists bool // once all is done
+		exists bool // when everything is done
 	}{
 		{"answer", Fault{Action: Answer{Status: 503, Reason: "backendError"}}, func(t *testing.T, err error) {
 			t.Helper()

@@ -16,13 +16,13 @@ import (
 	compute "google.golang.org/api/compute/v1"
 )
 
-// probes are the endpoints that are asked for their health.
+// probes are the probes of all endpoints. Server.mu protects them.
 type probes struct {
-	running map[endpoint]*probe // protected by Server.mu
-	pools   map[key]*balanced   // that are probed; protected by Server.mu
+	running map[endpoint]*probe
+	pools   map[key]*balanced // the pools that are probed
 }
 
-// probe asks one endpoint. Everything in it is protected by Server.mu.
+// probe is the probe of one endpoint. Server.mu protects it.
 type probe struct {
 	check  *compute.HealthCheck
 	cancel context.CancelFunc
@@ -32,7 +32,7 @@ type probe struct {
 	streak int64
 }
 
-// startProbes keeps one goroutine for each endpoint that a forwarding rule leads to.
+// startProbes runs one goroutine for each endpoint that a forwarding rule leads to.
 func (s *Server) startProbes() {
 	s.probes.running, s.probes.pools = map[endpoint]*probe{}, map[key]*balanced{}
 	s.work.Go(func() {
@@ -53,7 +53,7 @@ func (s *Server) startProbes() {
 	})
 }
 
-// adjustProbes follows the pools that have changed.
+// adjustProbes adjusts the probes to the pools that have changed.
 func (s *Server) adjustProbes() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,8 +75,8 @@ func (s *Server) adjustProbes() {
 	}
 }
 
-// adjustPool starts probes of new endpoints and ends those of endpoints gone. What is
-// healthy stays so when its health check changes. Either pool may be nil.
+// adjustPool starts probes of new endpoints and ends those of removed ones. A healthy
+// endpoint stays healthy when its health check changes. Either pool may be nil.
 func (s *Server) adjustPool(old, pool *balanced) {
 	stay := map[endpoint]bool{}
 	for e := range pool.probed() {
@@ -96,7 +96,7 @@ func (s *Server) adjustPool(old, pool *balanced) {
 	}
 }
 
-// probed are the endpoints of a pool, none where nothing says how to ask them.
+// probed returns the endpoints of a pool; none if it has no health check.
 func (b *balanced) probed() iter.Seq[endpoint] {
 	return func(yield func(endpoint) bool) {
 		if b == nil || b.check == nil {
@@ -120,7 +120,7 @@ func (s *Server) startProbe(e endpoint, check *compute.HealthCheck) *probe {
 	return p
 }
 
-// probe asks an endpoint until its context ends, the first time at once.
+// probe probes an endpoint until its context ends, the first time at once.
 func (s *Server) probe(ctx context.Context, e endpoint, p *probe) {
 	for ctx.Err() == nil {
 		s.mu.Lock()
@@ -147,8 +147,8 @@ func (s *Server) probe(ctx context.Context, e endpoint, p *probe) {
 	}
 }
 
-// count follows the thresholds. A new endpoint is unhealthy until enough probes in a
-// row succeed.
+// count applies the thresholds. A new endpoint is unhealthy until enough probes in a row
+// succeed.
 func (p *probe) count(success bool) {
 	p.known = true
 	if success == p.well {
@@ -165,7 +165,7 @@ func (p *probe) count(success bool) {
 	}
 }
 
-// ask makes one probe.
+// ask probes an endpoint one time.
 func (s *Server) ask(ctx context.Context, e endpoint, check *compute.HealthCheck) error {
 	if s.options.Dial == nil {
 		return errNoNodes
@@ -198,7 +198,7 @@ func (s *Server) ask(ctx context.Context, e endpoint, check *compute.HealthCheck
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close() //nolint:errcheck // it was read as far as needed
+	defer answer.Body.Close() //nolint:errcheck // it was read as far as necessary
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 1024))
 	if err != nil {
 		return err
@@ -209,7 +209,7 @@ func (s *Server) ask(ctx context.Context, e endpoint, check *compute.HealthCheck
 	return nil
 }
 
-// probeRequest is what the types of health checks have in common.
+// probeRequest holds what all types of health checks have in common.
 type probeRequest struct {
 	path, host, response string
 	port                 int64 // 0 means the serving port
@@ -235,12 +235,13 @@ func probeOf(c *compute.HealthCheck) probeRequest {
 
 var (
 	errNoMachine = errors.New("the machine does not exist or has another address")
-	errBlocked   = errors.New("the firewall admits no probers")
+	errBlocked   = errors.New("the firewall does not admit the probers")
 	errNoNodes   = errors.New("nothing answers: Options.Dial is nil")
 )
 
 // reach connects to an endpoint as the load balancer does: through the firewall of a
-// machine's network. What the firewall drops fails at once instead of in time.
+// machine's network. A connection that the firewall drops fails at once instead of by a
+// timeout.
 func (s *Server) reach(ctx context.Context, e endpoint) (net.Conn, error) {
 	if e.machine != (key{}) {
 		s.mu.Lock()
@@ -261,8 +262,8 @@ func (s *Server) reach(ctx context.Context, e endpoint) (net.Conn, error) {
 	return s.options.Dial(ctx, e.address, int(e.port))
 }
 
-// transportTo speaks a protocol to one endpoint. Its certificate is not verified, as
-// the load balancer verifies none.
+// transportTo returns a transport to one endpoint in a protocol. Like the load balancer,
+// it does not verify the endpoint's certificate.
 func (s *Server) transportTo(e endpoint, protocol string) *http.Transport {
 	t := &http.Transport{
 		DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return s.reach(ctx, e) },
@@ -298,7 +299,7 @@ func getHealth(q *request) (any, *refusal) {
 	}
 	service := as[compute.BackendService](r.now.doc)
 	if !slices.ContainsFunc(service.Backends, func(b *compute.Backend) bool { return b.Group == group.url() }) {
-		return nil, badField("group", ref, "The group is no backend of the backend service.")
+		return nil, badField("group", ref, "The group is not a backend of the backend service.")
 	}
 	answer := &compute.BackendServiceGroupHealth{Kind: "compute#backendServiceGroupHealth"}
 	for _, e := range s.endpointsOf(q.key, group, service.PortName) {
@@ -315,7 +316,7 @@ func getHealth(q *request) (any, *refusal) {
 	return answer, nil
 }
 
-// healths is the health of a member of an endpoint group, by backend service.
+// healths returns the health of a member of an endpoint group, by backend service.
 func (s *Server) healths(group key, m member) []*compute.HealthStatusForNetworkEndpoint {
 	var out []*compute.HealthStatusForNetworkEndpoint
 	for e, p := range s.probes.running {

@@ -11,7 +11,7 @@ const (
 	httpsProxiesSegment = "targetHttpsProxies"
 )
 
-// maxCertificates is how many certificates an HTTPS proxy may have.
+// maxCertificates is the API's limit on the certificates of an HTTPS proxy.
 const maxCertificates = 15
 
 func targetHTTPProxies() *collection {
@@ -33,7 +33,7 @@ func targetHTTPSProxies() *collection {
 	return c.proxyCall("setSslCertificates", reflect.TypeFor[compute.TargetHttpsProxiesSetSslCertificatesRequest](), setCertificates)
 }
 
-// proxyCall adds a call of the old form: its path has no "global".
+// proxyCall adds a method of the old form, whose path has no "global".
 func (c *collection) proxyCall(name string, body reflect.Type, serve func(*request) (any, *refusal)) *collection {
 	return c.add(&method{
 		name: name, verb: "POST", path: "projects/{project}/" + c.segment + "/{name}/" + name,
@@ -79,7 +79,7 @@ func setCertificates(q *request) (any, *refusal) {
 	return q.setField("setSslCertificates", "sslCertificates", q.body["sslCertificates"])
 }
 
-// setField accepts a document in which one field is another. It needs no lock.
+// setField accepts a document with a new value of one field. It needs no fingerprint.
 func (q *request) setField(kind, field string, value any) (any, *refusal) {
 	r, refused := q.atRest()
 	if refused != nil {

@@ -24,7 +24,7 @@ func get(q *request) (any, *refusal) {
 	return q.server.shown(r), nil
 }
 
-// shown is a resource as a read shows it.
+// shown returns a resource as a read shows it.
 func (s *Server) shown(r *resource) document {
 	c := s.collections[r.key.collection]
 	if c.view == nil {
@@ -46,7 +46,7 @@ func list(q *request) (any, *refusal) {
 	return q.page(all, q.collection.kind+"List")
 }
 
-// page filters, orders and cuts a list.
+// page returns the requested page of a list, filtered and ordered.
 func (q *request) page(all []document, kind string) (any, *refusal) {
 	items, next, refused := q.cut(all)
 	if refused != nil {
@@ -62,7 +62,7 @@ func (q *request) page(all []document, kind string) (any, *refusal) {
 	return out, nil
 }
 
-// cut returns the items of the page that was asked for and the token of the next.
+// cut returns the items of the requested page, and the token of the next one.
 func (q *request) cut(all []document) ([]document, string, *refusal) {
 	keep, refused := parseFilter(q.query.Get("filter"))
 	if refused != nil {
@@ -149,7 +149,7 @@ func aggregatedList(q *request) (any, *refusal) {
 	return out, nil
 }
 
-// scopes are those of a project in which a collection may have resources.
+// scopes returns the scopes of a project in which a collection may have resources.
 func (s *Server) scopes(project, kind string) []string {
 	if kind == "global" {
 		return []string{"global"}
@@ -175,14 +175,14 @@ func (s *Server) scopes(project, kind string) []string {
 
 var (
 	oldFilter = regexp.MustCompile(`^\s*\(?\s*([a-zA-Z.]+)\s+(eq|ne)\s+(.+?)\s*\)?\s*$`)
-	// A quoted text as a whole, or an operator with the blanks around it.
+	// It matches a whole quoted text, or an operator with the blanks around it.
 	operatorBlanks = regexp.MustCompile(`("[^"]*")|\s*(!=|=|:)\s*`)
 	termFilter     = regexp.MustCompile(`^([a-zA-Z.]+)\s*(!=|=|:)\s*("[^"]*"|[^\s"()]+)$`)
 )
 
-// parseFilter reads the forms of filter that the stand-in knows: "name eq REGEXP",
-// "name ne REGEXP", and terms "field = value", "field != value", "field : prefix*"
-// joined by AND or blanks. Everything else is refused.
+// parseFilter parses the filters that the stand-in supports: "name eq REGEXP", "name ne
+// REGEXP", and terms "field = value", "field != value", "field : prefix*" joined by AND or
+// blanks. It refuses all others.
 func parseFilter(filter string) (func(document) bool, *refusal) {
 	if strings.TrimSpace(filter) == "" {
 		return func(document) bool { return true }, nil
@@ -230,7 +230,7 @@ func termMatch(field, operator, value string) func(document) bool {
 	}
 }
 
-// splitTerms cuts a filter at blanks outside quotation marks and drops "AND".
+// splitTerms splits a filter at blanks outside quotation marks and drops "AND".
 func splitTerms(filter string) []string {
 	filter = operatorBlanks.ReplaceAllString(filter, "$1$2")
 	quoted := false
@@ -243,7 +243,7 @@ func splitTerms(filter string) []string {
 	return slices.DeleteFunc(terms, func(t string) bool { return t == "AND" })
 }
 
-// fieldText is a field of a document, or one below it by dots, as text.
+// fieldText returns a field of a document as text; dots lead to fields below it.
 func fieldText(d document, field string) string {
 	name, rest, below := strings.Cut(field, ".")
 	if below {

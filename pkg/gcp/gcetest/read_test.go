@@ -8,7 +8,7 @@ import (
 	compute "google.golang.org/api/compute/v1"
 )
 
-func TestListsAreCutAndFiltered(t *testing.T) {
+func TestListsArePagedAndFiltered(t *testing.T) {
 	s := newStandIn(t, Options{})
 	for i := range 5 {
 		f := probeRule(fmt.Sprintf("fw-%d", i))

@@ -8,7 +8,7 @@ import (
 	compute "google.golang.org/api/compute/v1"
 )
 
-// refusalTest is one request to a load balancer that stands, and what is answered.
+// refusalTest is a request about an existing load balancer, and the answer.
 type refusalTest struct {
 	name    string
 	call    func(s *standIn) error
@@ -88,7 +88,7 @@ func TestTheOrderOfDeletionIsKept(t *testing.T) {
 	runRefusals(t, tests)
 }
 
-func TestChangesNeedTheLockAndKeepWhatIsImmutable(t *testing.T) {
+func TestChangesNeedTheFingerprintAndLeaveImmutableFields(t *testing.T) {
 	runRefusals(t, []refusalTest{
 		{"service without", func(s *standIn) error {
 			return last(s.api.BackendServices.Patch(project, "bs", &compute.BackendService{TimeoutSec: 5}).Do())
@@ -241,7 +241,7 @@ func TestBackendServicesAreChecked(t *testing.T) {
 		{"rate of machines", one(func(b *compute.Backend) { b.MaxRate, b.MaxRatePerInstance = 0, 1 }), 400, "invalid", "maxRatePerInstance"},
 		{"capacity", one(func(b *compute.Backend) { b.CapacityScaler = 0.05 }), 400, "invalid", "capacityScaler"},
 		{"too much capacity", one(func(b *compute.Backend) { b.CapacityScaler = 1.5 }), 400, "invalid", "capacityScaler"},
-		{"no capacity at all", one(func(b *compute.Backend) {
+		{"no capacity", one(func(b *compute.Backend) {
 			b.CapacityScaler, b.ForceSendFields = 0, []string{"CapacityScaler"}
 		}), 400, "invalid", "capacityScaler"},
 		{"twice", func(s *standIn) error {
@@ -257,7 +257,7 @@ func TestBackendServicesAreChecked(t *testing.T) {
 	})
 }
 
-func TestFiftyGroupsAndNoneOfAnotherKind(t *testing.T) {
+func TestAServiceHasAtMostFiftyGroupsOfOneKind(t *testing.T) {
 	s := newStandIn(t, Options{})
 	s.build()
 	backends := []*compute.Backend{}

@@ -12,27 +12,27 @@ import (
 	"time"
 )
 
-// method is one call of the API.
+// method is a method of the API.
 type method struct {
 	name  string // "backendServices.getHealth"
 	verb  string
 	path  string // with {project}, {zone} or {region}, {name}
 	body  reflect.Type
-	query []string // parameters beside those that every call has
-	// serve answers with a value that is sent as JSON. It holds the server's lock,
+	query []string // parameters in addition to commonQuery
+	// serve returns a value that is sent as JSON. The caller holds the server's lock,
 	// unless the method blocks.
 	serve  func(*request) (any, *refusal)
 	blocks bool
 }
 
-// request is one call being answered.
+// request is a call that is being answered.
 type request struct {
 	server     *Server
 	method     *method
 	collection *collection
 	http       *http.Request
 	query      url.Values
-	key        key // what the path names; without a name for lists and inserts
+	key        key // from the path; without a name for lists and inserts
 	body       document
 	requestID  string
 	fault      faultPlan
@@ -62,7 +62,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		call := Call{Time: s.clock(), Method: "unknown", Name: r.Method + " " + r.URL.Path, Status: http.StatusNotFound}
 		s.logCall(call)
-		refuse(http.StatusNotFound, reasonNotFound, "Not Found: no method of compute/v1 that the stand-in knows is at %s %s",
+		refuse(http.StatusNotFound, reasonNotFound, "Not Found: the stand-in has no method of compute/v1 at %s %s",
 			r.Method, r.URL.Path).write(w)
 	})
 	return mux
@@ -107,7 +107,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *collection, m 
 	_ = json.NewEncoder(w).Encode(answer) // a client that has gone needs no answer
 }
 
-// callName is the name of what a call is about: an insert has it in its body.
+// callName returns the name of a call's resource. An insert has it in the body.
 func callName(name string, body []byte) string {
 	if name != "" || len(body) == 0 {
 		return name
@@ -119,7 +119,7 @@ func callName(name string, body []byte) string {
 	return inserted.Name
 }
 
-// answer checks what is common to all calls, then does the call.
+// answer checks what is common to all calls, then executes the call.
 func (q *request) answer(body []byte) (any, *refusal) {
 	s := q.server
 	if q.fault.drop {
@@ -191,7 +191,7 @@ func (q *request) parseBody(body []byte) *refusal {
 	return refused
 }
 
-// repeated answers a call whose request id was accepted before.
+// repeated answers a call whose request id was already accepted.
 func (q *request) repeated() (*refusal, any) {
 	if q.requestID == "" {
 		return nil, nil
@@ -239,7 +239,7 @@ func (s *Server) limit(project string) *refusal {
 	return nil
 }
 
-// notImplemented is for what the API has and the stand-in does not.
+// notImplemented refuses what the API supports and the stand-in does not.
 func notImplemented(what string) *refusal {
 	return invalid("The stand-in does not implement %s", fmt.Sprintf("%q", what))
 }

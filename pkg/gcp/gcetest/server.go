@@ -13,32 +13,31 @@ import (
 	compute "google.golang.org/api/compute/v1"
 )
 
-// Options say how the stand-in behaves. The zero value is a strict one without
-// projects.
+// Options configure the stand-in. With the zero value it is strict and has no projects.
 type Options struct {
-	// Projects are those that exist. Every other answers 404.
+	// Projects are the projects that exist. All others answer 404.
 	Projects []string
 	// OperationTime returns how long an operation of a method takes, such as
 	// "backendServices.insert"; nil means a few milliseconds.
 	OperationTime func(method string) time.Duration
-	// Dial reaches a node at its node port, for probes and for traffic. With nil
+	// Dial connects to a node at its node port, for probes and for traffic. With nil
 	// nothing answers.
 	Dial func(ctx context.Context, address string, port int) (net.Conn, error)
 	// ProbeInterval replaces the interval of every health check; 0 leaves it.
 	ProbeInterval time.Duration
-	// RateLimit is how many calls a second and project are answered before 403
+	// RateLimit is how many calls per second and project are answered before 403
 	// rateLimitExceeded; 0 means no limit.
 	RateLimit int
-	// Quotas are how many resources of a collection a project may have, by the
-	// name that methods begin with, such as "backendServices".
+	// Quotas are how many resources of a collection a project may have, by the part of
+	// the methods' names before the dot, such as "backendServices".
 	Quotas map[string]int
 	// Denied are the permissions that testIamPermissions does not grant.
 	Denied []string
-	// Log gets a line for every call; nil means none.
+	// Log receives a line for every call; nil means none.
 	Log io.Writer
 }
 
-// Server is the stand-in. Its methods may be called at any time and concurrently.
+// Server is the stand-in. It is safe for concurrent use.
 type Server struct {
 	options     Options
 	collections map[string]*collection // by segment of the path
@@ -54,7 +53,7 @@ type Server struct {
 	operationOrder []*operation
 	requests       map[requestKey]*operation
 	ids            uint64
-	generation     uint64        // counts the changes of what there is
+	generation     uint64        // counts the changes of resources
 	change         chan struct{} // closed and replaced at each change
 	faults         []*FaultHandle
 	calls          []Call
@@ -72,7 +71,7 @@ type Server struct {
 	traffic traffic
 }
 
-// New returns a stand-in that keeps everything in memory. Close ends it.
+// New returns a stand-in whose state is in memory. The caller must call Close.
 func New(o Options) *Server {
 	s := &Server{
 		options: o, stop: make(chan struct{}),
@@ -95,7 +94,7 @@ func New(o Options) *Server {
 	return s
 }
 
-// Handler answers the calls, below /compute/v1/.
+// Handler returns the handler of the calls, below /compute/v1/.
 func (s *Server) Handler() http.Handler { return s.handler }
 
 // Start listens on a free port of 127.0.0.1.
@@ -123,7 +122,7 @@ func (s *Server) Serve(listener net.Listener) error {
 	return nil
 }
 
-// URL is the endpoint for a client: "http://127.0.0.1:PORT/compute/v1/". It is empty
+// URL returns the endpoint for a client: "http://127.0.0.1:PORT/compute/v1/". It is empty
 // before Start.
 func (s *Server) URL() string {
 	s.mu.Lock()
@@ -134,7 +133,7 @@ func (s *Server) URL() string {
 	return "http://" + s.listener.Addr().String() + "/compute/v1/"
 }
 
-// Close ends the listeners, the probes and what is under way, and waits for them.
+// Close ends the listeners, the probes and the calls under way, and waits for them.
 func (s *Server) Close() {
 	s.mu.Lock()
 	if s.closed {
@@ -157,7 +156,7 @@ func (s *Server) Close() {
 
 func (s *Server) clock() time.Time { return time.Now() }
 
-// touched tells those who wait that something changed. s.mu is held.
+// touched notifies the waiters that something changed. The caller holds s.mu.
 func (s *Server) touched() {
 	close(s.change)
 	s.change = make(chan struct{})

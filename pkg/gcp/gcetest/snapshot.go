@@ -4,8 +4,8 @@ import (
 	compute "google.golang.org/api/compute/v1"
 )
 
-// Snapshot is what there is at one time, each list by self link. What an insert has
-// made shows from RUNNING on.
+// Snapshot is the state at one time. Each list is sorted by self link. An inserted
+// resource is in it from RUNNING on.
 type Snapshot struct {
 	Addresses       []*compute.Address
 	Firewalls       []*compute.Firewall
@@ -18,13 +18,13 @@ type Snapshot struct {
 	HTTPProxies     []*compute.TargetHttpProxy
 	HTTPSProxies    []*compute.TargetHttpsProxy
 	ForwardingRules []*compute.ForwardingRule
-	// Endpoints are those of each endpoint group, by the group's self link.
+	// Endpoints are the endpoints of each group, by the group's self link.
 	Endpoints map[string][]*compute.NetworkEndpoint
-	// Operations are all that were accepted, oldest first.
+	// Operations are all accepted operations, oldest first.
 	Operations []*compute.Operation
 }
 
-// Snapshot returns what there is now. The values are copies.
+// Snapshot returns the present state. The values are copies.
 func (s *Server) Snapshot() Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()

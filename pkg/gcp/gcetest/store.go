@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// resource is one resource with the change that is under way.
+// resource is a resource with the change that is under way.
 type resource struct {
 	key key
-	// now is what there is; its doc is nil until the insert runs.
+	// now is the present state; its doc is nil until the insert runs.
 	now state
-	// next is what the running operation makes of it; its doc is nil for a deletion.
+	// next is the state after the running operation; its doc is nil for a deletion.
 	next  state
-	op    *operation // that runs; nil when the resource is at rest
+	op    *operation // the running operation; nil if there is none
 	ready bool       // the insert is done
 }
 
@@ -30,13 +30,13 @@ type state struct {
 
 // member is an endpoint of an endpoint group or a machine of an instance group.
 type member struct {
-	instance key // zero for an address elsewhere
+	instance key // zero for an address outside Compute Engine
 	address  string
 	port     int64
 	extra    map[string]string // annotations
 }
 
-// sorted are the resources for which keep holds, by path.
+// sorted returns the resources for which keep returns true, sorted by path.
 func (s *Server) sorted(keep func(*resource) bool) []*resource {
 	var out []*resource
 	for _, r := range s.resources {
@@ -57,7 +57,7 @@ func (s *Server) visible(k key) (*resource, bool) {
 	return r, true
 }
 
-// typed returns a resource as its generated type, nil where there is none.
+// typed returns a resource as its generated type; nil if there is none.
 func typed[T any](s *Server, k key) *T {
 	r := s.resources[k]
 	if r == nil {
@@ -67,14 +67,14 @@ func typed[T any](s *Server, k key) *T {
 	return t
 }
 
-// put makes a state current: the only place where what there is changes.
+// put makes a state current. All changes of resources happen here.
 func (s *Server) put(r *resource, next state) {
 	r.now = next
 	s.generation++
 	s.touched()
 }
 
-// set puts a resource that a test defines, without an operation.
+// set stores a resource that a test defines, without an operation.
 func (s *Server) set(k key, doc document) {
 	c := s.collections[k.collection]
 	r := s.resources[k]
@@ -102,13 +102,13 @@ func (s *Server) stamp(k key, doc document) {
 	}
 }
 
-// nextID is a decimal uint64 too large for a float and for an int64.
+// nextID returns a decimal uint64 that is too large for a float64 and for an int64.
 func (s *Server) nextID() string {
 	s.ids++
 	return strconv.FormatUint(1<<63+s.ids*7919, 10)
 }
 
-// nextFingerprint is a new lock.
+// nextFingerprint returns a new fingerprint.
 func (s *Server) nextFingerprint() string {
 	s.ids++
 	var seed [8]byte
@@ -119,7 +119,7 @@ func (s *Server) nextFingerprint() string {
 
 func timestamp(t time.Time) string { return t.Format("2006-01-02T15:04:05.000-07:00") }
 
-// users are the resources that refer to k, now or once their operation is done.
+// users returns the resources that refer to k, now or when their operation is done.
 func (s *Server) users(k key) []key {
 	var out []key
 	for _, r := range s.resources {

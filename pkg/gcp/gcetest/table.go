@@ -11,8 +11,8 @@ import (
 	compute "google.golang.org/api/compute/v1"
 )
 
-// table is what probes and traffic need of the resources, put together: it is made
-// anew when something has changed, and never changed itself.
+// table holds the resources in the form that probes and traffic need. It is immutable,
+// and replaced when something has changed.
 type table struct {
 	generation uint64
 	fronts     map[string]*front         // by "IP:port"
@@ -32,7 +32,7 @@ type front struct {
 type balanced struct {
 	key     key
 	service *compute.BackendService
-	check   *compute.HealthCheck // nil where it has none
+	check   *compute.HealthCheck // nil if it has none
 	groups  []poolGroup
 }
 
@@ -49,7 +49,7 @@ type poolGroup struct {
 // endpoint is one address and port behind a backend service, as it is probed.
 type endpoint struct {
 	service, group key
-	machine        key // zero for an address elsewhere
+	machine        key // zero for an address outside Compute Engine
 	address        string
 	port           int64
 }
@@ -58,7 +58,7 @@ func (e endpoint) hostPort() string {
 	return net.JoinHostPort(e.address, strconv.FormatInt(e.port, 10))
 }
 
-// table returns the current table. s.mu is held.
+// table returns the current table. The caller holds s.mu.
 func (s *Server) table() *table {
 	if s.tables == nil || s.tables.generation != s.generation {
 		s.tables = s.newTable()
@@ -66,8 +66,8 @@ func (s *Server) table() *table {
 	return s.tables
 }
 
-// newTable takes over from the table before what rests on the same resources: a
-// stored value is never changed, so the same pointer is the same value.
+// newTable returns a new table. It reuses the parts of the previous table whose resources
+// are the same: stored values never change, so equal pointers mean equal values.
 func (s *Server) newTable() *table {
 	t := &table{
 		generation: s.generation, fronts: map[string]*front{}, services: map[key]*balanced{},
@@ -107,7 +107,7 @@ func (s *Server) newTable() *table {
 	return t
 }
 
-// mustKey is the key of a reference that has been checked.
+// mustKey returns the key of a reference that has been checked.
 func mustKey(ref string) key {
 	k, _ := parseKey(ref, "")
 	return k
@@ -134,7 +134,7 @@ func (s *Server) newFront(rule *compute.ForwardingRule) *front {
 	return f
 }
 
-// current reports whether all that a pool rests on is still the same.
+// current reports whether all resources that a pool depends on are still the same.
 func (s *Server) current(b *balanced) bool {
 	if typed[compute.BackendService](s, b.key) != b.service ||
 		len(b.service.HealthChecks) > 0 && typed[compute.HealthCheck](s, mustKey(b.service.HealthChecks[0])) != b.check {
@@ -142,7 +142,7 @@ func (s *Server) current(b *balanced) bool {
 	}
 	return !slices.ContainsFunc(b.groups, func(g poolGroup) bool {
 		r := s.resources[g.key]
-		// The addresses of an instance group are those of its machines.
+		// An instance group has the addresses of its machines.
 		return r == nil || r.now.typed != g.stored || g.key.collection == instanceGroupsSegment
 	})
 }
@@ -166,7 +166,7 @@ func (s *Server) newPool(k key) *balanced {
 		case b.MaxRatePerInstance > 0:
 			g.rate, g.each = b.MaxRatePerInstance, true
 		default:
-			g.rate, g.each = 1, true // by utilization: all machines alike
+			g.rate, g.each = 1, true // by utilization: all machines have an equal share
 		}
 		if r := s.resources[g.key]; r != nil {
 			g.stored = r.now.typed
@@ -177,8 +177,8 @@ func (s *Server) newPool(k key) *balanced {
 	return p
 }
 
-// endpointsOf are the endpoints of a group of either kind. The machines of an
-// instance group stand at the named port.
+// endpointsOf returns the endpoints of a group of either kind. The machines of an
+// instance group have the named port.
 func (s *Server) endpointsOf(service, group key, portName string) []endpoint {
 	r := s.resources[group]
 	if r == nil {
@@ -207,7 +207,7 @@ func (s *Server) endpointsOf(service, group key, portName string) []endpoint {
 	return out
 }
 
-// draining is how long requests under way may last once their endpoint is gone.
+// draining returns how long requests under way may last after their endpoint is removed.
 func (p *balanced) draining() time.Duration {
 	if p.service.ConnectionDraining == nil {
 		return 0

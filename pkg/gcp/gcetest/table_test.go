@@ -7,7 +7,7 @@ import (
 	compute "google.golang.org/api/compute/v1"
 )
 
-// BenchmarkTable puts 50 load balancers over 13 groups of 3 endpoints together.
+// BenchmarkTable computes the table of 50 load balancers over 13 groups of 3 endpoints.
 func BenchmarkTable(b *testing.B) {
 	s := New(Options{Projects: []string{project}})
 	b.Cleanup(s.Close)

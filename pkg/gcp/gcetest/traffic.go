@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// traffic is the way of requests to the nodes: a forward proxy whose targets are the
-// addresses of forwarding rules.
+// traffic leads requests to the nodes by a forward proxy, whose targets are the addresses
+// of forwarding rules.
 type traffic struct {
 	balance balance           // protected by Server.mu
 	names   map[string]string // addresses by host name; protected by Server.mu
@@ -27,14 +27,15 @@ type traffic struct {
 	secure *fronts
 }
 
-// TrafficProxy starts the front of the load balancers, if it does not run, and
-// returns the URL of an HTTP proxy on loopback that leads there:
+// TrafficProxy starts the front of the load balancers, if it does not run, and returns the
+// URL of an HTTP proxy on loopback that leads there:
 //
 //	curl --proxy URL http://203.0.113.10/path
 //	curl --proxy URL --cacert … --connect-to shop.example:443:203.0.113.10:443 https://shop.example/
 //
-// A Host header is kept. A host name in the URL stands for the address that SetName
-// gave it, else for the only one there is. It returns "" once the server is closed.
+// The proxy does not change the Host header. A host name in the URL means the address that
+// SetName set for it, or else the only address that exists. TrafficProxy returns "" if the
+// server is closed.
 func (s *Server) TrafficProxy() string {
 	s.traffic.once.Do(s.startTraffic)
 	if s.traffic.proxy == nil {
@@ -43,15 +44,15 @@ func (s *Server) TrafficProxy() string {
 	return "http://" + s.traffic.proxy.Addr().String()
 }
 
-// SetName lets a host name stand for an address, as DNS would.
+// SetName sets the address of a host name, as DNS would.
 func (s *Server) SetName(name, ip string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.traffic.names[name] = ip
 }
 
-// DialTraffic connects to an address of a forwarding rule, "203.0.113.10:443". It
-// serves as the DialContext of an http.Transport, which then may send any Host.
+// DialTraffic connects to an address of a forwarding rule, "203.0.113.10:443". Use it as
+// the DialContext of an http.Transport to send any Host.
 func (s *Server) DialTraffic(ctx context.Context, _, address string) (net.Conn, error) {
 	proxy, err := url.Parse(s.TrafficProxy())
 	if err != nil || proxy.Host == "" {
@@ -66,7 +67,8 @@ func (s *Server) DialTraffic(ctx context.Context, _, address string) (net.Conn, 
 		_ = conn.SetDeadline(deadline)
 	}
 	fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", address, address)
-	// The other side speaks only when spoken to, so nothing behind the answer is lost.
+	// The server sends nothing more before the client does, so no data is lost in the
+	// reader.
 	//nolint:bodyclose // an answer to CONNECT has no body
 	answer, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: http.MethodConnect})
 	if err == nil && answer.StatusCode != http.StatusOK {
@@ -109,7 +111,7 @@ func (s *Server) startTraffic() {
 }
 
 func (s *Server) closeTraffic() {
-	s.traffic.once.Do(func() {}) // it does not start any more
+	s.traffic.once.Do(func() {}) // prevents a later start
 	s.mu.Lock()
 	proxy, transports := s.traffic.proxy, s.traffic.balance.transports
 	s.traffic.balance.transports = map[endpoint]*pooled{}
@@ -124,11 +126,11 @@ func (s *Server) closeTraffic() {
 	}
 }
 
-// longestHello is how long a client may take to say where it wants to go.
+// longestHello is how long a client may take to send the target of its connection.
 const longestHello = 10 * time.Second
 
-// admit reads where a connection is to go and hands it to the front. The request
-// line is read by hand, since net/http drops a Host header that differs from it.
+// admit reads the target of a connection and passes the connection to the front. It parses
+// the request line itself, since net/http drops a Host header that differs from it.
 func (s *Server) admit(conn net.Conn) {
 	admitted := make(chan struct{})
 	defer close(admitted)
@@ -153,7 +155,7 @@ func (s *Server) admit(conn net.Conn) {
 	}
 	target, err := url.Parse(parts[1])
 	if err != nil || target.Scheme != "http" || target.Host == "" {
-		answerPlain(conn, http.StatusBadRequest, "The proxy takes http URLs and CONNECT.")
+		answerPlain(conn, http.StatusBadRequest, "The proxy supports http URLs and CONNECT.")
 		return
 	}
 	address, ok := s.frontAt(target.Host, "80")
@@ -168,7 +170,7 @@ func (s *Server) admit(conn net.Conn) {
 	})
 }
 
-// tunnel answers CONNECT, then leaves the connection to the front.
+// tunnel answers CONNECT, then passes the connection to the front.
 func (s *Server) tunnel(conn net.Conn, in *bufio.Reader, target string) {
 	for {
 		line, err := in.ReadString('\n')
@@ -198,9 +200,9 @@ func (s *Server) tunnel(conn net.Conn, in *bufio.Reader, target string) {
 	s.traffic.plain.take(through)
 }
 
-// buffered is what the reader has taken from the connection already.
+// buffered returns what the reader has already read from the connection.
 func buffered(in *bufio.Reader) io.Reader {
-	data, _ := in.Peek(in.Buffered()) // that much is there
+	data, _ := in.Peek(in.Buffered()) // that much is buffered
 	return strings.NewReader(string(data))
 }
 
@@ -210,7 +212,7 @@ func answerPlain(conn net.Conn, code int, text string) {
 	_ = conn.Close()
 }
 
-// frontAt is the address of a forwarding rule for a host of a URL.
+// frontAt returns the address of a forwarding rule for the host of a URL.
 func (s *Server) frontAt(host, port string) (string, bool) {
 	if h, p, err := net.SplitHostPort(host); err == nil {
 		host, port = h, p
@@ -223,7 +225,7 @@ func (s *Server) frontAt(host, port string) (string, bool) {
 		host = s.traffic.names[name]
 		for _, f := range fronts {
 			if s.traffic.names[name] == "" && host != "" && host != f.rule.IPAddress {
-				return "", false // there are several
+				return "", false // there are several addresses
 			}
 			if s.traffic.names[name] == "" {
 				host = f.rule.IPAddress
@@ -234,7 +236,7 @@ func (s *Server) frontAt(host, port string) (string, bool) {
 	return address, fronts[address] != nil
 }
 
-// front is the forwarding rule at an address, nil where there is none.
+// front returns the forwarding rule at an address; nil if there is none.
 func (s *Server) front(address string) *front {
 	s.mu.Lock()
 	defer s.mu.Unlock()

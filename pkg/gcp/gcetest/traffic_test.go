@@ -149,7 +149,7 @@ func TestRequestsAreSharedByCapacity(t *testing.T) {
 	}
 	set(1000, 0.1)
 	if got := count(); got["192.168.7.1"] != 20 {
-		t.Errorf("at a tenth of 1000 beside 100: %v", got)
+		t.Errorf("at a tenth of 1000 next to 100: %v", got)
 	}
 	set(300, 0)
 	if got := count(); got["192.168.7.1"] != 0 {
@@ -157,7 +157,7 @@ func TestRequestsAreSharedByCapacity(t *testing.T) {
 	}
 }
 
-func TestADrainedNodeFinishesWhatItHas(t *testing.T) {
+func TestADrainedNodeFinishesItsRequests(t *testing.T) {
 	n, s := threeNodes(t)
 	ip := s.build()
 	s.until("bs", "neg", "HEALTHY", 3)
@@ -187,7 +187,7 @@ func TestADrainedNodeFinishesWhatItHas(t *testing.T) {
 	}
 }
 
-func TestWithoutDrainingARequestIsCut(t *testing.T) {
+func TestWithoutDrainingARequestIsCanceled(t *testing.T) {
 	n, s := threeNodes(t)
 	defer close(n.hold)
 	ip := s.build()
@@ -227,7 +227,7 @@ func (s *standIn) underWay(want int) {
 	}
 }
 
-func TestURLMapsLeadByHostAndPath(t *testing.T) {
+func TestURLMapsRouteByHostAndPath(t *testing.T) {
 	n := newNodes(t, 30080, "10.0.0.1")
 	n2 := newNodes(t, 30081, "10.0.0.2")
 	s := newStandIn(t, Options{ProbeInterval: 10 * time.Millisecond, Dial: func(ctx context.Context, a string, p int) (net.Conn, error) {
@@ -285,7 +285,7 @@ func TestURLMapsLeadByHostAndPath(t *testing.T) {
 	}
 }
 
-func TestHTTPSTakesTheCertificateByName(t *testing.T) {
+func TestHTTPSChoosesTheCertificateByName(t *testing.T) {
 	_, s := threeNodes(t)
 	ip := s.build()
 	var urls []string

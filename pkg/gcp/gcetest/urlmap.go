@@ -62,7 +62,7 @@ func checkURLMap(d *draft) *refusal {
 	return nil
 }
 
-// validateURLMap answers what an insert of the map would say, without one.
+// validateURLMap returns the result that an insert of the map would have.
 func validateURLMap(q *request) (any, *refusal) {
 	in, _ := q.body["resource"].(map[string]any)
 	if in == nil {
@@ -86,7 +86,7 @@ func validateURLMap(q *request) (any, *refusal) {
 	return &compute.UrlMapsValidateResponse{Result: result}, nil
 }
 
-// urlMapCheck keeps the first refusal.
+// urlMapCheck collects the first refusal.
 type urlMapCheck struct {
 	server  *Server
 	project string
@@ -198,7 +198,7 @@ func (c *urlMapCheck) matches(at string, rules []*compute.HttpRouteRuleMatch) {
 			c.fail(at+"prefixMatch", m.PrefixMatch, "Exactly one of prefixMatch, fullPathMatch and regexMatch is required.")
 		}
 		if m.PathTemplateMatch != "" || len(m.MetadataFilters) > 0 || m.RegexMatch != "" {
-			c.fail(at+"pathTemplateMatch", m.PathTemplateMatch, "The stand-in matches prefixes, whole paths, headers and parameters.")
+			c.fail(at+"pathTemplateMatch", m.PathTemplateMatch, "The stand-in supports prefixes, whole paths, headers and parameters.")
 		}
 		if path := m.PrefixMatch + m.FullPathMatch; path != "" && (!strings.HasPrefix(path, "/") || strings.ContainsAny(path, "?#")) {
 			c.fail(at+"prefixMatch", path, "Must begin with /.")
@@ -206,7 +206,7 @@ func (c *urlMapCheck) matches(at string, rules []*compute.HttpRouteRuleMatch) {
 	}
 }
 
-// destination is where requests go, in the three forms of the API.
+// destination is where requests go, in one of the three forms of the API.
 type destination struct {
 	service  string
 	redirect *compute.HttpRedirectAction
@@ -259,7 +259,7 @@ func (c *urlMapCheck) action(at string, d destination) {
 		}
 	}
 	if fault != nil && fault.Delay != nil || d.action.RequestMirrorPolicy != nil || d.action.CachePolicy != nil {
-		c.fail(at+"routeAction", "…", "The stand-in has abort, weighted backend services, URL rewrites and timeouts.")
+		c.fail(at+"routeAction", "…", "The stand-in supports abort, weighted backend services, URL rewrites and timeouts.")
 	}
 	for _, ref := range services {
 		k, ok := parseKey(ref, c.project)

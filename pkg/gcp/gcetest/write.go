@@ -44,7 +44,7 @@ func insert(q *request) (any, *refusal) {
 	return s.accept(q, r, c.state(d.doc, nil), "insert").answer(), nil
 }
 
-// accept checks a draft: description, references, then what its kind asks for.
+// accept checks a draft: its description, its references, then the rules of its kind.
 func (c *collection) accept(d *draft) *refusal {
 	if text := d.doc.text("description"); utf8.RuneCountInString(text) > maxDescription {
 		return badField("description", text[:20]+"…", "Must be at most %d characters.", maxDescription)
@@ -126,14 +126,14 @@ func update(q *request) (any, *refusal) {
 	})
 }
 
-// input is the body without what the service alone sets.
+// input returns the body without the fields that only the service sets.
 func (q *request) input() document {
-	in := maps.Clone(q.body) // with its nulls: they delete
+	in := maps.Clone(q.body) // including nulls, which delete
 	q.collection.dropOutput(in)
 	return in
 }
 
-// change accepts a new document for the resource of the path.
+// change accepts a new document for the resource in the path.
 func (q *request) change(kind string, next func(old document) document) (any, *refusal) {
 	s, c := q.server, q.collection
 	r, refused := q.atRest()
@@ -154,7 +154,7 @@ func (q *request) change(kind string, next func(old document) document) (any, *r
 	return s.replace(q, r, d.doc, kind), nil
 }
 
-// replace accepts a checked document with a new lock.
+// replace accepts a checked document with a new fingerprint.
 func (s *Server) replace(q *request, r *resource, doc document, kind string) *compute.Operation {
 	if q.collection.lock != "" {
 		doc[q.collection.lock] = s.nextFingerprint()
@@ -188,7 +188,7 @@ func (c *collection) resourceName() string {
 func (c *collection) labeled() *collection {
 	c.output = append(c.output, "labelFingerprint")
 	c.mutation("setLabels", reflect.TypeFor[compute.GlobalSetLabelsRequest](), setLabels)
-	c.methods[len(c.methods)-1].query = nil // it takes no request id
+	c.methods[len(c.methods)-1].query = nil // it has no request id
 	return c
 }
 
@@ -202,7 +202,7 @@ func setLabels(q *request) (any, *refusal) {
 	}
 	for name, value := range as[compute.GlobalSetLabelsRequest](q.body).Labels {
 		if !labelPattern.MatchString(name) || len(value) > 0 && !labelValuePattern.MatchString(value) {
-			return nil, badField("labels", name+"="+value, "Keys and values are at most 63 of [-_a-z0-9], keys begin with a letter.")
+			return nil, badField("labels", name+"="+value, "Keys and values have at most 63 characters of [-_a-z0-9], and keys begin with a letter.")
 		}
 	}
 	doc := r.now.doc.clone()

@@ -8,14 +8,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// Hand is somebody who changes resources by hand.
+// Hand is a user who changes resources by hand.
 type Hand struct {
 	M     *Model
-	Owner gcp.Owner // whose resources
+	Owner gcp.Owner // of the resources that it changes
 	Undo  []func()
 }
 
-// Edit changes something, and returns what.
+// Edit changes a random resource, and describes the change.
 func (h *Hand) Edit(rng *rand.Rand) string {
 	ids := slices.DeleteFunc(gcp.SortedIDs(h.M.Resources), func(id gcp.ID) bool {
 		return !h.Owner.Owns(h.M.Resources[id].Mark)
@@ -51,7 +51,7 @@ func (h *Hand) Edit(rng *rand.Rand) string {
 	}
 }
 
-// use makes a resource of somebody else's that points at ours.
+// use creates a resource of another owner that refers to ours.
 func (h *Hand) use(id gcp.ID, rng *rand.Rand) string {
 	user := gcp.Resource{ID: gcp.ID{Name: fmt.Sprintf("foreign-%d", rng.IntN(1000))}, Description: "k8s-um-x"}
 	switch id.Kind {
@@ -75,7 +75,7 @@ func (h *Hand) use(id gcp.ID, rng *rand.Rand) string {
 	return user.ID.String() + " uses " + id.String()
 }
 
-// spoiled is a spec that somebody has changed in what can be changed.
+// spoiled returns a spec that a user has changed in fields that can be changed.
 func spoiled(spec gcp.Spec, rng *rand.Rand) gcp.Spec {
 	switch s := spec.(type) {
 	case gcp.Firewall:
@@ -111,7 +111,7 @@ func spoiled(spec gcp.Spec, rng *rand.Rand) gcp.Spec {
 	return spec
 }
 
-// Partial is a look of which a part failed.
+// Partial returns an observed state of which a part could not be read.
 func Partial(o gcp.Observed, rng *rand.Rand) gcp.Observed {
 	for _, kind := range gcp.Kinds {
 		if rng.IntN(5) > 0 {
@@ -135,7 +135,7 @@ func Partial(o gcp.Observed, rng *rand.Rand) gcp.Observed {
 	return o
 }
 
-// CloneObserved is the same look in other maps, whose order of iteration is another.
+// CloneObserved copies an observed state into maps of another iteration order.
 func CloneObserved(o gcp.Observed) gcp.Observed {
 	resources := map[gcp.ID]gcp.Resource{}
 	for _, id := range slices.Backward(gcp.SortedIDs(o.Resources)) {
@@ -145,5 +145,5 @@ func CloneObserved(o gcp.Observed) gcp.Observed {
 	return o
 }
 
-// Others are owners besides ours.
+// Others are owners other than ours.
 var Others = []gcp.Owner{{Federation: "fed", Source: "other"}, {Federation: "elsewhere", Source: "src"}}

@@ -14,7 +14,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// NewKeyPair returns a certificate and its key, made for the test.
+// NewKeyPair returns a new certificate and its key.
 func NewKeyPair(t *testing.T) (chain string, key gcp.Secret) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -10,19 +10,18 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// Model is Compute Engine as far as a plan can offend it: it refuses dangling
-// references, the deletion of what is in use, changes of what is immutable and stale
-// fingerprints. Each refusal is a fault of the plan, since nobody else writes
-// meanwhile.
+// Model is a model of Compute Engine that refuses what a wrong plan asks for: dangling
+// references, the deletion of resources in use, changes of immutable fields and stale
+// fingerprints. Each refusal is a fault of the plan, since there is no other writer.
 type Model struct {
 	Resources map[gcp.ID]gcp.Resource
-	changes   int // so far; the source of fingerprints and addresses
+	changes   int // number of changes; fingerprints and addresses are derived from it
 }
 
 // NewModel returns a model without resources.
 func NewModel() *Model { return &Model{Resources: map[gcp.ID]gcp.Resource{}} }
 
-// Stamp returns the resource as the model keeps it, with a fingerprint of its own.
+// Stamp returns the resource with a new fingerprint, if its kind has one.
 func (m *Model) Stamp(r gcp.Resource) gcp.Resource {
 	m.changes++
 	switch r.ID.Kind {
@@ -33,7 +32,7 @@ func (m *Model) Stamp(r gcp.Resource) gcp.Resource {
 	return r
 }
 
-// Do executes an action, and refuses what Compute Engine refuses.
+// Do executes an action, or returns an error if Compute Engine would refuse it.
 func (m *Model) Do(a gcp.Action) error {
 	now, there := m.Resources[a.ID]
 	if a.ID != a.Want.ID {
@@ -88,7 +87,7 @@ func exchange(g gcp.Group, a gcp.Action) (gcp.Group, error) {
 	return g, nil
 }
 
-// Create makes the resource of an action.
+// Create creates a resource.
 func (m *Model) Create(r gcp.Resource) error {
 	if err := m.Refers(r); err != nil {
 		return err
@@ -161,7 +160,7 @@ func (m *Model) update(a gcp.Action, now gcp.Resource) error {
 	return nil
 }
 
-// Refers returns an error where the resource points at one that is not there.
+// Refers returns an error if the resource refers to one that does not exist.
 func (m *Model) Refers(r gcp.Resource) error {
 	for _, ref := range r.References() {
 		if _, ok := m.Resources[ref]; !ok {
@@ -171,7 +170,7 @@ func (m *Model) Refers(r gcp.Resource) error {
 	return nil
 }
 
-// Users returns the resources that point at this one.
+// Users returns the resources that refer to this one.
 func (m *Model) Users(id gcp.ID) []gcp.ID {
 	var by []gcp.ID
 	for _, user := range gcp.SortedIDs(m.Resources) {
@@ -193,7 +192,7 @@ func (m *Model) delete(id gcp.ID) error {
 	return nil
 }
 
-// Remove deletes a resource by a person's hand, who deletes first what uses it.
+// Remove deletes a resource as a user would, after the resources that use it.
 func (m *Model) Remove(id gcp.ID) {
 	for _, by := range m.Users(id) {
 		m.Remove(by)
@@ -201,8 +200,8 @@ func (m *Model) Remove(id gcp.ID) {
 	delete(m.Resources, id)
 }
 
-// Look lists everything.
-func (m *Model) Look() gcp.Observed {
+// Observe returns the whole state.
+func (m *Model) Observe() gcp.Observed {
 	o := gcp.Observed{Resources: maps.Clone(m.Resources), Complete: map[gcp.Kind]bool{}}
 	for _, k := range gcp.Kinds {
 		o.Complete[k] = true

@@ -1,6 +1,6 @@
-// Package gcptest has what the tests of the load balancers share: a federation that can be
-// changed ([Scene]), a model of Compute Engine without its protocol ([Model]) and somebody who
-// changes its resources by hand ([Hand]).
+// Package gcptest provides fixtures for the tests of the load balancers: a federation that
+// can be changed ([Scene]), a model of Compute Engine without its protocol ([Model]) and a
+// user who changes its resources by hand ([Hand]).
 package gcptest
 
 import (
@@ -21,12 +21,12 @@ import (
 )
 
 // Scene is a federation on Compute Engine: an app with an Ingress, a Service and a
-// ReplicaSet in every cluster, nodes with machines, and a model of what there is. A
-// test changes what it likes and asks what is wanted.
+// ReplicaSet in every cluster, nodes with machines, and a model of Compute Engine. A test
+// changes any of it and checks what is wanted.
 type Scene struct {
 	Federation *federation.Federation
 	Objects    map[string]string            // YAML by "kind/name", in all clusters
-	Special    map[string]map[string]string // by cluster: instead; empty for none
+	Special    map[string]map[string]string // replaces Objects, by cluster; empty text for none
 	App        map[string]federation.AppPlan
 	Plans      map[string]federation.ClusterPlan
 	Ports      []federation.PortDecision
@@ -39,9 +39,9 @@ type Scene struct {
 	Cloud     *Model
 	Health    map[gcp.ID]map[gcp.ID]gcp.GroupHealth
 	Unhealthy map[string]bool     // clusters whose endpoints fail their probes
-	Partial   func(*gcp.Observed) // what a look lacks
+	Partial   func(*gcp.Observed) // removes what Observe cannot read
 	read      map[string]*federation.Object
-	earlier   gcp.Observed // by the last look
+	earlier   gcp.Observed // the last result of Observe
 }
 
 var sceneStart = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
@@ -88,7 +88,7 @@ spec:
 `
 )
 
-// NewScene makes a federation of n clusters, c1 to cn, with three nodes each in two
+// NewScene returns a federation of n clusters, c1 to cn. Each has three nodes in two
 // zones of a region of its own.
 func NewScene(n int) *Scene {
 	s := &Scene{
@@ -148,7 +148,8 @@ func (s *Scene) Change(cluster string, edit func(*federation.ClusterFacts)) {
 	s.Facts[cluster] = f
 }
 
-// Cluster returns a cluster of the federation, to be changed; nil where it has none.
+// Cluster returns a cluster of the federation, which the caller may change; nil if there
+// is none.
 func (s *Scene) Cluster(name string) *federation.Cluster {
 	for i := range s.Federation.Clusters {
 		if s.Federation.Clusters[i].Name == name {
@@ -158,7 +159,7 @@ func (s *Scene) Cluster(name string) *federation.Cluster {
 	return nil
 }
 
-// Instead gives a cluster an object of its own; empty text for none.
+// Instead sets an object for one cluster; empty text removes it there.
 func (s *Scene) Instead(cluster, object, text string) {
 	if s.Special[cluster] == nil {
 		s.Special[cluster] = map[string]string{}
@@ -179,7 +180,7 @@ func (s *Scene) Annotate(key, value string) {
 	s.Edit("Ingress/nginx", "annotations: {", fmt.Sprintf("annotations: {%s: %q, ", key, value))
 }
 
-// Input returns what Build reads of the scene.
+// Input returns the input of Build for the scene.
 func (s *Scene) Input() gcp.Input {
 	in := gcp.Input{
 		Federation: s.Federation, Source: "0123456789abcdef", Now: s.Now, Secrets: s.Secrets, Left: s.Left,
@@ -218,7 +219,7 @@ func (s *Scene) rendered(cluster string) []*federation.Object {
 	return objects
 }
 
-// object reads an object; equal texts are one object, as in a real plan.
+// object parses an object. Equal texts yield one object, as in a real plan.
 func (s *Scene) object(key, text string) *federation.Object {
 	if o := s.read[key+text]; o != nil {
 		return o
@@ -235,10 +236,10 @@ func (s *Scene) object(key, text string) *federation.Object {
 	return o
 }
 
-// Look reads what a Keeper reads: what is ours, what has a name that was wanted by the
-// Look before, and the rules at those addresses.
-func (s *Scene) Look() gcp.Observed {
-	o := s.Cloud.Look()
+// Observe returns what a Keeper reads: our resources, those under names that were wanted at
+// the previous Observe, and the rules at their addresses.
+func (s *Scene) Observe() gcp.Observed {
+	o := s.Cloud.Observe()
 	named := balancer.Build(s.Input(), s.earlier).Resources
 	addresses := map[string]bool{}
 	maps.DeleteFunc(o.Resources, func(id gcp.ID, r gcp.Resource) bool {
@@ -271,11 +272,11 @@ func (s *Scene) Look() gcp.Observed {
 }
 
 // Build returns what the scene wants now.
-func (s *Scene) Build() gcp.Wanted { return balancer.Build(s.Input(), s.Look()) }
+func (s *Scene) Build() gcp.Wanted { return balancer.Build(s.Input(), s.Observe()) }
 
-// Round builds, plans and executes once, and probes.
+// Round builds, plans, executes and probes one time.
 func (s *Scene) Round() (gcp.Wanted, gcp.Planned, error) {
-	look := s.Look()
+	look := s.Observe()
 	want := balancer.Build(s.Input(), look)
 	planned := planner.Plan(want, look)
 	for _, a := range planned.Actions {
@@ -312,7 +313,7 @@ func (s *Scene) Probe() {
 	}
 }
 
-// Settle goes round until nothing is to be done, and returns what is wanted then.
+// Settle repeats Round until nothing is to be done, and returns what is wanted then.
 func (s *Scene) Settle(t *testing.T) gcp.Wanted {
 	t.Helper()
 	for range 12 {
@@ -324,14 +325,14 @@ func (s *Scene) Settle(t *testing.T) gcp.Wanted {
 			return want
 		}
 	}
-	t.Fatalf("not settled after 12 rounds: %v", planner.Plan(s.Build(), s.Look()).Actions)
+	t.Fatalf("not settled after 12 rounds: %v", planner.Plan(s.Build(), s.Observe()).Actions)
 	return gcp.Wanted{}
 }
 
-// Pass lets time go by.
+// Pass moves the scene's clock forward.
 func (s *Scene) Pass(d time.Duration) { s.Now = s.Now.Add(d) }
 
-// ServiceOf returns the backend service of nginx, wanted and there.
+// ServiceOf returns the wanted backend service of nginx.
 func ServiceOf(t *testing.T, want gcp.Wanted) (gcp.ID, gcp.Service) {
 	t.Helper()
 	for _, b := range want.Balancers {
@@ -344,7 +345,7 @@ func ServiceOf(t *testing.T, want gcp.Wanted) (gcp.ID, gcp.Service) {
 	return gcp.ID{}, gcp.Service{}
 }
 
-// BackendsOf are the backends of a cluster in the backend service of nginx.
+// BackendsOf returns the backends of a cluster in the backend service of nginx.
 func BackendsOf(t *testing.T, want gcp.Wanted, cluster string) []gcp.Backend {
 	t.Helper()
 	_, service := ServiceOf(t, want)
@@ -357,7 +358,7 @@ func BackendsOf(t *testing.T, want gcp.Wanted, cluster string) []gcp.Backend {
 	return found
 }
 
-// EndpointsOf are the names of a cluster's endpoints in the wanted groups of nginx.
+// EndpointsOf returns the names of a cluster's endpoints in the wanted groups of nginx.
 func EndpointsOf(want gcp.Wanted, cluster string) []string {
 	names := []string{}
 	for _, r := range want.Resources {
@@ -371,7 +372,7 @@ func EndpointsOf(want gcp.Wanted, cluster string) []string {
 	return names
 }
 
-// Findings lists "severity id cluster: message" of what was found.
+// Findings returns the findings, one "severity id cluster: message" per line.
 func Findings(want gcp.Wanted) string {
 	var lines []string
 	for _, f := range want.Findings {
@@ -380,7 +381,7 @@ func Findings(want gcp.Wanted) string {
 	return strings.Join(lines, "\n")
 }
 
-// KindOf are the wanted resources of one kind, sorted.
+// KindOf returns the wanted resources of one kind, sorted.
 func KindOf(want gcp.Wanted, kind gcp.Kind) []gcp.Resource {
 	var found []gcp.Resource
 	for id, r := range want.Resources {
@@ -392,16 +393,16 @@ func KindOf(want gcp.Wanted, kind gcp.Kind) []gcp.Resource {
 	return found
 }
 
-// Made are the wanted resources that are ours to make.
+// Made returns the wanted resources that fedsync creates.
 func Made(want gcp.Wanted) map[gcp.ID]gcp.Resource {
 	ours := maps.Clone(want.Resources)
 	maps.DeleteFunc(ours, func(_ gcp.ID, r gcp.Resource) bool { return r.Mark.Federation == "" })
 	return ours
 }
 
-// State is that of a cluster behind the load balancer of nginx.
+// State returns the state of a cluster behind the load balancer of nginx.
 func (s *Scene) State(cluster string) federation.BalancerCluster {
-	look := s.Look()
+	look := s.Observe()
 	want := balancer.Build(s.Input(), look)
 	for _, b := range traffic.Of(s.Input(), want, look, planner.Plan(want, look)) {
 		if c, ok := b.Cluster(cluster); ok {
@@ -425,7 +426,7 @@ func (s *Scene) Node(i int, edit func(*federation.Node)) {
 	s.Change("c1", func(f *federation.ClusterFacts) { edit(&f.Nodes[i]) })
 }
 
-// RateOf is what the groups of c1 take together.
+// RateOf returns the total rate of the groups of c1.
 func RateOf(t *testing.T, want gcp.Wanted) float64 {
 	t.Helper()
 	sum := 0.0

@@ -10,7 +10,7 @@ import (
 // Project is the project of the stand-in.
 const Project = "shop-prod"
 
-// Mark is that of a resource in it.
+// Mark is the mark of a resource in the stand-in.
 var Mark = gcp.Mark{Federation: "shop", Source: "0a1b2c"}
 
 // Encode returns the value as JSON.
@@ -23,7 +23,7 @@ func Encode(t *testing.T, value any) []byte {
 	return data
 }
 
-// Decode reads a value from JSON.
+// Decode returns the value of JSON.
 func Decode[T any](t *testing.T, data []byte) *T {
 	t.Helper()
 	out := new(T)

@@ -14,19 +14,19 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// Calls that run at the same time: an operation takes seconds to minutes, and the
-// client's rate limit is shared by all of them.
+// concurrentActions is how many calls run at the same time. An operation takes seconds
+// to minutes, and all calls share the client's rate limit.
 const concurrentActions = 32
 
-// Deed is an action that was done, or tried.
+// Deed is an action that was executed, whether or not it succeeded.
 type Deed struct {
 	At     time.Time
 	Action gcp.Action
 	Took   time.Duration
-	Error  untrusted.Text // empty where it succeeded
+	Error  untrusted.Text // empty if it succeeded
 }
 
-// deeds are the last ones, the newest first.
+// deeds holds the last deeds, the newest first.
 type deeds struct{ all []Deed }
 
 const keptDeeds = 50
@@ -37,42 +37,42 @@ func (d *deeds) add(deed Deed) {
 	d.all = d.all[:min(len(d.all), keptDeeds)]
 }
 
-// newest returns them as they are now: what add does later makes another slice.
+// newest returns the deeds. Later calls of add do not change the returned slice.
 func (d *deeds) newest() []Deed { return d.all }
 
-// yield cuts the calls that are under way where this instance may write no longer:
-// another one may begin. What they did shows in the next look.
-func (k *Keeper) yield() {
+// cancelCalls cancels the calls that are under way if this instance may no longer write:
+// another one may begin to. The next read shows what they did.
+func (k *Keeper) cancelCalls() {
 	if k.work.cut != nil && len(k.work.running) > 0 && !k.mayWrite() {
 		k.work.cut()
 		k.work.cut = nil
 	}
 }
 
-// work is what is being done: a plan, as far as it is to be executed, and the calls
-// under way, of this plan and of those before it. The goroutine of Run owns it.
+// work is the plan that is being executed, and the calls under way, of this plan and of
+// earlier ones. The goroutine of Run owns it.
 type work struct {
 	actions   []gcp.Action
-	due       map[int]bool // of the actions
+	due       map[int]bool // indexes of actions, as in begun and succeeded
 	begun     map[int]bool
 	succeeded map[int]bool
 	plan      int // number of the plan
 
-	running  map[gcp.ID]call // under way
-	ctx      context.Context
-	cut      func()       // ends ctx, of the calls under way; nil after that
-	outcomes chan outcome // room for all of them: who calls never waits
+	running  map[gcp.ID]call // calls under way
+	ctx      context.Context // of the calls under way
+	cut      func()          // cancels ctx; nil after that
+	outcomes chan outcome    // has room for all calls, so that none waits
 	calls    sync.WaitGroup
 }
 
-// call is an action of a plan that is under way.
+// call is an action that is under way.
 type call struct {
 	plan   int
 	action gcp.Action
-	repair bool // it puts back what was as it is wanted when it began
+	repair bool // see tries.isRepair, when the call began
 }
 
-// outcome is what came of one action.
+// outcome is the result of one action.
 type outcome struct {
 	plan, at int
 	action   gcp.Action
@@ -84,10 +84,10 @@ func newWork() work {
 	return work{running: map[gcp.ID]call{}, outcomes: make(chan outcome, concurrentActions)}
 }
 
-// busy returns what is under way.
+// busy returns the calls that are under way.
 func (w *work) busy() map[gcp.ID]call { return maps.Clone(w.running) }
 
-// active reports whether something of the newest plan is under way.
+// active reports whether a call of the newest plan is under way.
 func (w *work) active() bool {
 	for _, i := range w.running {
 		if i.plan == w.plan {
@@ -97,7 +97,7 @@ func (w *work) active() bool {
 	return false
 }
 
-// older reports whether something of an earlier plan is under way.
+// older reports whether a call of an earlier plan is under way.
 func (w *work) older() bool {
 	for _, i := range w.running {
 		if i.plan != w.plan {
@@ -107,15 +107,15 @@ func (w *work) older() bool {
 	return false
 }
 
-// drop forgets what has not begun.
+// drop forgets the actions that have not begun.
 func (w *work) drop() {
 	w.plan++
 	w.actions, w.due, w.begun, w.succeeded = nil, nil, nil, nil
 }
 
-// take replaces the plan by one from a newer look. What was under way when the look
-// began may not show in it, so no action of the new plan touches that, needs it, or
-// takes away what it needs; nor do those that follow from such an action.
+// take replaces the plan by one from newer observations. Calls that were under way when
+// the read began may not show in it. So no action of the new plan that hampers them is
+// due, nor are the actions that wait for such an action.
 func (w *work) take(p gcp.Planned, due map[int]bool, busy map[gcp.ID]call) {
 	w.drop()
 	w.actions = p.Actions
@@ -127,7 +127,8 @@ func (w *work) take(p gcp.Planned, due map[int]bool, busy map[gcp.ID]call) {
 	}
 }
 
-// hampers reports whether an action must not run beside those under way.
+// hampers reports whether an action must not run at the same time as the busy calls: it
+// touches or needs a resource of theirs, or removes one that they need.
 func hampers(a gcp.Action, busy map[gcp.ID]call) bool {
 	if _, same := busy[a.ID]; same {
 		return true
@@ -148,8 +149,8 @@ func hampers(a gcp.Action, busy map[gcp.ID]call) bool {
 	return false
 }
 
-// Differs reports whether something is to be done that is neither under way nor part
-// of the plan that is being executed.
+// differs reports whether an action is due that is neither under way nor part of the
+// plan that is being executed.
 func (w *work) differs(p gcp.Planned, due map[int]bool) bool {
 	taken := map[string]bool{}
 	for i, a := range w.actions {
@@ -165,9 +166,8 @@ func (w *work) differs(p gcp.Planned, due map[int]bool) bool {
 	return false
 }
 
-// begin begins those actions whose turn it is, each as soon as those before it have
-// succeeded. Those that follow from one that failed are left to the next look. When
-// this instance may write no longer, nothing more is begun.
+// begin begins the due actions whose predecessors have succeeded. Actions that wait for
+// a failed one are left to the next read. Nothing begins if this instance may not write.
 func (k *Keeper) begin(ctx context.Context) {
 	w := &k.work
 	for i, a := range w.actions {
@@ -187,15 +187,15 @@ func (k *Keeper) begin(ctx context.Context) {
 			began := time.Now()
 			err := k.cloud.Do(ctx, a)
 			if err != nil && ctx.Err() != nil {
-				err = ctx.Err() // it was cut, which says nothing of the resource
+				err = ctx.Err() // it was canceled: err describes no fault of the resource
 			}
 			w.outcomes <- outcome{plan: plan, at: i, action: a, took: time.Since(began), err: err}
 		})
 	}
 }
 
-// finished takes what came of an action. When nothing is under way any more, of this
-// plan and those before it or of those before it, it is time for another look.
+// finished records the result of an action. When the last call of all plans, or of the
+// earlier plans, has ended, another read is due.
 func (k *Keeper) finished(ctx context.Context, o outcome) {
 	w := &k.work
 	repair := w.running[o.action.ID].repair
@@ -205,11 +205,11 @@ func (k *Keeper) finished(ctx context.Context, o outcome) {
 		k.left[o.action.Want.Mark.Cluster] = time.Now()
 	}
 	if cut {
-		k.again = true // it may have been done all the same
+		k.again = true // it may still have taken effect
 		return
 	}
 	k.deeds.add(deedOf(o))
-	k.told(o)
+	k.logOutcome(o)
 	k.tries.tried(o.action, o.err, repair, time.Now())
 	if o.plan == w.plan && o.err == nil {
 		w.succeeded[o.at] = true
@@ -228,8 +228,8 @@ func deedOf(o outcome) Deed {
 	return d
 }
 
-// told logs what was done.
-func (k *Keeper) told(o outcome) {
+// logOutcome logs the result of an action.
+func (k *Keeper) logOutcome(o outcome) {
 	a := o.action
 	fields := []zap.Field{
 		zap.String("verb", string(a.Verb)), zap.Stringer("resource", a.ID),
@@ -237,11 +237,11 @@ func (k *Keeper) told(o outcome) {
 	}
 	switch {
 	case o.err == nil:
-		k.log.Info("changed on Compute Engine", fields...)
-	case classOf(o.err).Passes() || k.tries.fails(a, o.err):
-		k.log.Debug("not changed on Compute Engine yet", append(fields, zap.Error(o.err))...)
+		k.log.Info("Compute Engine resource changed", fields...)
+	case classOf(o.err).Transient() || k.tries.fails(a, o.err):
+		k.log.Debug("Compute Engine resource not changed yet", append(fields, zap.Error(o.err))...)
 	default:
-		k.log.Warn("not changed on Compute Engine", append(fields, zap.Error(o.err))...)
+		k.log.Warn("Compute Engine resource not changed", append(fields, zap.Error(o.err))...)
 	}
 }
 

@@ -19,8 +19,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/planner"
 )
 
-// A mark that was written by a clock that was ahead holds up neither a drain nor rates.
-func TestTimesYetToComeHoldUpNothing(t *testing.T) {
+// A mark that was written while the clock was ahead delays neither a drain nor rates.
+func TestMarksWithFutureTimesDelayNothing(t *testing.T) {
 	s := gcptest.NewScene(3)
 	s.Annotate("fedsync.dev/max-rate-per-replica", "100")
 	s.Settle(t)
@@ -71,26 +71,26 @@ func TestNodesThatAreNearlyAllGoneLeaveFewAtATime(t *testing.T) {
 	}
 }
 
-// Only what has our mark and a name that we give is ours.
+// A resource is ours only if it has our mark and a name that fedsync generates.
 func TestACopyOfOursIsLeftAlone(t *testing.T) {
 	s := gcptest.NewScene(1)
 	want := s.Settle(t)
 	owner := want.Owner
 	for id := range want.Resources {
-		if !owner.Gives(id) {
+		if !owner.Generates(id) {
 			t.Errorf("%s is not taken for ours", id)
 		}
 		copied := id
 		copied.Name += "-1"
-		if id.Kind != gcp.KindAddress && owner.Gives(copied) || id.Kind != gcp.KindAddress && (gcp.Owner{Federation: "web", Source: "other"}).Gives(id) && id.Kind != gcp.KindFirewall {
+		if id.Kind != gcp.KindAddress && owner.Generates(copied) || id.Kind != gcp.KindAddress && (gcp.Owner{Federation: "web", Source: "other"}).Generates(id) && id.Kind != gcp.KindFirewall {
 			t.Errorf("%s is taken for ours", copied)
 		}
 	}
 	long := gcp.Owner{Federation: strings.Repeat("a-long-name-", 20), Source: "x"}
-	if id := (gcp.ID{Kind: gcp.KindFirewall, Name: gcp.FirewallName(long, "n", 3)}); !long.Gives(id) {
+	if id := (gcp.ID{Kind: gcp.KindFirewall, Name: gcp.FirewallName(long, "n", 3)}); !long.Generates(id) {
 		t.Errorf("%s is not taken for ours", id)
 	}
-	seen := s.Look()
+	seen := s.Observe()
 	id, service := gcptest.ServiceOf(t, want)
 	fake := gcp.Resource{ID: gcp.ID{Kind: gcp.KindService, Name: "my-" + id.Name}, Mark: want.Resources[id].Mark, Spec: gcp.Service{HealthCheck: service.HealthCheck}}
 	seen.Resources[fake.ID] = fake
@@ -108,7 +108,7 @@ func TestMarksWithControlCharactersAreNotOurs(t *testing.T) {
 	}
 }
 
-// No verb of fmt and no encoder shows a key, nor does what is reported hold it.
+// No verb of fmt and no encoder shows a key, and reports do not hold it.
 func TestNothingShowsAKey(t *testing.T) {
 	const key = "-----BEGIN PRIVATE KEY-----"
 	a := gcp.Action{Verb: gcp.Create, Want: gcp.Resource{Spec: gcp.Certificate{Key: key}}}
@@ -130,14 +130,14 @@ func TestNothingShowsAKey(t *testing.T) {
 	}
 }
 
-// A look that fails again is a warning at first and an error when it lasts, from the
-// first time on.
+// A read that fails repeatedly is a warning at first, and an error when it has failed for
+// long since the first time.
 func TestWhatCannotBeReadIsTimed(t *testing.T) {
-	s, now := silent{}, time.Unix(1000, 0)
-	look := func(whats ...string) []gcp.LookError {
-		var errs []gcp.LookError
+	s, now := unreadable{}, time.Unix(1000, 0)
+	look := func(whats ...string) []gcp.ReadError {
+		var errs []gcp.ReadError
 		for _, what := range whats {
-			errs = append(errs, gcp.LookError{What: what, Err: errors.New("503")})
+			errs = append(errs, gcp.ReadError{What: what, Err: errors.New("503")})
 		}
 		s.note(errs, now)
 		return errs
@@ -153,8 +153,8 @@ func TestWhatCannotBeReadIsTimed(t *testing.T) {
 	}
 }
 
-// Health that cannot be had is said, and the last answer does not count for ever.
-func TestHealthThatCannotBeHadGoesStale(t *testing.T) {
+// Health that cannot be read is reported, and the last answer does not count forever.
+func TestHealthThatCannotBeReadGoesStale(t *testing.T) {
 	w := newHealthWatch(nil, func() {})
 	p, now := pair{gcp.ID{Name: "s"}, gcp.ID{Name: "g"}}, time.Now()
 	w.pairs[p] = &asked{}
@@ -173,15 +173,15 @@ func TestHealthThatCannotBeHadGoesStale(t *testing.T) {
 	}
 }
 
-func TestThinkingCostsAShareOfAProcessor(t *testing.T) {
+func TestPlanningUsesAShareOfAProcessor(t *testing.T) {
 	began := time.Unix(1000, 0)
 	if rest := restAfter(began, began.Add(50*time.Millisecond)).Sub(began); 50*time.Millisecond*10 > rest {
 		t.Errorf("50 ms of every %s", rest)
 	}
 }
 
-// The load balancers of a federation that was moved are told from those of strangers.
-func TestWhatAFormerSourceMadeIsSaid(t *testing.T) {
+// The load balancers of a federation that was moved are distinguished from foreign ones.
+func TestResourcesOfAFormerSourceAreReported(t *testing.T) {
 	s := gcptest.NewScene(1)
 	s.Annotate("kubernetes.io/ingress.global-static-ip-name", "web-ip")
 	s.Settle(t)
@@ -189,31 +189,31 @@ func TestWhatAFormerSourceMadeIsSaid(t *testing.T) {
 		r.Mark.Source = "former"
 		s.Cloud.Resources[id] = r
 	}
-	look := s.Look()
+	look := s.Observe()
 	want := balancer.Build(s.Input(), look)
-	if text := gcptest.Findings(want); !strings.Contains(text, `which is fedsync's, of federation "web" and source "former"`) {
+	if text := gcptest.Findings(want); !strings.Contains(text, `which is managed by fedsync for federation "web" and source "former"`) {
 		t.Errorf("findings: %s", text)
 	}
-	if found := siblings(sight{want: want, seen: look}); len(found) != 1 || found[0].Severity != federation.SeverityNote {
+	if found := siblings(decision{want: want, seen: look}); len(found) != 1 || found[0].Severity != federation.SeverityNote {
 		t.Errorf("siblings: %v", found)
 	}
 }
 
-// What succeeded before a look that shows it is no repair.
+// An action that succeeds before a read that shows its effect is no repair.
 func TestTheEndOfACreationIsNoRepair(t *testing.T) {
 	tr, now := newTries(), time.Unix(1000, 0)
 	a := firewallAction(gcp.Create, 30061)
 	repair := tr.isRepair(a)
-	tr.saw(gcp.Planned{}, wantedOf(a), now)
+	tr.update(gcp.Planned{}, wantedOf(a), now)
 	tr.tried(a, nil, repair, now)
 	if len(tr.repairs) != 0 {
 		t.Errorf("repairs: %v", tr.repairs)
 	}
 }
 
-// An instance that loses the claim while a call is under way does not go on with it:
-// another instance may have begun.
-func TestALostClaimCutsWhatIsUnderWay(t *testing.T) {
+// An instance that loses the claim while a call is under way cancels the call: another
+// instance may have begun.
+func TestALostClaimCancelsCallsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, 2, quickOperations)
 		defer l.close()
@@ -239,7 +239,7 @@ func TestALostClaimCutsWhatIsUnderWay(t *testing.T) {
 	})
 }
 
-// callsOf are the calls of one method.
+// callsOf returns the calls of one method.
 func (l *lab) callsOf(method string) []gcetest.Call {
 	return slices.DeleteFunc(l.server.Calls(), func(c gcetest.Call) bool { return c.Method != method })
 }
@@ -260,8 +260,8 @@ func (v *vault) TLSSecret(ctx context.Context, c federation.Cluster, _, _ string
 	return v.chain, v.key, nil
 }
 
-// A member that does not hand out a Secret holds up neither the look nor the
-// certificate: another one has it too.
+// A member that does not return a Secret delays neither the read nor the certificate:
+// another member has it too.
 func TestACertificateComesFromTheMemberThatAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := gcptest.NewScene(2)
@@ -279,7 +279,7 @@ func TestACertificateComesFromTheMemberThatAnswers(t *testing.T) {
 			began := time.Now()
 			k.read(t.Context(), &in)
 			if took := time.Since(began); took > keysTimeout {
-				t.Fatalf("a look waited %s", took)
+				t.Fatalf("a turn waited %s", took)
 			}
 		}
 		for name, pair := range k.known() {
@@ -293,16 +293,16 @@ func TestACertificateComesFromTheMemberThatAnswers(t *testing.T) {
 	})
 }
 
-// What goes on failing is logged once.
-func TestTheSameFailureIsNoNewsInTheLog(t *testing.T) {
+// A failure that continues is logged only the first time.
+func TestARepeatedFailureIsNotLoggedAgain(t *testing.T) {
 	tr, now := newTries(), time.Unix(1000, 0)
 	a := firewallAction(gcp.Create, 30061)
 	refused := &gcp.Error{Class: gcp.ClassForbidden, Err: errors.New("403")}
 	if tr.fails(a, refused) {
-		t.Error("the first failure is none")
+		t.Error("the first failure is not logged")
 	}
 	tr.tried(a, refused, false, now)
 	if !tr.fails(a, refused) || tr.fails(a, &gcp.Error{Class: gcp.ClassQuota, Err: errors.New("403")}) || tr.fails(firewallAction(gcp.Create, 1), refused) {
-		t.Error("only the same reason for the same wish is no news")
+		t.Error("want no log only for the same reason and the same wish")
 	}
 }

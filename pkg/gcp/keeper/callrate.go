@@ -9,7 +9,7 @@ import (
 // counter is a Cloud that counts its calls, by method.
 type counter interface{ Calls() map[string]int }
 
-// callRate says how often Compute Engine is asked.
+// callRate measures how often Compute Engine is called.
 type callRate struct{ samples []callSample }
 
 type callSample struct {
@@ -17,7 +17,7 @@ type callSample struct {
 	total int
 }
 
-// lastMinute returns the calls of the minute before now; 0 where nobody counts.
+// lastMinute returns the calls in the minute before now; 0 if the Cloud does not count.
 func (r *callRate) lastMinute(cloud gcp.Cloud, now time.Time) int {
 	counts, ok := cloud.(counter)
 	if !ok {

@@ -12,20 +12,20 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/planner"
 )
 
-// Proposed is what a change would do on Compute Engine, apart from what differs there
-// without it.
+// Proposed is what a change would do on Compute Engine, without the actions that are
+// pending without it.
 type Proposed struct {
 	Changes   []Change // in the order of creation
 	Addresses []AddressChange
-	// Brought and Ended are the findings that the change brings, and those that it ends.
+	// Brought and Ended are the findings that the change causes, and those that it ends.
 	Brought, Ended []federation.Finding
-	Besides        int // what is to be done without the change
-	// Absent says that of all that is wanted without the change nothing is there: it was
-	// made for another source, or not yet.
+	Besides        int // actions that are pending without the change
+	// Absent is set if nothing that is wanted without the change exists: it was created
+	// for another source, or not yet.
 	Absent bool
 }
 
-// Change is what becomes of one resource.
+// Change is what happens to one resource.
 type Change struct {
 	Verb   gcp.Verb
 	ID     gcp.ID
@@ -35,13 +35,13 @@ type Change struct {
 // AddressChange is an Ingress whose load balancer is reached elsewhere.
 type AddressChange struct {
 	Ingress       federation.ObjectRef
-	Before, After string // an IP where it is known, else the address's name; After is empty where the load balancer goes
+	Before, After string // the IP if it is known, else the address's name; After is empty if the load balancer goes
 }
 
-// Propose compares what two inputs want by what was seen. It is pure.
+// Propose compares what two inputs want, given the observed state. It is pure.
 //
-// Both are built by the facts of now, in which the objects that the head lacks are taken
-// to be pruned: what waits for that comes to pass as well.
+// Both use the present facts. For the head, objects that it lacks are assumed to be
+// pruned, so that the result includes the changes that wait for it.
 func Propose(base, head gcp.Input, seen gcp.Observed) Proposed {
 	head.Facts = pruned(head.Facts, base.Plan, head.Plan)
 	was, is := balancer.Build(base, seen), balancer.Build(head, seen)
@@ -60,8 +60,8 @@ func Propose(base, head gcp.Input, seen gcp.Observed) Proposed {
 	return p
 }
 
-// Propose compares what two inputs want by what the keeper saw last, and asks nobody;
-// false where it has not seen everything. It may be called while the keeper runs.
+// Propose compares what two inputs want, given what the keeper last read; false if it
+// has not read everything. It calls no API, and is safe while the keeper runs.
 func (k *Keeper) Propose(base, head gcp.Input) (Proposed, bool) {
 	k.mu.Lock()
 	shown, known := k.shown, k.state.Known()
@@ -106,7 +106,7 @@ func pruned(f federation.Facts, base, head federation.Plan) federation.Facts {
 	return f
 }
 
-// compare says what becomes of one resource that one of the two wants.
+// compare returns the changes of a resource that one of the two wants.
 func compare(id gcp.ID, was, is gcp.Wanted, seen gcp.Observed) []Change {
 	before, had := was.Resources[id]
 	after, has := is.Resources[id]
@@ -118,11 +118,11 @@ func compare(id gcp.ID, was, is gcp.Wanted, seen gcp.Observed) []Change {
 	}
 	switch {
 	case before.Mark.Federation == "" && after.Mark.Federation == "":
-		return nil // the user's own
+		return nil // it belongs to the user
 	case !has && heldAfter, !had && heldBefore:
-		return nil // it stays as it is
+		return nil // it stays unchanged
 	case !has:
-		return change(gcp.Delete, "no Ingress needs it any more")
+		return change(gcp.Delete, "no Ingress needs it")
 	case !had && exists:
 		before = there
 	case !had:
@@ -131,7 +131,7 @@ func compare(id gcp.ID, was, is gcp.Wanted, seen gcp.Observed) []Change {
 	return specChange(id, before, after, change)
 }
 
-// specChange says how what is wanted of a resource differs.
+// specChange returns how the wanted specs of a resource differ.
 func specChange(id gcp.ID, before, after gcp.Resource, change func(gcp.Verb, string) []Change) []Change {
 	fields := gcp.Differences(after.Spec, before.Spec)
 	switch now := after.Spec.(type) {
@@ -172,7 +172,7 @@ func endpointChanges(before, after gcp.Group, change func(gcp.Verb, string) []Ch
 	return all
 }
 
-// addressChanges says which Ingresses are reached elsewhere.
+// addressChanges returns the Ingresses that are reached at another address.
 func addressChanges(was, is gcp.Wanted, seen gcp.Observed) []AddressChange {
 	after := map[federation.ObjectRef]gcp.Balancer{}
 	for _, b := range is.Balancers {

@@ -13,9 +13,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gcptest"
 )
 
-// What a change would do is told apart from what differs without it, and equal wants are
-// no change.
-func TestAProposalIsToldApartFromWhatDiffersBesides(t *testing.T) {
+// A proposal contains only what the change would do, not what differs without it. Equal
+// wanted states are no change.
+func TestAProposalExcludesDifferencesThatExistWithoutIt(t *testing.T) {
 	lines := func(p Proposed) string {
 		var all []string
 		for _, c := range p.Changes {
@@ -26,7 +26,7 @@ func TestAProposalIsToldApartFromWhatDiffersBesides(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		change    func(*gcptest.Scene)
-		want      []string // lines that are there
+		want      []string // lines that must be present
 		addresses string
 		none      bool
 	}{
@@ -35,8 +35,8 @@ func TestAProposalIsToldApartFromWhatDiffersBesides(t *testing.T) {
 			s.Edit("ReplicaSet/nginx", "/healthz", "/ready")
 		}, want: []string{"update health check requestPath"}},
 		{name: "an Ingress that goes", change: func(s *gcptest.Scene) { delete(s.Objects, "Ingress/nginx") }, want: []string{
-			"delete forwarding rule no Ingress needs it any more", "delete backend service no Ingress needs it any more",
-			"delete health check no Ingress needs it any more",
+			"delete forwarding rule no Ingress needs it", "delete backend service no Ingress needs it",
+			"delete health check no Ingress needs it",
 		}, addresses: "networking.k8s.io/Ingress/default/nginx 203.0.113.0 → "},
 		{name: "another address", change: func(s *gcptest.Scene) {
 			s.Annotate(balancer.AnnotationAddress, "web-ip")
@@ -51,7 +51,7 @@ func TestAProposalIsToldApartFromWhatDiffersBesides(t *testing.T) {
 			federation := *s.Federation
 			s.Federation = &federation
 			c.change(s)
-			head, seen := s.Input(), s.Look()
+			head, seen := s.Input(), s.Observe()
 			head.Facts = base.Facts
 			p := Propose(base, head, seen)
 			got := lines(p)
@@ -71,9 +71,9 @@ func TestAProposalIsToldApartFromWhatDiffersBesides(t *testing.T) {
 				t.Errorf("addresses %q, want %q", got, c.addresses)
 			}
 			if p.Besides != 0 {
-				t.Errorf("%d actions besides, want none", p.Besides)
+				t.Errorf("%d actions without the change, want none", p.Besides)
 			}
-			// What was removed by hand is no part of what the change does.
+			// A removal by hand is not part of the change.
 			for id := range seen.Resources {
 				if id.Kind == gcp.KindFirewall {
 					delete(seen.Resources, id)
@@ -81,19 +81,19 @@ func TestAProposalIsToldApartFromWhatDiffersBesides(t *testing.T) {
 			}
 			again := Propose(base, head, seen)
 			if c.none && (lines(again) != "" || again.Besides == 0) {
-				t.Errorf("with a firewall rule missing: %d besides, changes:\n%s\nwant it besides alone", again.Besides, lines(again))
+				t.Errorf("with a firewall rule missing: %d actions without the change, changes:\n%s\nwant it only without the change", again.Besides, lines(again))
 			}
 		})
 	}
 }
 
-// An Ingress that is new is made whole.
-func TestAProposalOfANewIngressNamesAllThatIsMade(t *testing.T) {
+// A new Ingress gets a complete load balancer.
+func TestAProposalOfANewIngressListsAllItsResources(t *testing.T) {
 	s := gcptest.NewScene(2)
 	head := s.Input()
 	ingress := s.Objects["Ingress/nginx"]
 	delete(s.Objects, "Ingress/nginx")
-	base, seen := s.Input(), s.Look()
+	base, seen := s.Input(), s.Observe()
 	s.Objects["Ingress/nginx"] = ingress
 	made := map[gcp.Kind]int{}
 	for _, c := range Propose(base, head, seen).Changes {
@@ -109,8 +109,8 @@ func TestAProposalOfANewIngressNamesAllThatIsMade(t *testing.T) {
 	}
 }
 
-// A keeper says by what it saw what a change would do, and nothing before it has looked.
-func TestAKeeperProposesByWhatItSaw(t *testing.T) {
+// A keeper proposes from what it last read, and nothing before its first read.
+func TestAKeeperProposesFromItsLastRead(t *testing.T) {
 	s := gcptest.NewScene(2)
 	s.Settle(t)
 	k := New(Options{Log: zap.NewNop()})
@@ -118,10 +118,10 @@ func TestAKeeperProposesByWhatItSaw(t *testing.T) {
 	s.Edit("ReplicaSet/nginx", "/healthz", "/ready")
 	head := s.Input()
 	if _, known := k.Propose(base, head); known {
-		t.Error("it is known before the first look")
+		t.Error("it is known before the first read")
 	}
-	k.state.Looked, k.shown = s.Now, sight{in: &base, seen: s.Look()}
-	base.Left, head.Left = nil, nil // the keeper's own is taken
+	k.state.Looked, k.shown = s.Now, decision{in: &base, seen: s.Observe()}
+	base.Left, head.Left = nil, nil // the keeper uses its own
 	p, known := k.Propose(base, head)
 	if !known || len(p.Changes) != 1 || p.Changes[0].ID.Kind != gcp.KindHealthCheck {
 		t.Errorf("known %t, changes %v; want the health check's", known, p.Changes)

@@ -14,9 +14,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gcetest"
 )
 
-// Two controllers that keep one firewall rule, each with the tag of its own cluster,
-// make the clusters flap between healthy and not. With a rule of fedsync's they may go
-// on: nothing flaps.
+// Two controllers that maintain one firewall rule, each with the tag of its own cluster,
+// make the clusters flap between healthy and unhealthy. With an additional rule by fedsync
+// nothing flaps, even if they continue.
 func TestTwoWritersOfOneRuleFlapUnlessManaged(t *testing.T) {
 	flips := map[federation.FirewallPolicy]int{}
 	for _, policy := range []federation.FirewallPolicy{federation.FirewallOff, federation.FirewallManaged} {

@@ -16,7 +16,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gcptest"
 )
 
-// names are those that the lab's keeper gives to what it makes.
+// names returns the names of the resources that the lab's keeper creates.
 func (l *lab) names(t *testing.T) map[gcp.Kind][]gcp.ID {
 	t.Helper()
 	names := map[gcp.Kind][]gcp.ID{}
@@ -39,7 +39,7 @@ func allKinds() map[gcp.Kind]bool {
 	return complete
 }
 
-// squatters make something of another's under a name that is wanted.
+// squatters create a resource of another owner under a wanted name.
 var squatters = map[string]func(h handwork, names map[gcp.Kind][]gcp.ID){
 	"firewall rule": func(h handwork, names map[gcp.Kind][]gcp.ID) {
 		h.done(h.api.Firewalls.Insert(labProject, &compute.Firewall{
@@ -84,8 +84,8 @@ var squatters = map[string]func(h handwork, names map[gcp.Kind][]gcp.ID){
 	},
 }
 
-// What is not ours under a name that we want is never touched, and a finding says so.
-func TestWhatStandsUnderOurNamesIsLeftAlone(t *testing.T) {
+// A foreign resource under a wanted name is never touched, and a finding reports it.
+func TestForeignResourcesUnderOurNamesAreNotTouched(t *testing.T) {
 	for what, squat := range squatters {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -101,10 +101,10 @@ func TestWhatStandsUnderOurNamesIsLeftAlone(t *testing.T) {
 						t.Errorf("%s was touched: %v", path, changes[n:])
 					}
 				}
-				told := slices.ContainsFunc(l.keeper.State().Findings, func(f federation.Finding) bool {
+				reported := slices.ContainsFunc(l.keeper.State().Findings, func(f federation.Finding) bool {
 					return f.Severity == federation.SeverityError && strings.Contains(f.Message.String(), what)
 				})
-				if !told {
+				if !reported {
 					t.Errorf("no finding on the %s:\n%s", what, l.status())
 				}
 				if n := len(l.server.Calls()); n > 600 {
@@ -115,7 +115,7 @@ func TestWhatStandsUnderOurNamesIsLeftAlone(t *testing.T) {
 	}
 }
 
-// Two federations of one project keep a load balancer each, and neither sees the
+// Two federations in one project maintain a load balancer each, and neither affects the
 // other's.
 func TestTwoFederationsInOneProject(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -153,8 +153,8 @@ func TestTwoFederationsInOneProject(t *testing.T) {
 	})
 }
 
-// The right to write goes from one instance to another and back, in the middle of the
-// work too: what comes of it is the same, and nothing is made twice.
+// The right to write moves from one instance to another and back, even in the middle of
+// the work. The result is the same, and nothing is created twice.
 func TestTheRightToWriteGoesFromOneInstanceToAnother(t *testing.T) {
 	turns := []time.Duration{3 * time.Second, 500 * time.Millisecond, 6 * time.Second, 11 * time.Second, 17 * time.Second, time.Minute}
 	for _, after := range turns[:raced.Share(len(turns))] {
@@ -188,7 +188,7 @@ func TestTheRightToWriteGoesFromOneInstanceToAnother(t *testing.T) {
 					t.Errorf("turns of %s: %s was made %d times", after, path, inserts)
 				}
 			}
-			// The one that may not write knows as much as the other.
+			// The instance that may not write knows as much as the other.
 			time.Sleep(20 * time.Second)
 			if n := l.serving(); n != 2 {
 				t.Errorf("turns of %s: the instance that may not write sees %d clusters serve\n%s", after, n, l.status())

@@ -18,7 +18,7 @@ func quickOperations(o *gcetest.Options) {
 	o.OperationTime = func(string) time.Duration { return 200 * time.Millisecond }
 }
 
-// handwork is another client that is an operator at a console.
+// handwork is another client, such as an operator at a console.
 type handwork struct {
 	l   *lab
 	api *compute.Service
@@ -71,7 +71,7 @@ func (h handwork) patchMap(edit *compute.UrlMap) {
 	h.done(h.api.UrlMaps.Patch(labProject, h.urlMap().Name, edit).Do())
 }
 
-// other makes a backend service and a URL map of somebody's.
+// other creates a backend service and a URL map of another owner.
 func (h handwork) other() (service, urlMap, proxy string) {
 	const to = "projects/" + labProject + "/global/"
 	h.done(h.api.HealthChecks.Insert(labProject, &compute.HealthCheck{Name: "their-check", Type: "TCP", TcpHealthCheck: &compute.TCPHealthCheck{Port: 80}}).Do())
@@ -167,7 +167,7 @@ func tcp(ports ...string) []*compute.FirewallAllowed {
 	return []*compute.FirewallAllowed{{IPProtocol: "tcp", Ports: ports}}
 }
 
-// moveEndpoint does something with one endpoint of a cluster.
+// moveEndpoint attaches or detaches one endpoint of a cluster.
 func (h handwork) moveEndpoint(cluster string, do func(*compute.NetworkEndpointGroup, *compute.NetworkEndpoint)) {
 	s := h.l.server.Snapshot()
 	for _, group := range s.EndpointGroups {
@@ -179,7 +179,7 @@ func (h handwork) moveEndpoint(cluster string, do func(*compute.NetworkEndpointG
 	h.l.t.Fatal("no group of " + cluster + " with two endpoints")
 }
 
-// delete removes what there is from the forwarding rule downwards, so many kinds.
+// delete deletes the resources of this many kinds, from the forwarding rule downwards.
 func (h handwork) delete(kinds int) {
 	steps := []func(){
 		func() { h.done(h.api.GlobalForwardingRules.Delete(labProject, h.rule().Name).Do()) },
@@ -199,7 +199,7 @@ func (h handwork) delete(kinds int) {
 	}
 }
 
-// ownEnd is the end state without what the other client made for itself.
+// ownEnd returns the end state without the resources that the other client created.
 func (l *lab) ownEnd() string {
 	h := handwork{l, l.hand}
 	s := l.server.Snapshot()
@@ -233,8 +233,8 @@ func (l *lab) ownEnd() string {
 	return l.end()
 }
 
-// What another client changes, narrows, disables or deletes is put back within one
-// look.
+// Whatever another client changes, narrows, disables or deletes is restored within one
+// read.
 func TestHandEditsArePutBack(t *testing.T) {
 	for name, edit := range handEdits {
 		t.Run(name, func(t *testing.T) {
@@ -268,12 +268,11 @@ func TestHandEditsArePutBack(t *testing.T) {
 	}
 }
 
-// operationsOf is the time of the operations one after another by which an edit is
-// put back.
+// operationsOf returns the total time of the successive operations that undo an edit.
 func operationsOf(string) time.Duration { return 1500 * time.Millisecond }
 
-// Whoever changes a resource back three times within ten minutes is not fought: it is
-// reported and left alone, while everything else is kept.
+// A resource that another client changes back three times within ten minutes is reported
+// and left unchanged, while everything else is maintained.
 func TestAFightIsReportedAndLeftAlone(t *testing.T) {
 	for _, name := range []string{"firewall: narrowed range", "service: timeout", "rule: deleted", "check: path", "group: an endpoint detached"} {
 		t.Run(name, func(t *testing.T) {
@@ -296,7 +295,7 @@ func TestAFightIsReportedAndLeftAlone(t *testing.T) {
 					t.Errorf("edited %d times; want %d, of which the last one stays\n%s", edits, fightRepairs+1, l.status())
 				}
 				found := slices.ContainsFunc(l.keeper.State().Findings, func(f federation.Finding) bool {
-					return f.Severity == federation.SeverityError && strings.Contains(f.Message.String(), "changed by somebody else")
+					return f.Severity == federation.SeverityError && strings.Contains(f.Message.String(), "changed by another client")
 				})
 				if !found {
 					t.Errorf("the fight is not reported:\n%s", l.status())
@@ -310,8 +309,8 @@ func TestAFightIsReportedAndLeftAlone(t *testing.T) {
 	}
 }
 
-// What fedsync does not own of its resources is left alone, also where it changes
-// others.
+// Fields of our resources that fedsync does not own are left unchanged, even when it
+// changes other fields.
 func TestForeignFieldsAreLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, 2, quickOperations)

@@ -12,11 +12,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// How often a backend service is asked for the health of a group: all in turn, each
-// every healthInterval or as often as the budget of turns lets it. A group is asked
-// out of turn, soon and then at growing intervals, where it is new or has changed, is
-// not well, or where the health of another group of its cluster has just changed; and
-// every healthDrain while a cluster is drained, since the others have to serve then.
+// How often a backend service is asked for the health of a group. All groups are asked
+// in turn, each every healthInterval or less often if turnBudget does not allow that. A
+// group is asked out of turn, soon and then at growing intervals, if it is new, has
+// changed or is not well, or if the health of another group of its cluster has just
+// changed. While a cluster is drained its service's groups are asked every healthDrain,
+// because the others have to serve then.
 const (
 	healthInterval = 30 * time.Second
 	healthSoon     = 2 * time.Second
@@ -24,15 +25,15 @@ const (
 	healthTick     = 100 * time.Millisecond
 	healthAtOnce   = 8 // calls under way
 
-	turnBudget = 1.5 // calls a second in turn
-	soonBudget = 6   // calls a second out of turn, over time
+	turnBudget = 1.5 // calls per second in turn
+	soonBudget = 6   // calls per second out of turn, over time
 	soonBurst  = 60  // calls at once, as when a load balancer is new
 )
 
-// staleHealth is how long the last answer counts while there are none.
+// staleHealth is how long the last answer counts while calls fail.
 const staleHealth = 5 * time.Minute
 
-// failures says of how many pairs the health cannot be had, since when and why.
+// failures returns for how many pairs the health cannot be read, since when and why.
 func (w *healthWatch) failures() (pairs int, since time.Time, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -51,7 +52,7 @@ func (w *healthWatch) failures() (pairs int, since time.Time, err error) {
 // pair is a group behind a backend service.
 type pair struct{ service, group gcp.ID }
 
-// healthWatch asks for the health of what stands behind the backend services.
+// healthWatch asks for the health of the groups behind the backend services.
 type healthWatch struct {
 	cloud gcp.Cloud
 	ring  func()
@@ -65,13 +66,13 @@ type healthWatch struct {
 // asked is what is known of a pair, and when it is asked next.
 type asked struct {
 	cluster  string
-	content  string // of the group and the service, when it was last watched
+	content  string // of the group and the service, when last watched
 	health   gcp.GroupHealth
 	answered bool
-	err      error     // why it was not answered last
-	failing  time.Time // since when
+	err      error     // of the last call
+	failing  time.Time // since when calls fail
 	next     time.Time
-	pause    time.Duration // before next; healthInterval for one that is asked in turn
+	pause    time.Duration // before next; healthInterval if it is asked in turn
 	under    bool          // a call is under way
 	drains   bool          // a cluster behind the service is being drained
 }
@@ -83,7 +84,7 @@ func newHealthWatch(cloud gcp.Cloud, ring func()) *healthWatch {
 	}
 }
 
-// watch takes what there is now.
+// watch sets the pairs to ask about to those in the observed state.
 func (w *healthWatch) watch(seen gcp.Observed, owner gcp.Owner) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -120,7 +121,7 @@ func (w *healthWatch) see(p pair, cluster, content string, drains bool, now time
 	}
 }
 
-// known returns what was answered, by backend service and group.
+// known returns the last answers, by backend service and group.
 func (w *healthWatch) known() map[gcp.ID]map[gcp.ID]gcp.GroupHealth {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -161,7 +162,7 @@ func (w *healthWatch) run(ctx context.Context) {
 	}
 }
 
-// due returns the pair that has waited longest of those that may be asked now.
+// due returns the pair that has waited longest among those that may be asked now.
 func (w *healthWatch) due(now time.Time) (pair, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -196,13 +197,13 @@ func (w *healthWatch) ask(ctx context.Context, p pair) {
 	}
 }
 
-// answer takes what was answered about a pair, and reports whether it is news.
+// answer records the answer about a pair, and reports whether it is news.
 func (w *healthWatch) answer(p pair, health gcp.GroupHealth, err error, now time.Time) (news bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	a := w.pairs[p]
 	if a == nil {
-		return false // it stands behind the service no more
+		return false // it is no longer behind the service
 	}
 	a.under = false
 	before, answered := a.health, a.answered
@@ -238,7 +239,7 @@ func (w *healthWatch) answer(p pair, health gcp.GroupHealth, err error, now time
 	return news
 }
 
-// hurry has all groups of a cluster asked soon: what happened to one of them has
+// hurry makes all groups of a cluster due soon: what happened to one of them has
 // probably happened to others.
 func (w *healthWatch) hurry(cluster string, now time.Time) {
 	for _, a := range w.pairs {

@@ -1,5 +1,5 @@
-// Package keeper keeps what there is on Compute Engine equal to what there should be. The
-// [Keeper] looks, plans and acts in turn; [Preview] and [Propose] only say what it would do.
+// Package keeper maintains the wanted state on Compute Engine. The [Keeper] reads, plans
+// and acts in turn; [Preview] and [Propose] only return what it would do.
 package keeper
 
 import (
@@ -18,39 +18,41 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/planner"
 )
 
-// How often Compute Engine is asked when nothing happens. What somebody else
-// changes there is put back after lookInterval at the latest.
+// How often the keeper reads Compute Engine and recomputes its plan.
 const (
-	lookInterval = 10 * time.Second
-	// workInterval is how often while a plan is being executed: a look replaces it.
+	// readInterval is the time between two reads when nothing happens. A change by
+	// another client is undone after that time at the latest.
+	readInterval = 10 * time.Second
+	// workInterval replaces readInterval while a plan is being executed, since a read
+	// replaces the plan.
 	workInterval = time.Minute
-	// lookGap is the least time between two looks, whatever happens.
-	lookGap = time.Second
-	// firstWait is how long the first look waits for clusters that are being read: what
-	// it has to look for follows from them.
+	// readGap is the minimum time between two reads.
+	readGap = time.Second
+	// firstWait is how long the first read waits for clusters that are being read: they
+	// determine what it has to read.
 	firstWait = 2 * time.Second
-	// thinkGap is how soon new facts are thought through: it asks nobody. What the
-	// health of single groups changes is gathered for newsGap.
-	thinkGap = 100 * time.Millisecond
-	newsGap  = time.Second
-	// thinkShare bounds what thinking costs: of a large federation, whose facts change
-	// all the time, one part in so many of a processor.
-	thinkShare = 12
+	// replanGap is how soon the plan is recomputed for new facts, which calls no API.
+	// Changes in the health of groups are collected for newsGap.
+	replanGap = 100 * time.Millisecond
+	newsGap   = time.Second
+	// replanShare bounds the cost of recomputing for a large federation, whose facts
+	// change all the time: to one part in replanShare of a processor.
+	replanShare = 12
 )
 
-// Options say what a Keeper works with.
+// Options are the dependencies of a Keeper.
 type Options struct {
 	Cloud gcp.Cloud
-	// MayWrite reports whether this instance is the one that writes; asked before
-	// each change. With nil nothing is ever written.
+	// MayWrite reports whether this instance is the one that writes. It is called
+	// before each change. With nil nothing is ever written.
 	MayWrite func() bool
-	// Keys reads certificates from the member clusters; nil where nobody can.
+	// Keys reads certificates from the member clusters; nil if that is not possible.
 	Keys KeyReader
 	Log  *zap.Logger
 }
 
-// Keeper keeps Compute Engine as the newest Input says. It runs beside the loop that
-// gives it inputs and cannot hold that up: Want and State return at once.
+// Keeper maintains on Compute Engine what the newest Input wants. It runs next to the
+// sync loop and cannot delay it: Want and State return at once.
 type Keeper struct {
 	cloud    gcp.Cloud
 	mayWrite func() bool
@@ -59,42 +61,42 @@ type Keeper struct {
 	started  time.Time
 
 	wanted  chan struct{} // rings when there is a newer input
-	news    chan struct{} // rings when the health of a group is another
-	changed chan struct{} // rings when State may be another
+	news    chan struct{} // rings when the health of a group has changed
+	changed chan struct{} // rings when State may have changed
 
-	mu    sync.Mutex
-	input *gcp.Input // the newest; nil before the first, and where nothing is to be kept
+	mu    sync.Mutex // protects the next three
+	input *gcp.Input // the newest; nil before the first, and if nothing is to be maintained
 	state State
-	shown sight // what state was made of
+	shown decision // what state was made from
 
 	// The goroutine of Run owns what follows.
-	work   work
-	looked time.Time    // when the last look began
-	again  bool         // a look is due as soon as lookGap has passed
-	think  bool         // there are facts that were not
-	acted  bool         // something was begun since the last look, or under way at that time
-	rested time.Time    // until then facts gather, after a thought that took long
-	seen   gcp.Observed // by the last look; without Health
-	scope  gcp.Scope    // of the last look
-	health *healthWatch
-	read   time.Time // when a look last read everything
-	unread string    // what the last look could not read, as the log was told
-	calls  callRate
-	survey survey
-	tries  tries
-	deeds  deeds
-	silent silent
-	copies []gcp.ID             // what bears our mark and is not ours
-	left   map[string]time.Time // by cluster, when endpoints last left
-	since  map[federation.ObjectRef]time.Time
+	work       work
+	readBegan  time.Time    // when the last read began
+	again      bool         // a read is due as soon as readGap has passed
+	replan     bool         // there are new facts
+	acted      bool         // an action began since the last read, or was under way then
+	restUntil  time.Time    // facts are collected until then, after a slow computation
+	seen       gcp.Observed // by the last read; without Health
+	scope      gcp.Scope    // of the last read
+	health     *healthWatch
+	read       time.Time // when everything was last read
+	unread     string    // what the last read could not read, as logged
+	calls      callRate
+	survey     survey
+	tries      tries
+	deeds      deeds
+	unreadable unreadable
+	copies     []gcp.ID             // resources that bear our mark and are not ours
+	left       map[string]time.Time // by cluster, when endpoints last left
+	since      map[federation.ObjectRef]time.Time
 }
 
-// New makes a Keeper; Run makes it work.
+// New returns a Keeper that works while Run runs.
 func New(o Options) *Keeper {
 	k := &Keeper{
 		cloud: o.Cloud, mayWrite: o.MayWrite, log: o.Log, started: time.Now(),
 		wanted: make(chan struct{}, 1), news: make(chan struct{}, 1), changed: make(chan struct{}, 1),
-		left: map[string]time.Time{}, since: map[federation.ObjectRef]time.Time{}, silent: silent{},
+		left: map[string]time.Time{}, since: map[federation.ObjectRef]time.Time{}, unreadable: unreadable{},
 		keys: newKeys(o.Keys), tries: newTries(), work: newWork(),
 	}
 	if k.mayWrite == nil {
@@ -104,8 +106,8 @@ func New(o Options) *Keeper {
 	return k
 }
 
-// Want says what is to be kept from now on. A nil input ends it: what is there stays
-// as it is.
+// Want sets the input that the keeper maintains from now on. With a nil input it leaves
+// Compute Engine unchanged.
 func (k *Keeper) Want(in *gcp.Input) {
 	k.mu.Lock()
 	k.input = in
@@ -113,18 +115,18 @@ func (k *Keeper) Want(in *gcp.Input) {
 	ring(k.wanted)
 }
 
-// State returns what is known now.
+// State returns the present state.
 func (k *Keeper) State() State {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.state
 }
 
-// Changed rings when State may be another.
+// Changed returns a channel that receives when State may have changed.
 func (k *Keeper) Changed() <-chan struct{} { return k.changed }
 
-// Run works until ctx ends. Calls that are under way then are cut: the next start
-// goes on from what is there.
+// Run works until ctx ends. It then cancels the calls that are under way: the next start
+// continues from what they did.
 func (k *Keeper) Run(ctx context.Context) {
 	var beside sync.WaitGroup
 	defer beside.Wait()
@@ -135,9 +137,9 @@ func (k *Keeper) Run(ctx context.Context) {
 			k.work.cut()
 		}
 	}()
-	clock := time.NewTicker(thinkGap)
+	clock := time.NewTicker(replanGap)
 	defer clock.Stop()
-	var news time.Time // the first that was not thought through
+	var news time.Time // when the first unprocessed news came
 	for {
 		select {
 		case <-ctx.Done():
@@ -146,8 +148,8 @@ func (k *Keeper) Run(ctx context.Context) {
 			k.finished(ctx, o)
 			continue
 		case <-k.wanted:
-			k.think = true
-			continue // until the clock: inputs come in numbers
+			k.replan = true
+			continue // until the clock ticks: many inputs come at a time
 		case <-k.news:
 			if news.IsZero() {
 				news = time.Now()
@@ -155,28 +157,28 @@ func (k *Keeper) Run(ctx context.Context) {
 			continue
 		case now := <-clock.C:
 			if !news.IsZero() && now.Sub(news) >= newsGap {
-				k.think, news = true, time.Time{}
+				k.replan, news = true, time.Time{}
 			}
 		}
 		k.step(ctx)
 	}
 }
 
-// step looks, or thinks, where that is due.
+// step reads Compute Engine, or only recomputes the plan, if that is due.
 func (k *Keeper) step(ctx context.Context) {
-	k.yield()
-	since := time.Since(k.looked)
-	interval := lookInterval
+	k.cancelCalls()
+	since := time.Since(k.readBegan)
+	interval := readInterval
 	if k.work.active() {
 		interval = workInterval
 	}
-	due := since >= interval || since >= lookGap && (k.again || k.tries.retries(k.looked, time.Now()))
-	if !due && (!k.think || time.Now().Before(k.rested)) {
+	due := since >= interval || since >= readGap && (k.again || k.tries.retries(k.readBegan, time.Now()))
+	if !due && (!k.replan || time.Now().Before(k.restUntil)) {
 		return
 	}
 	in := k.newest()
 	if in == nil {
-		k.think = false
+		k.replan = false
 		k.work.drop()
 		return
 	}
@@ -184,29 +186,29 @@ func (k *Keeper) step(ctx context.Context) {
 		if k.seen.At.IsZero() && time.Since(k.started) < firstWait && arrives(in) {
 			return
 		}
-		k.round(ctx, in)
+		k.turn(ctx, in)
 		return
 	}
-	k.think = false
+	k.replan = false
 	if k.seen.At.IsZero() {
 		k.again = true
 		return
 	}
 	began := time.Now()
-	defer func() { k.rested = restAfter(began, time.Now()) }()
+	defer func() { k.restUntil = restAfter(began, time.Now()) }()
 	s := k.decide(in)
-	asks := k.asksMore(s)
-	if !asks && !k.acted && since < lookGap && k.mayWrite() {
-		k.take(ctx, s, nil) // what was seen is as new as another look would be
+	asks := k.needsMore(s)
+	if !asks && !k.acted && since < readGap && k.mayWrite() {
+		k.take(ctx, s, nil) // another read would show nothing newer
 	}
 	k.again = k.again || asks || k.mayWrite() && k.work.differs(s.planned, k.tries.due(s.planned, in.Now))
 	if !asks {
-		k.keep(s) // else a look, in a moment, says more
+		k.publish(s) // otherwise a read that follows in a moment shows more
 	}
 }
 
-// arrives reports whether the input may be another in a moment: a cluster is being
-// read, or an object that load balancers follow from waits for that.
+// arrives reports whether the input may change in a moment: a cluster is being read, or
+// an object of the plan waits for that.
 func arrives(in *gcp.Input) bool {
 	for _, c := range in.Federation.Clusters {
 		if balancer.BeingRead(in.Facts.Of(c.Name)) {
@@ -223,12 +225,13 @@ func arrives(in *gcp.Input) bool {
 	return false
 }
 
-// restAfter is until when nothing is thought again after a thought.
+// restAfter returns when the plan may next be recomputed, after a computation.
 func restAfter(began, ended time.Time) time.Time {
-	return ended.Add((thinkShare - 1) * ended.Sub(began))
+	return ended.Add((replanShare - 1) * ended.Sub(began))
 }
 
-// newest returns the input to work on, with what this process knows beside it.
+// newest returns the input to work on, completed by what only this process knows; nil if
+// nothing is to be maintained.
 func (k *Keeper) newest() *gcp.Input {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -249,57 +252,58 @@ func (k *Keeper) newest() *gcp.Input {
 	return &in
 }
 
-// sight is what is decided from one look.
-type sight struct {
+// decision is what was read, and what is decided from it.
+type decision struct {
 	in      *gcp.Input
 	want    gcp.Wanted
 	planned gcp.Planned
 	seen    gcp.Observed
 }
 
-// decide says what to do by what was seen last. It asks nobody.
-func (k *Keeper) decide(in *gcp.Input) sight {
+// decide returns what to do, given what was last read. It calls no API.
+func (k *Keeper) decide(in *gcp.Input) decision {
 	seen := k.seen
 	seen.Health = k.health.known()
 	in.Secrets = k.keys.known()
 	want := balancer.Build(*in, seen)
-	return sight{in: in, want: want, planned: planner.Plan(want, seen), seen: seen}
+	return decision{in: in, want: want, planned: planner.Plan(want, seen), seen: seen}
 }
 
-// Round looks, and begins what is to be done. Actions that are under way go on
-// beside it; those that had not begun are planned anew.
-func (k *Keeper) round(ctx context.Context, in *gcp.Input) {
-	k.looked, k.again, k.think = time.Now(), false, false
+// turn reads Compute Engine and begins the due actions. Actions that are under way
+// continue; those that had not begun are planned again.
+func (k *Keeper) turn(ctx context.Context, in *gcp.Input) {
+	k.readBegan, k.again, k.replan = time.Now(), false, false
 	busy := k.work.busy()
 	k.acted = len(busy) > 0
-	var s sight
-	for range 2 { // which names are wanted may follow from the machines that a look reads
-		if !k.look(ctx, in) {
+	var s decision
+	for range 2 { // the wanted names may follow from the machines that are read
+		if !k.readCloud(ctx, in) {
 			return
 		}
-		if s = k.decide(in); !k.asksMore(s) {
+		if s = k.decide(in); !k.needsMore(s) {
 			break
 		}
 	}
-	k.keep(s)
-	k.tries.saw(s.planned, s.want, s.in.Now)
+	k.publish(s)
+	k.tries.update(s.planned, s.want, s.in.Now)
 	k.take(ctx, s, busy)
 }
 
-// take begins what is to be done. Busy is what was under way when the look began.
-func (k *Keeper) take(ctx context.Context, s sight, busy map[gcp.ID]call) {
+// take begins the due actions. Busy holds the calls under way when the read began.
+func (k *Keeper) take(ctx context.Context, s decision, busy map[gcp.ID]call) {
 	k.work.take(s.planned, k.tries.due(s.planned, s.in.Now), busy)
 	k.begin(ctx)
 }
 
-// Look reads Compute Engine, and the certificates that are wanted.
-func (k *Keeper) look(ctx context.Context, in *gcp.Input) bool {
+// readCloud reads Compute Engine, and the certificates that are wanted. It returns false if
+// ctx ended.
+func (k *Keeper) readCloud(ctx context.Context, in *gcp.Input) bool {
 	k.keys.read(ctx, in)
 	scope := scopeOf(k.decide(in))
 	scope.Earlier = k.seen
-	seen := k.cloud.Look(ctx, scope)
+	seen := k.cloud.Observe(ctx, scope)
 	if ctx.Err() != nil {
-		return false // what was cut short says nothing
+		return false // an interrupted read proves nothing
 	}
 	scope.Earlier = gcp.Observed{}
 	k.scope = scope
@@ -308,17 +312,17 @@ func (k *Keeper) look(ctx context.Context, in *gcp.Input) bool {
 	}
 	k.copies = disown(&seen, in.Owner())
 	k.seen = seen
-	k.silent.note(k.seen.Errors, in.Now)
+	k.unreadable.note(k.seen.Errors, in.Now)
 	if k.complete() {
 		k.read = seen.At
 	}
 	k.logUnread()
 	k.health.watch(seen, in.Owner())
-	k.survey.look(ctx, k.cloud, in)
+	k.survey.read(ctx, k.cloud, in)
 	return true
 }
 
-// logUnread tells the log when other things than before cannot be read.
+// logUnread logs a change in what cannot be read.
 func (k *Keeper) logUnread() {
 	whats := make([]string, 0, len(k.seen.Errors))
 	for _, e := range k.seen.Errors {
@@ -329,15 +333,15 @@ func (k *Keeper) logUnread() {
 	case k.unread:
 		return
 	case "":
-		k.log.Info("Compute Engine is read again")
+		k.log.Info("Compute Engine can be read again")
 	default:
 		k.log.Warn("Compute Engine cannot be read", zap.String("error", k.seen.Unread()))
 	}
 	k.unread = unread
 }
 
-// scopeOf is what has to be looked at to judge what is wanted.
-func scopeOf(s sight) gcp.Scope {
+// scopeOf returns what has to be read to decide what is wanted.
+func scopeOf(s decision) gcp.Scope {
 	scope := gcp.Scope{
 		Owner: s.in.Owner(), Network: s.in.Federation.GCP.Network,
 		Names: make(map[gcp.ID]bool, len(s.want.Resources)), Nodes: providerIDs(s.in.Facts),
@@ -348,9 +352,9 @@ func scopeOf(s sight) gcp.Scope {
 	return scope
 }
 
-// asksMore reports whether a machine is to be known, or may have a name been taken,
-// that the last look did not look for.
-func (k *Keeper) asksMore(s sight) bool {
+// needsMore reports whether a machine or a name has to be read that the last read did not
+// include.
+func (k *Keeper) needsMore(s decision) bool {
 	scope := scopeOf(s)
 	for id := range scope.Names {
 		if !k.scope.Names[id] {
@@ -363,8 +367,8 @@ func (k *Keeper) asksMore(s sight) bool {
 	})
 }
 
-// keepUnread takes over what an earlier look knew of kinds that could not be read
-// now: their absence means nothing, and their presence is better known than not.
+// keepUnread copies earlier resources of the kinds that could not be read now: their
+// absence means nothing.
 func keepUnread(now *gcp.Observed, earlier gcp.Observed) {
 	for id, r := range earlier.Resources {
 		if _, there := now.Resources[id]; !there && !now.Complete[id.Kind] {
@@ -373,12 +377,12 @@ func keepUnread(now *gcp.Observed, earlier gcp.Observed) {
 	}
 }
 
-// disown takes our mark from what has a name that fedsync does not give: somebody
-// copied a resource of ours with its description. It returns what that is.
+// disown removes our mark from resources under names that fedsync does not generate:
+// they are copies of ours, with their descriptions. It returns their IDs.
 func disown(seen *gcp.Observed, owner gcp.Owner) []gcp.ID {
 	var copies []gcp.ID
 	for id, r := range seen.Resources {
-		if owner.Owns(r.Mark) && !owner.Gives(id) {
+		if owner.Owns(r.Mark) && !owner.Generates(id) {
 			r.Description, r.Mark = r.Mark.Text(), gcp.Mark{}
 			seen.Resources[id] = r
 			copies = append(copies, id)
@@ -391,11 +395,11 @@ func disown(seen *gcp.Observed, owner gcp.Owner) []gcp.ID {
 func ring(bell chan struct{}) {
 	select {
 	case bell <- struct{}{}:
-	default: // it rings already
+	default: // it already rings
 	}
 }
 
-// providerIDs are the machines of all nodes, sorted.
+// providerIDs returns the IDs of the machines of all nodes, sorted.
 func providerIDs(facts federation.Facts) []string {
 	var all []string
 	for _, c := range facts.Clusters {

@@ -10,13 +10,13 @@ import (
 )
 
 // From an empty project to healthy endpoints in all clusters: every resource is
-// written once, within twice the time of the operations on the longest path.
+// written one time, within twice the time of the operations on the longest path.
 func TestTheWalkFromNothingToHealthy(t *testing.T) {
 	for _, clusters := range []int{1, 3, 13} {
 		synctest.Test(t, func(t *testing.T) {
 			l := newLab(t, clusters)
 			defer l.close()
-			l.qps = 100 // the limit is the project's, and not what is measured here
+			l.qps = 100 // the call limit is not measured here
 			began := time.Now()
 			l.start()
 			took := l.healthy()
@@ -48,7 +48,7 @@ func TestTheWalkFromNothingToHealthy(t *testing.T) {
 	}
 }
 
-// The first look waits for clusters that are being read, and for none that never
+// The first read waits for clusters that are being read, but not for one that never
 // answers.
 func TestTheFirstLookWaitsForClustersThatAreBeingRead(t *testing.T) {
 	for name, answers := range map[string]bool{"they answer soon": true, "one never does": false} {
@@ -69,7 +69,7 @@ func TestTheFirstLookWaitsForClustersThatAreBeingRead(t *testing.T) {
 				}
 				time.Sleep(2 * time.Second)
 				if _, wire := l.current(); wire.calls() == 0 {
-					t.Error("nothing was looked at")
+					t.Error("nothing was read")
 				}
 			})
 		})

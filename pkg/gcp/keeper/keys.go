@@ -14,14 +14,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// KeyReader reads a certificate and its key, as PEM, from a Secret of a member
-// cluster. It holds neither.
+// KeyReader reads a certificate and its key, as PEM, from a Secret of a member cluster.
+// It retains neither.
 type KeyReader interface {
 	TLSSecret(ctx context.Context, cluster federation.Cluster, namespace, name string) (chain, key []byte, err error)
 }
 
-// keys holds the certificates that Ingresses name: each is read once, from the first
-// member that answers, and again only when its digest is another.
+// keys holds the certificates that Ingresses name. Each is read from the first member
+// that answers, and again only when its digest changes.
 type keys struct {
 	reader KeyReader
 	all    map[string]keyEntry // by "namespace/name"
@@ -31,11 +31,11 @@ type keyEntry struct {
 	pair   gcp.KeyPair
 	digest string    // of tls.crt in all members
 	retry  time.Time // after a failure
-	tries  int       // that failed in a row: each asks another member
+	tries  int       // failures in a row; each try asks another member
 }
 
-// keysTimeout is how long a look waits for certificates: what a member does not hand
-// out in time is left to a later one.
+// keysTimeout bounds how long a turn waits for certificates. Those that a member does
+// not return in time are left to a later turn.
 const keysTimeout = 10 * time.Second
 
 func newKeys(reader KeyReader) *keys { return &keys{reader: reader, all: map[string]keyEntry{}} }
@@ -49,8 +49,8 @@ func (k *keys) known() map[string]gcp.KeyPair {
 	return out
 }
 
-// read reads what is missing. A Secret that is not the same in all members that can
-// be seen is not read at all.
+// read reads the missing certificates. A Secret that differs between the members whose
+// state is known is not read.
 func (k *keys) read(ctx context.Context, in *gcp.Input) {
 	named := secretsOf(in.Plan)
 	for name := range k.all {
@@ -73,7 +73,7 @@ func (k *keys) readOne(ctx context.Context, in *gcp.Input, name string, clusters
 	e := k.all[name]
 	switch {
 	case problem != "":
-		e.pair.Error = problem // what was read before stays in use
+		e.pair.Error = problem // the previous certificate stays in use
 		k.all[name] = e
 		return
 	case digest == "":
@@ -83,7 +83,7 @@ func (k *keys) readOne(ctx context.Context, in *gcp.Input, name string, clusters
 		k.all[name] = e
 		return
 	case k.reader == nil:
-		return // of a preview: that nobody reads it is no fault of the Secret's
+		return // a preview reads no Secrets; that is no fault of the Secret
 	case time.Now().Before(e.retry):
 		return
 	}
@@ -109,14 +109,14 @@ func (k *keys) readOne(ctx context.Context, in *gcp.Input, name string, clusters
 	k.all[name] = e
 }
 
-// agreed returns the digest that all members have which can be seen, and which they
-// are. The problem is a sentence for people.
+// agreed returns the digest that is the same in all members whose state is known, and
+// those members. The problem is a sentence for users.
 func agreed(facts federation.Facts, name string, clusters []string) (digest string, holders []string, problem string) {
 	namespace, secret := splitName(name)
 	for _, cluster := range clusters {
 		f := facts.Of(cluster)
 		if f.State != federation.ClusterReady || !f.Synced {
-			continue // what it has is not known now
+			continue // its state is not known now
 		}
 		for _, c := range f.Certificates {
 			switch {
@@ -124,7 +124,7 @@ func agreed(facts federation.Facts, name string, clusters []string) (digest stri
 			case !c.Exists:
 				return "", nil, fmt.Sprintf("Secret %s does not exist in %s", name, cluster)
 			case digest != "" && c.Digest != digest:
-				return "", nil, fmt.Sprintf("Secret %s is not the same in %s and %s", name, holders[0], cluster)
+				return "", nil, fmt.Sprintf("Secret %s differs between %s and %s", name, holders[0], cluster)
 			default:
 				digest = c.Digest
 				holders = append(holders, cluster)
@@ -134,8 +134,8 @@ func agreed(facts federation.Facts, name string, clusters []string) (digest stri
 	return digest, holders, ""
 }
 
-// secretsOf returns the Secrets that Ingresses name under spec.tls, with the clusters
-// where they do.
+// secretsOf returns the Secrets that Ingresses name under spec.tls, each with the
+// clusters of those Ingresses.
 func secretsOf(plan federation.Plan) map[string][]string {
 	all := map[string][]string{}
 	for _, c := range plan.Clusters {
@@ -176,7 +176,7 @@ func tlsOf(o *federation.Object) []string {
 	return names
 }
 
-// certDigest is the digest of a certificate as the clusters' facts have it.
+// certDigest returns the digest of a certificate, as in the clusters' facts.
 func certDigest(chain []byte) string {
 	sum := sha256.Sum256(chain)
 	return hex.EncodeToString(sum[:16])

@@ -42,7 +42,7 @@ func (s *secretStore) count() int {
 	return len(s.reads)
 }
 
-// put gives clusters a pair, in the store and in the facts.
+// put sets the pair of clusters, in the store and in the facts.
 func (s *secretStore) put(l *lab, pair gcp.KeyPair, clusters ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,8 +56,8 @@ func (s *secretStore) put(l *lab, pair gcp.KeyPair, clusters ...string) {
 	}
 }
 
-// The key of a Secret is read once, uploaded once, replaced when the Secret is another
-// in all clusters, and shows nowhere.
+// The key of a Secret is read and uploaded one time, replaced when the Secret has changed
+// in all clusters, and shown nowhere.
 func TestTheKeyOfASecretIsReadOnceAndShowsNowhere(t *testing.T) {
 	var pairs []gcp.KeyPair
 	for range 2 {
@@ -93,7 +93,7 @@ func TestTheKeyOfASecretIsReadOnceAndShowsNowhere(t *testing.T) {
 			t.Errorf("another certificate after a restart: %v, %v before", got, first)
 		}
 
-		// Half rotated: nothing is uploaded, and the one that is there stays.
+		// Half rotated: nothing is uploaded, and the present certificate stays.
 		read := store.count()
 		store.put(l, pairs[1], "c1")
 		l.want()
@@ -101,8 +101,8 @@ func TestTheKeyOfASecretIsReadOnceAndShowsNowhere(t *testing.T) {
 		if got := certificates(); !slices.Equal(got, first) || store.count() != read {
 			t.Errorf("a Secret that differs was read %d times, and certificates are %v", store.count()-read, got)
 		}
-		if !strings.Contains(l.status(), "not the same in c1 and c2") {
-			t.Errorf("no finding says that the Secret differs:\n%s", l.status())
+		if !strings.Contains(l.status(), "differs between c1 and c2") {
+			t.Errorf("no finding reports that the Secret differs:\n%s", l.status())
 		}
 		store.put(l, pairs[1], "c2")
 		l.want()
@@ -120,7 +120,7 @@ func TestTheKeyOfASecretIsReadOnceAndShowsNowhere(t *testing.T) {
 			}
 		}
 
-		// Nobody sees the key: not in what is logged, known, found, planned and done.
+		// The key is nowhere: not in logs, state, findings, plans and deeds.
 		state, err := json.Marshal(l.keeper.State())
 		if err != nil {
 			t.Fatal(err)
@@ -145,8 +145,8 @@ func TestTheKeyOfASecretIsReadOnceAndShowsNowhere(t *testing.T) {
 	})
 }
 
-// A Secret that cannot be had leaves the load balancer without HTTPS unmade or as it
-// is, and is asked for at a pace.
+// If a Secret cannot be read, the load balancer is not created or left unchanged, and
+// the reads are paced.
 func TestASecretThatCannotBeReadIsAskedForAtAPace(t *testing.T) {
 	chain, key := gcptest.NewKeyPair(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestASecretThatCannotBeReadIsAskedForAtAPace(t *testing.T) {
 			t.Errorf("the two clusters were asked %d times in five minutes", n)
 		}
 		if !strings.Contains(l.status(), "secrets is forbidden") {
-			t.Errorf("no finding says why:\n%s", l.status())
+			t.Errorf("no finding gives the reason:\n%s", l.status())
 		}
 		store.mu.Lock()
 		store.err = nil

@@ -24,8 +24,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gcptest"
 )
 
-// lab is a keeper at work on a stand-in, within a bubble of simulated time. Its scene
-// says what is wanted.
+// lab is a keeper that works on a stand-in, within a synctest bubble. Its scene defines
+// what is wanted.
 type lab struct {
 	*gcptest.Scene
 	t      testing.TB
@@ -43,13 +43,13 @@ type lab struct {
 	ctx    context.Context // of the lab
 	cancel context.CancelFunc
 
-	mu     sync.Mutex // a crash replaces what follows beside the test
+	mu     sync.Mutex // protects what follows: a crash replaces it concurrently
 	wire   *wire      // of the keeper that runs
 	keeper *Keeper
 	stop   func()
 }
 
-// current returns the keeper that runs, and its wire.
+// current returns the running keeper, and its wire.
 func (l *lab) current() (*Keeper, *wire) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -58,7 +58,7 @@ func (l *lab) current() (*Keeper, *wire) {
 
 const labProject = "shop"
 
-// newLab makes a lab of n clusters. The keeper does not run yet.
+// newLab returns a lab of n clusters. The keeper does not run yet.
 func newLab(t testing.TB, n int, options ...func(*gcetest.Options)) *lab {
 	l := &lab{Scene: gcptest.NewScene(n), t: t, nodes: &nodeNet{dead: map[string]bool{}}, log: zap.NewNop(), quiet: 30 * time.Second, stop: func() {}}
 	o := gcetest.Options{Projects: []string{labProject}, OperationTime: operationTimes, Dial: l.nodes.dial}
@@ -75,21 +75,21 @@ func newLab(t testing.TB, n int, options ...func(*gcetest.Options)) *lab {
 	return l
 }
 
-// close ends all that runs in the bubble.
+// close ends everything that runs in the bubble.
 func (l *lab) close() {
 	l.cancel()
 	l.stopping()()
 	l.server.Close()
 }
 
-// sync gives the stand-in the machines of the scene.
+// sync sets the machines of the scene in the stand-in.
 func (l *lab) sync() {
 	for _, m := range l.Machines {
 		l.server.SetInstance(instanceOf(m))
 	}
 }
 
-// want tells the keeper what the scene wants.
+// want sets the scene's input as the keeper's.
 func (l *lab) want() {
 	l.sync()
 	if keeper, _ := l.current(); keeper != nil {
@@ -97,7 +97,7 @@ func (l *lab) want() {
 	}
 }
 
-// Input is the scene's as it is now, of which nothing is shared with it.
+// input returns a copy of the scene's present input that shares nothing with it.
 func (l *lab) input() *gcp.Input {
 	l.Now = time.Now()
 	in := l.Input()
@@ -108,7 +108,7 @@ func (l *lab) input() *gcp.Input {
 	return &in
 }
 
-// start runs a keeper that knows nothing of any before.
+// start runs a new keeper, without any memory.
 func (l *lab) start() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -141,7 +141,7 @@ func (l *lab) restart() {
 	l.start()
 }
 
-// stopping returns what stops the keeper that runs.
+// stopping returns the function that stops the running keeper.
 func (l *lab) stopping() func() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -151,20 +151,20 @@ func (l *lab) stopping() func() {
 // crash kills the keeper, and starts another a second later.
 func (l *lab) crash() {
 	stop := l.stopping()
-	go func() { // a call of its own is still under way
+	go func() { // since one of its calls is still under way
 		stop()
 		time.Sleep(time.Second)
 		l.start()
 	}()
 }
 
-// Settle waits until nothing is to be done, and nothing was for a time, and returns
-// when it was done.
+// settle waits until nothing is to be done and nothing has changed for a time, and returns
+// when the last change was done.
 func (l *lab) settle() time.Duration {
 	began := time.Now()
 	for time.Since(began) < 30*time.Minute {
 		time.Sleep(time.Second)
-		// A state from before says nothing: the first look may have had to be repeated.
+		// An older state proves nothing: the first read may have been repeated.
 		keeper, wire := l.current()
 		quiet := min(wire.quiet(), time.Since(began))
 		if s := keeper.State(); s.Settled && !s.Looked.Before(began) && quiet >= l.quiet {
@@ -188,7 +188,7 @@ func (l *lab) healthy() time.Duration {
 	return 0
 }
 
-// serving is how many clusters serve behind every load balancer, by the keeper.
+// serving returns how many clusters serve behind every load balancer, by the keeper.
 func (l *lab) serving() int {
 	keeper, _ := l.current()
 	balancers := keeper.State().Balancers
@@ -208,7 +208,7 @@ func (l *lab) serving() int {
 	return least
 }
 
-// status is what the keeper knows, for messages.
+// status returns what the keeper knows, for messages.
 func (l *lab) status() string {
 	keeper, _ := l.current()
 	s := keeper.State()
@@ -233,8 +233,8 @@ func (l *lab) status() string {
 	return b.String()
 }
 
-// end is what there is on the stand-in, without what differs from run to run: ids,
-// times, locks and numbers of addresses.
+// end returns the state of the stand-in without what differs from run to run: ids, times,
+// fingerprints and IPs.
 func (l *lab) end() string {
 	snapshot := l.server.Snapshot()
 	snapshot.Operations = nil
@@ -257,7 +257,7 @@ func (l *lab) end() string {
 	return string(data)
 }
 
-// normal drops what differs from run to run; rates too, which change once a minute.
+// normal drops what differs from run to run, including rates, which change every minute.
 func normal(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -281,7 +281,7 @@ func normal(v any) any {
 	return v
 }
 
-// changes are those of the stand-in's history since a time, as "method name".
+// changes returns the stand-in's changes since a time, as "method name".
 func (l *lab) changes(since time.Time) []string {
 	var all []string
 	for path, changes := range l.server.History() {
@@ -295,7 +295,7 @@ func (l *lab) changes(since time.Time) []string {
 	return all
 }
 
-// callCounts are the calls that the stand-in had, by method.
+// callCounts returns how many calls the stand-in received, by method.
 func (l *lab) callCounts() map[string]int {
 	counts := map[string]int{}
 	for _, c := range l.server.Calls() {
@@ -304,7 +304,7 @@ func (l *lab) callCounts() map[string]int {
 	return counts
 }
 
-// firstDifference is the first line in which two texts differ, with some around it.
+// firstDifference returns the first line in which two texts differ, with its context.
 func firstDifference(got, want string) string {
 	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
 	for i := range max(len(g), len(w)) {

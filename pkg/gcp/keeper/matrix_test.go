@@ -25,10 +25,10 @@ var (
 
 func longForm() bool { return os.Getenv("FEDSYNC_TEST_LONG") != "" }
 
-// Change is something that happens to a federation whose load balancer is settled.
+// change is an event in a federation whose load balancer is settled.
 type change struct {
 	name   string
-	before bool // there is a load balancer before
+	before bool // there is a load balancer before it
 	make   func(l *lab)
 	ends   bool // the load balancer goes
 }
@@ -96,7 +96,7 @@ func (f failedCall) String() string {
 	return fmt.Sprintf("%s/%s of %s %s %d", f.change.name, f.way.name, f.method, f.name, f.nth)
 }
 
-// clean is how a change goes when nothing fails.
+// clean is the course of a change without failures.
 type clean struct {
 	end     string
 	changes []string
@@ -118,7 +118,7 @@ func playClean(t *testing.T, c change) (out clean) {
 	return out
 }
 
-// begin brings the lab to where the change begins, and makes it.
+// begin brings the lab to the start of the change, and makes the change.
 func (l *lab) begin(c change) time.Time {
 	if c.before {
 		l.start()
@@ -136,8 +136,8 @@ func (l *lab) begin(c change) time.Time {
 	return began
 }
 
-// failuresOf are all calls of a clean run, each failing in every way. A call that is
-// repeated by the clock fails the first time only.
+// failuresOf returns all calls of a clean run, each failing in every way. A call that is
+// repeated on a timer fails only the first time.
 func failuresOf(c change, run clean) []failedCall {
 	type named struct{ method, name string }
 	seen := map[named]int{}
@@ -160,9 +160,9 @@ func failuresOf(c change, run clean) []failedCall {
 	return all
 }
 
-// TestEveryCallOfTheKeeperMayFailOnce makes a load balancer, changes it, drains a cluster and
-// removes it, while one call fails in one way, for all calls and ways. It must end as
-// if nothing had failed, with nothing done twice and nothing left over.
+// TestEveryCallOfTheKeeperMayFailOnce creates a load balancer, changes it, drains a cluster
+// and removes it, while one call fails in one way, for all calls and ways. The end must be
+// the same as without a failure, with nothing done twice and nothing left over.
 func TestEveryCallOfTheKeeperMayFailOnce(t *testing.T) {
 	var all []failedCall
 	cleans := map[string]clean{}
@@ -215,8 +215,8 @@ func playFailure(t *testing.T, f failedCall, want clean) {
 			t.Errorf("deleted: %s", change)
 		}
 	}
-	// How often a backend service and the firewall rule are patched depends on what
-	// is seen in between, and on how many minutes pass.
+	// How often a backend service and the firewall rule are patched depends on what is
+	// read in between, and on how many minutes pass.
 	if extra := firm(got) - firm(want.changes); extra > 0 || len(got) > len(want.changes)+8 {
 		t.Errorf("%d changes more than needed:\ngot  %s\nwant %s", len(got)-len(want.changes), strings.Join(got, "\n     "), strings.Join(want.changes, "\n     "))
 	}
@@ -233,8 +233,8 @@ func playFailure(t *testing.T, f failedCall, want clean) {
 	}
 }
 
-// firm counts the changes that are no patches. Endpoints that are attached twice, as
-// after a crash, are in the group once: the second time nothing happens.
+// firm counts the changes that are not patches. Endpoints that are attached twice, as
+// after a crash, are counted one time: the second call has no effect.
 func firm(changes []string) int {
 	n := 0
 	for i, change := range changes {
@@ -258,7 +258,7 @@ func count(all []string, one string) int {
 	return n
 }
 
-// gone reports whether a change deletes something that traffic comes by.
+// gone reports whether a change deletes a resource that carries traffic.
 func gone(change string) bool {
 	switch methodOf(change) {
 	case "globalForwardingRules.delete", "targetHttpProxies.delete", "targetHttpsProxies.delete", "urlMaps.delete", "backendServices.delete":
@@ -267,7 +267,7 @@ func gone(change string) bool {
 	return false
 }
 
-// arm has a call fail, and reports later whether it did.
+// arm makes a call fail. The returned function reports whether it did.
 func (l *lab) arm(f failedCall) (hit func() bool) {
 	h := l.server.Fault(gcetest.Fault{
 		Method: regexp.QuoteMeta(f.method), Name: f.name, Nth: f.nth, Times: 1, Action: f.way.action,

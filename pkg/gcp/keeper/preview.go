@@ -9,20 +9,20 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// Preview looks once and returns what there is, what there should be, and what a
-// keeper would do; it changes nothing. Certificates of Secrets are not read.
+// Preview reads Compute Engine and returns the wanted state, the observed state and what
+// a keeper would do. It changes nothing, and reads no certificates from Secrets.
 func Preview(ctx context.Context, cloud gcp.Cloud, in gcp.Input) (gcp.Wanted, gcp.Observed, gcp.Planned) {
 	k := New(Options{Cloud: cloud, Log: zap.NewNop()})
-	for range 2 { // which groups there are follows from the machines, which a look reads
-		k.look(ctx, &in)
+	for range 2 { // the wanted groups follow from the machines that are read
+		k.readCloud(ctx, &in)
 	}
 	k.seen.Health = map[gcp.ID]map[gcp.ID]gcp.GroupHealth{}
 	s := k.decide(&in)
 	return s.want, k.seen, s.planned
 }
 
-// AskHealth asks every wanted backend service that is there for the health of its
-// groups. What cannot be asked before the context ends is not in the answer.
+// AskHealth asks every wanted backend service that exists for the health of its groups.
+// Groups that cannot be asked before the context ends are not in the result.
 func AskHealth(ctx context.Context, cloud gcp.Cloud, want gcp.Wanted, seen gcp.Observed) map[gcp.ID]map[gcp.ID]gcp.GroupHealth {
 	var mu sync.Mutex // protects health
 	health := map[gcp.ID]map[gcp.ID]gcp.GroupHealth{}

@@ -11,19 +11,19 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gcptest"
 )
 
-// noCloud is a Compute Engine that cannot be asked for want of credentials.
+// noCloud is a Compute Engine that cannot be read, because there are no credentials.
 type noCloud struct{ gcp.Cloud }
 
-func (noCloud) Look(context.Context, gcp.Scope) gcp.Observed {
-	return gcp.Observed{At: time.Now(), Resources: map[gcp.ID]gcp.Resource{}, Errors: []gcp.LookError{{
+func (noCloud) Observe(context.Context, gcp.Scope) gcp.Observed {
+	return gcp.Observed{At: time.Now(), Resources: map[gcp.ID]gcp.Resource{}, Errors: []gcp.ReadError{{
 		What: "everything", Err: &gcp.ConnectError{Err: context.DeadlineExceeded}, Since: time.Now(),
 	}}}
 }
 
-func TestWithoutCredentialsNothingIsSaidOfMachines(t *testing.T) {
+func TestWithoutCredentialsMachinesAreNotReported(t *testing.T) {
 	want, seen, planned := Preview(t.Context(), noCloud{}, gcptest.NewScene(2).Input())
 	if text := gcptest.Findings(want); text != "" {
-		t.Errorf("findings:\n%s\nwant none: that nothing can be read is said once", text)
+		t.Errorf("findings:\n%s\nwant none: one error reports that nothing can be read", text)
 	}
 	if len(planned.Actions) > 0 || len(seen.Errors) != 1 {
 		t.Errorf("%d actions, errors %v; want none, and one", len(planned.Actions), seen.Errors)
@@ -33,7 +33,7 @@ func TestWithoutCredentialsNothingIsSaidOfMachines(t *testing.T) {
 	}
 }
 
-// A preview reads no keys: that is no fault of a Secret that is there.
+// A preview reads no keys, which is no fault of an existing Secret.
 func TestAPreviewDoesNotBlameASecret(t *testing.T) {
 	in := gcp.Input{
 		Federation: &federation.Federation{Clusters: []federation.Cluster{{Name: "c1"}}},

@@ -15,12 +15,12 @@ import (
 )
 
 // TestHistoriesOfKeepers plays random histories of a keeper on the stand-in: clusters
-// join, drain, die and come back, nodes come and go, people edit, pushes change what is
-// wanted, reads fail, answers get lost, operations are slow, and the keeper is killed.
-// Every second what must always hold is checked; in the end there must be what another
-// keeper makes of the same in an empty project.
+// join, drain, die and return, nodes come and go, users edit, pushes change what is wanted,
+// reads fail, answers get lost, operations are slow, and the keeper is killed. The
+// invariants are checked every second. The end state must be the one that another keeper
+// creates from the same input in an empty project.
 //
-// A seed that fails is played alone with
+// To play only a seed that failed:
 //
 //	go test ./pkg/gcp/keeper -run TestHistoriesOfKeepers -keeperseed=N -keepers=1
 func TestHistoriesOfKeepers(t *testing.T) {
@@ -48,10 +48,10 @@ type keeperHistory struct {
 	portNo int
 	edited map[string]int
 	faults []*gcetest.FaultHandle
-	live   map[string]int // endpoints by cluster, when there were any last
+	live   map[string]int // endpoints by cluster, when there last were any
 	gap    time.Time      // since when there are none
 	log    []string
-	broken string // the first thing that must not be
+	broken string // the first broken invariant
 }
 
 func playKeeperHistory(t *testing.T, seed uint64) {
@@ -85,7 +85,7 @@ func (h *keeperHistory) note(what string) {
 	h.log = append(h.log, time.Now().Format("15:04:05 ")+what)
 }
 
-// Pass lets seconds go by, and checks after each.
+// pass waits some seconds, and checks after each.
 func (h *keeperHistory) pass(seconds int) {
 	for range seconds {
 		time.Sleep(time.Second)
@@ -96,7 +96,7 @@ func (h *keeperHistory) pass(seconds int) {
 	}
 }
 
-// end ends all that hinders, and compares.
+// end ends all disturbances, and compares the end states.
 func (h *keeperHistory) end() {
 	for _, f := range h.faults {
 		f.Remove()
@@ -126,7 +126,7 @@ func (h *keeperHistory) end() {
 	}
 }
 
-// check says what is wrong now; empty for nothing.
+// check returns the broken invariant; empty if there is none.
 func (h *keeperHistory) check() string {
 	s := h.server.Snapshot()
 	for _, f := range s.Firewalls {
@@ -153,8 +153,8 @@ func (h *keeperHistory) check() string {
 		h.live, h.gap = live, time.Time{}
 		return ""
 	}
-	// Of those that served last, is one well still? It may take a while to be seen
-	// that another one died, and a drain to be taken back.
+	// One of the clusters that served last must still be well. The keeper may need some
+	// time to notice that another one died, and to undo a drain.
 	for cluster := range h.live {
 		if h.dead[cluster] || !h.ready(cluster) {
 			continue
@@ -170,7 +170,7 @@ func (h *keeperHistory) check() string {
 	return ""
 }
 
-// mostGap is how long nobody may serve after the cluster that was to has died, while
+// mostGap is how long no cluster may serve after the one that should serve has died while
 // another was being drained.
 const mostGap = 45 * time.Second
 
@@ -188,7 +188,7 @@ func (h *keeperHistory) clusterAt(address string) string {
 	return ""
 }
 
-// step makes something happen, and says what.
+// step causes an event, and describes it.
 func (h *keeperHistory) step() string {
 	cluster := h.Federation.Clusters[h.rng.IntN(len(h.Federation.Clusters))].Name
 	switch h.rng.IntN(14) {
@@ -273,7 +273,7 @@ var harmless = []string{
 func (h *keeperHistory) editByHand() string {
 	name := harmless[h.rng.IntN(len(harmless))]
 	s := h.server.Snapshot()
-	// A third time would be a fight, and nothing can be edited while it changes.
+	// A third edit would be a fight, and a resource cannot be edited while it changes.
 	if h.edited[name] == 2 || len(h.live) == 0 || !h.keeper.State().Settled || len(s.Firewalls) == 0 {
 		return "nothing"
 	}
@@ -281,7 +281,7 @@ func (h *keeperHistory) editByHand() string {
 		return "nothing"
 	}
 	for _, f := range h.faults {
-		f.Remove() // they are for the keeper
+		f.Remove() // faults are only for the keeper
 	}
 	h.edited[name]++
 	handEdits[name](handwork{h.lab, h.hand})

@@ -32,12 +32,11 @@ func (l *lab) addApps(n int, together bool) {
 	}
 }
 
-// idleReads is how many calls a minute a federation of 13 clusters and 20 Services
-// makes at most while nothing happens; docs/google-cloud.md names it.
+// idleReads bounds the calls per minute of a federation of 13 clusters and 20 Services
+// while nothing happens; docs/google-cloud.md documents it.
 const idleReads = 250
 
-// While nothing happens nothing is written, and Compute Engine is asked at a bounded
-// rate.
+// While nothing happens nothing is written, and Compute Engine is read at a bounded rate.
 func TestAnIdleFederationIsQuiet(t *testing.T) {
 	clusters, services := 3, 4
 	if longForm() {
@@ -50,7 +49,7 @@ func TestAnIdleFederationIsQuiet(t *testing.T) {
 		l.start()
 		t.Logf("%d clusters x %d Services: healthy after %s", clusters, services, l.healthy())
 		l.settle()
-		time.Sleep(15 * time.Minute) // the first readings of all endpoints are due together
+		time.Sleep(15 * time.Minute) // the first reads of all endpoints are due at the same time
 		began := time.Now()
 		l.server.ResetCalls()
 		const minutes = 10
@@ -74,8 +73,8 @@ func TestAnIdleFederationIsQuiet(t *testing.T) {
 	})
 }
 
-// Many load balancers over many clusters come about under the default limits: in the
-// long form 50 over 13, which fills 1300 groups.
+// Many load balancers over many clusters are built within the default limits: in the long
+// form 50 over 13, which fills 1300 groups.
 func TestManyIngressesUnderTheDefaultLimits(t *testing.T) {
 	ingresses, clusters := 3, 4
 	if longForm() {

@@ -9,8 +9,8 @@ import (
 )
 
 // While one operation takes minutes, and another call hangs, endpoints elsewhere
-// follow the nodes within seconds, and hand edits are put back.
-func TestASlowOperationHoldsUpNothingElse(t *testing.T) {
+// follow the nodes within seconds, and hand edits are undone.
+func TestASlowOperationDelaysNothingElse(t *testing.T) {
 	for name, fault := range map[string]gcetest.Fault{
 		"slow operation": {Method: `globalAddresses\.insert`, Times: 1, Action: gcetest.SlowOperation(4 * time.Minute)},
 		"hanging call":   {Method: `globalAddresses\.insert`, Times: 1, Action: gcetest.Hang{}},
@@ -45,7 +45,7 @@ func TestASlowOperationHoldsUpNothingElse(t *testing.T) {
 	}
 }
 
-// endpoints is how many endpoints there are in all groups.
+// endpoints returns how many endpoints all groups have.
 func (l *lab) endpoints() int {
 	n := 0
 	for _, group := range l.server.Snapshot().Endpoints {

@@ -15,25 +15,25 @@ import (
 type State struct {
 	// Looked is when everything was last read; zero before the first time.
 	Looked time.Time
-	// Revision is the one whose plan it was compared with.
+	// Revision is the one whose plan Compute Engine was compared with.
 	Revision federation.Revision
 	Calls    int // to Compute Engine in the last minute
-	// Error is why it cannot be read whole now; empty where it can.
+	// Error is why not everything can be read now; empty if it can.
 	Error     untrusted.Text
 	Balancers []federation.Balancer
 	Findings  []federation.Finding
 	Pending   []gcp.Action // planned, and not done yet
 	Done      []Deed       // the last ones, the newest first
-	// Settled says that there is nothing to do, as far as can be seen, and that no
-	// cluster's connections are waited for.
+	// Settled is set if everything was read, nothing is to be done, and no cluster is
+	// being drained.
 	Settled bool
 }
 
-// Known reports whether anything may be concluded from the balancers.
+// Known reports whether the balancers are known.
 func (s State) Known() bool { return !s.Looked.IsZero() }
 
-// keep makes a sight the state, and rings if that is another.
-func (k *Keeper) keep(s sight) {
+// publish sets the state from a decision, and rings if it has changed.
+func (k *Keeper) publish(s decision) {
 	next := State{
 		Looked:    k.read,
 		Revision:  s.in.Plan.Revision,
@@ -45,23 +45,23 @@ func (k *Keeper) keep(s sight) {
 		Done:      k.deeds.newest(),
 		Settled:   s.planned.Settled && k.complete() && !s.want.Drains(),
 	}
-	last := k.state // only this goroutine writes it: to compare takes no lock
+	last := k.state // only this goroutine writes it, so reading it takes no lock
 	k.mu.Lock()
 	k.state, k.shown = next, s
 	k.mu.Unlock()
 	news := last.Known() != next.Known()
-	last.Looked, last.Calls = next.Looked, next.Calls // that we looked again is no news
+	last.Looked, last.Calls = next.Looked, next.Calls // another read alone is no news
 	if news || !reflect.DeepEqual(last, next) {
 		ring(k.changed)
 	}
 }
 
-// complete reports whether the last look read everything.
+// complete reports whether the last read was complete.
 func (k *Keeper) complete() bool {
 	return !slices.ContainsFunc(gcp.Kinds, func(kind gcp.Kind) bool { return !k.seen.Complete[kind] })
 }
 
-// timed says since when each load balancer is wanted.
+// timed sets since when each load balancer is wanted.
 func (k *Keeper) timed(all []federation.Balancer, now time.Time) []federation.Balancer {
 	wanted := map[federation.ObjectRef]time.Time{}
 	for i := range all {
@@ -75,7 +75,7 @@ func (k *Keeper) timed(all []federation.Balancer, now time.Time) []federation.Ba
 	return all
 }
 
-// withoutKeys returns actions that hold no private key.
+// withoutKeys returns the actions without private keys.
 func withoutKeys(actions []gcp.Action) []gcp.Action {
 	actions = slices.Clone(actions)
 	for i := range actions {

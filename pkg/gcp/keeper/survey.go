@@ -9,32 +9,31 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// surveyInterval is how often permissions and quotas are asked for: people change
-// them, and rarely.
+// surveyInterval is how often permissions and quotas are read: they rarely change.
 const surveyInterval = 10 * time.Minute
 
-// surveyor is a Cloud that says what may be done there. *Compute is one.
+// surveyor is a Cloud that reports permissions and quotas, as package gce's does.
 type surveyor interface {
 	Granted(ctx context.Context, permissions []string) (missing []string, err error)
 	Quotas(ctx context.Context) ([]gcp.Quota, error)
 }
 
-// survey is what was answered last.
+// survey holds the last permissions and quotas that were read.
 type survey struct {
 	at      time.Time
 	missing []string
 	quotas  map[string]gcp.Quota
 }
 
-// verbsOf are the verbs of the permissions that each kind takes, by which part of the
-// permission's name it has.
+// verbsOf are the verbs of the permissions that a kind needs, by the kind's part of the
+// permission's name.
 var verbsOf = map[string][]string{
 	"backendServices": {"get", "list", "create", "update", "delete", "use"},
 	"urlMaps":         {"get", "list", "create", "update", "delete", "use"},
 	"firewalls":       {"get", "list", "create", "update", "delete"},
 }
 
-// permissions are those that can be asked for, of the federation's needs.
+// permissions returns those of the federation's permissions that can be tested.
 func permissions(gcp *federation.GCP) []string {
 	var all []string
 	for _, part := range []string{"backendServices", "urlMaps", "firewalls"} {
@@ -48,8 +47,9 @@ func permissions(gcp *federation.GCP) []string {
 	return all
 }
 
-// Look asks, where that is due. What cannot be asked is told by the calls themselves.
-func (s *survey) look(ctx context.Context, cloud gcp.Cloud, in *gcp.Input) {
+// read reads permissions and quotas if that is due. If it cannot, the failures of later
+// calls show what is missing.
+func (s *survey) read(ctx context.Context, cloud gcp.Cloud, in *gcp.Input) {
 	asks, ok := cloud.(surveyor)
 	if !ok || !s.at.IsZero() && in.Now.Sub(s.at) < surveyInterval {
 		return
@@ -66,7 +66,7 @@ func (s *survey) look(ctx context.Context, cloud gcp.Cloud, in *gcp.Input) {
 	s.at = in.Now
 }
 
-// metrics are the quotas that creations count against.
+// metrics are the quotas that apply to the creation of each kind.
 var metrics = map[gcp.Kind]string{
 	gcp.KindAddress: "STATIC_ADDRESSES", gcp.KindFirewall: "FIREWALLS", gcp.KindHealthCheck: "HEALTH_CHECKS",
 	gcp.KindGroup: "NETWORK_ENDPOINT_GROUPS", gcp.KindService: "BACKEND_SERVICES", gcp.KindURLMap: "URL_MAPS",
@@ -74,7 +74,7 @@ var metrics = map[gcp.Kind]string{
 	gcp.KindHTTPSProxy: "TARGET_HTTPS_PROXIES", gcp.KindRule: "FORWARDING_RULES",
 }
 
-// Findings say what is missing, and what will not fit.
+// findings returns the missing permissions, and the quotas that the plan exceeds.
 func (s *survey) findings(p gcp.Planned) []federation.Finding {
 	var all []federation.Finding
 	if len(s.missing) > 0 {
@@ -98,18 +98,18 @@ func (s *survey) findings(p gcp.Planned) []federation.Finding {
 		}
 		all = append(all, federation.Finding{
 			ID: federation.FindingCloud, Severity: federation.SeverityError,
-			Message: untrusted.Textf("the quota %s has room for %d of %d that are to be made (%.0f of %.0f are used)",
+			Message: untrusted.Textf("quota %s has room for %d of %d planned resources (%.0f of %.0f used)",
 				metrics[kind], max(room, 0), need[kind], q.Usage, q.Limit),
-			Remedy: untrusted.Const("ask for more quota, or remove what is not needed"),
+			Remedy: untrusted.Const("request more quota, or delete resources that are not needed"),
 		})
 	}
 	return all
 }
 
-// Survey asks once which permissions are missing and which quotas are too small for
-// what is planned. What cannot be asked is not in the answer.
+// Survey returns the missing permissions and the quotas that are too small for the plan.
+// What cannot be read is not in the result.
 func Survey(ctx context.Context, cloud gcp.Cloud, in gcp.Input, planned gcp.Planned) []federation.Finding {
 	var s survey
-	s.look(ctx, cloud, &in)
+	s.read(ctx, cloud, &in)
 	return s.findings(planned)
 }

@@ -26,7 +26,7 @@ func (c *surveyed) Granted(context.Context, []string) ([]string, error) {
 }
 func (c *surveyed) Quotas(context.Context) ([]gcp.Quota, error) { return c.quotas, c.err }
 
-func TestSurveyNamesWhatIsMissingAndWhatWillNotFit(t *testing.T) {
+func TestSurveyReportsMissingPermissionsAndSmallQuotas(t *testing.T) {
 	in := &gcp.Input{Federation: &federation.Federation{GCP: &federation.GCP{Firewall: federation.FirewallManaged}}, Now: time.Unix(1000, 0)}
 	cloud := &surveyed{
 		missing: []string{"compute.urlMaps.update"},
@@ -38,26 +38,26 @@ func TestSurveyNamesWhatIsMissingAndWhatWillNotFit(t *testing.T) {
 	planned := planOf(create(gcp.KindService, "a"), create(gcp.KindService, "b"), create(gcp.KindURLMap, "c"))
 
 	var s survey
-	s.look(t.Context(), cloud, in)
+	s.read(t.Context(), cloud, in)
 	found := s.findings(planned)
 	if len(found) != 2 || !strings.Contains(found[0].Message.String(), "compute.urlMaps.update") ||
 		!strings.Contains(found[1].Message.String(), "BACKEND_SERVICES has room for 1 of 2") {
 		t.Errorf("found %v", found)
 	}
-	s.look(t.Context(), cloud, in)
+	s.read(t.Context(), cloud, in)
 	if cloud.asked != 1 {
 		t.Errorf("asked %d times within a moment", cloud.asked)
 	}
-	// What cannot be asked now leaves what was known; what was granted is seen.
+	// If a read fails, its last result remains; a new grant is noticed.
 	in.Now = in.Now.Add(surveyInterval)
 	cloud.err = errors.New("503")
-	s.look(t.Context(), cloud, in)
+	s.read(t.Context(), cloud, in)
 	if len(s.findings(planned)) != 2 {
 		t.Error("an answer that was lost granted something")
 	}
 	in.Now = in.Now.Add(surveyInterval)
 	cloud.err, cloud.missing, cloud.quotas = nil, nil, nil
-	s.look(t.Context(), cloud, in)
+	s.read(t.Context(), cloud, in)
 	if found := s.findings(planned); len(found) != 0 {
 		t.Errorf("after it was granted: %v", found)
 	}

@@ -9,34 +9,34 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// How long an action that failed pauses: twice as long each time, from the first to
-// the last. What can only change by somebody's hand pauses long at once; another
-// wish ends every pause.
+// How long a failed action pauses. Each pause is twice as long as the one before, from
+// firstPause to lastPause. A failure that only a user can fix pauses for longPause at
+// once. A new wish ends every pause.
 const (
 	firstPause = time.Second
 	lastPause  = time.Minute
 	longPause  = 5 * time.Minute
 )
 
-// A fight: the same resource had to be put back so often within fightWindow though
-// what is wanted stayed the same. Then it is left for fightPause.
+// A fight begins when a resource had to be repaired fightRepairs times within
+// fightWindow for the same wish. The resource is then left unchanged for fightPause.
 const (
 	fightRepairs = 3
 	fightWindow  = 10 * time.Minute
 	fightPause   = time.Hour
 )
 
-// tries is what the last calls answered: it paces, and tells of, what does not
-// succeed. Nothing of it says what there is: that is looked at.
+// tries holds the results of the last calls. It paces the actions that fail, and reports
+// them. It never replaces a read of the resources.
 type tries struct {
 	failed  map[string]failed // by action
 	repairs map[gcp.ID]*repairs
-	settled map[gcp.ID]string // what each resource was wanted to be when it last was so
+	settled map[gcp.ID]string // the wish of each resource when it was last fulfilled
 }
 
 type failed struct {
 	action gcp.Action
-	wish   string // what was wanted: another wish is another try
+	wish   string // a failure counts only for this wish
 	err    error
 	times  int
 	first  time.Time
@@ -46,7 +46,7 @@ type failed struct {
 type repairs struct {
 	wish  string
 	at    []time.Time
-	until time.Time // it is left alone until then
+	until time.Time // it is left unchanged until then
 	last  gcp.Action
 }
 
@@ -90,12 +90,12 @@ func (t *tries) due(p gcp.Planned, now time.Time) map[int]bool {
 	return due
 }
 
-// dependsOnUndue reports whether something that has to go first is not due.
+// dependsOnUndue reports whether an action that has to come first is not due.
 func dependsOnUndue(a gcp.Action, due map[int]bool) bool {
 	return slices.ContainsFunc(a.After, func(i int) bool { return !due[i] })
 }
 
-// retries reports whether the pause of something that failed has ended since a time.
+// retries reports whether the pause of a failed action has ended since a time.
 func (t *tries) retries(since, now time.Time) bool {
 	for _, f := range t.failed {
 		if f.until.After(since) && !now.Before(f.until) {
@@ -105,8 +105,8 @@ func (t *tries) retries(since, now time.Time) bool {
 	return false
 }
 
-// tried takes down what came of an action. Whether it was a repair is told by what was
-// known when it began: a look may have shown meanwhile what it did.
+// tried records the result of an action. The caller states whether it was a repair when
+// it began: a later read may already show its effect.
 func (t *tries) tried(a gcp.Action, err error, repair bool, now time.Time) {
 	k := key(a)
 	if err == nil {
@@ -126,7 +126,7 @@ func (t *tries) tried(a gcp.Action, err error, repair bool, now time.Time) {
 	t.failed[k] = f
 }
 
-// fails reports whether an action has failed before for the same reason.
+// fails reports whether an action has already failed for the same reason.
 func (t *tries) fails(a gcp.Action, err error) bool {
 	f, known := t.failed[key(a)]
 	return known && f.wish == wish(a) && classOf(f.err) == classOf(err)
@@ -141,9 +141,9 @@ func pause(c gcp.Class, times int) time.Duration {
 	return min(firstPause<<min(times-1, 10), lastPause)
 }
 
-// saw takes a plan from a look that was just made: what is planned no more has
-// succeeded or is wanted no more, and what is as wanted is settled.
-func (t *tries) saw(p gcp.Planned, want gcp.Wanted, now time.Time) {
+// update records a plan from a new read. An action that is no longer planned has succeeded
+// or is no longer wanted, and a resource without actions is settled.
+func (t *tries) update(p gcp.Planned, want gcp.Wanted, now time.Time) {
 	planned := map[string]bool{}
 	touched := map[gcp.ID]bool{}
 	for _, a := range p.Actions {
@@ -174,17 +174,18 @@ func (t *tries) saw(p gcp.Planned, want gcp.Wanted, now time.Time) {
 	}
 }
 
-// wishOf identifies what a resource is wanted to be. What is written at a pace of its
-// own, such as rates, is part of it: a change of a wish is no repair.
+// wishOf identifies the wanted state of a resource. It includes values that change over
+// time, such as rates: so an action for a new value is not a repair.
 func wishOf(r gcp.Resource) string { return fmt.Sprintf("%v %v", r.Mark, gcp.WithoutKey(r.Spec)) }
 
-// isRepair reports whether an action puts back what was as it is wanted before.
+// isRepair reports whether an action restores a state that was wanted, and existed,
+// before.
 func (t *tries) isRepair(a gcp.Action) bool {
 	settled, known := t.settled[a.ID]
 	return known && settled == wishOf(a.Want)
 }
 
-// repaired counts an action that put something back.
+// repaired counts a repair.
 func (t *tries) repaired(a gcp.Action, now time.Time) {
 	r := t.repairs[a.ID]
 	if r == nil || r.wish != wishOf(a.Want) {
@@ -192,7 +193,7 @@ func (t *tries) repaired(a gcp.Action, now time.Time) {
 		t.repairs[a.ID] = r
 	}
 	r.last = a
-	if len(r.at) == 0 || now.Sub(r.at[len(r.at)-1]) > lookGap { // several calls of one repair count once
+	if len(r.at) == 0 || now.Sub(r.at[len(r.at)-1]) > readGap { // several calls of one repair count as one
 		r.at = append(r.at, now)
 	}
 	if len(r.at) >= fightRepairs {
@@ -200,7 +201,7 @@ func (t *tries) repaired(a gcp.Action, now time.Time) {
 	}
 }
 
-// fights are the resources that are left alone, in order.
+// fights returns the resources that are left unchanged because of a fight, in order.
 func (t *tries) fights(now time.Time) []*repairs {
 	var all []*repairs
 	for _, r := range t.repairs {
@@ -212,7 +213,7 @@ func (t *tries) fights(now time.Time) []*repairs {
 	return all
 }
 
-// failures are the actions that fail, in order.
+// failures returns the actions that fail, in order.
 func (t *tries) failures() []failed {
 	var all []failed
 	for _, f := range t.failed {

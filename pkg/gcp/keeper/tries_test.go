@@ -26,9 +26,9 @@ func wantedOf(actions ...gcp.Action) gcp.Wanted {
 	return w
 }
 
-// What failed is tried again after a pause that grows, and at once when something
-// else is wanted.
-func TestWhatFailedPausesUntilTheWishChanges(t *testing.T) {
+// A failed action is tried again after a growing pause, and at once when the wish has
+// changed.
+func TestAFailedActionPausesUntilTheWishChanges(t *testing.T) {
 	tr, now := newTries(), time.Unix(1000, 0)
 	a := firewallAction(gcp.Create, 30061)
 	for i, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
@@ -49,14 +49,14 @@ func TestWhatFailedPausesUntilTheWishChanges(t *testing.T) {
 	if other := firewallAction(gcp.Create, 30061, 30062); len(tr.due(planOf(other), now)) != 1 {
 		t.Error("another wish waits for the pause of the one before")
 	}
-	tr.saw(gcp.Planned{}, wantedOf(a), now)
+	tr.update(gcp.Planned{}, wantedOf(a), now)
 	if len(tr.failures()) != 0 {
 		t.Error("what is planned no more counts as failing")
 	}
 }
 
-// Nothing is begun that depends on something that may not be tried now.
-func TestWhatDependsOnAPauseWaitsToo(t *testing.T) {
+// Actions that depend on a paused action do not begin.
+func TestActionsThatDependOnAPausedOneWaitToo(t *testing.T) {
 	tr, now := newTries(), time.Unix(1000, 0)
 	a := firewallAction(gcp.Create, 30061)
 	tr.tried(a, errors.New("503"), tr.isRepair(a), now)
@@ -68,17 +68,17 @@ func TestWhatDependsOnAPauseWaitsToo(t *testing.T) {
 	}
 }
 
-// Whoever changes a resource back three times in ten minutes is not fought any longer;
-// another push is no fight, nor are changes that are far apart.
+// Three repairs in ten minutes end a fight with another client. A push is no fight, nor
+// are repairs that are far apart.
 func TestAFightEndsAfterThreeRepairs(t *testing.T) {
 	now := time.Unix(100_000, 0)
 	play := func(tr *tries, gap time.Duration, times int, action func(i int) gcp.Action) (repaired int) {
 		for i := range times {
 			a := action(i)
-			tr.saw(gcp.Planned{}, wantedOf(a), now) // it is as it should be
+			tr.update(gcp.Planned{}, wantedOf(a), now) // it is as wanted
 			now = now.Add(gap)
 			p := planOf(a)
-			tr.saw(p, wantedOf(a), now)
+			tr.update(p, wantedOf(a), now)
 			if len(tr.due(p, now)) == 1 {
 				tr.tried(a, nil, tr.isRepair(a), now)
 				repaired++

@@ -12,17 +12,18 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// A failure that may pass is told as a note at first, as an error when it lasts.
+// troubleGrace is how long a failure is reported only as a warning: it may resolve
+// itself.
 const troubleGrace = 2 * time.Minute
 
-// troubles says what cannot be read or done on Compute Engine, and why.
-func (k *Keeper) troubles(s sight) []federation.Finding {
+// troubles returns what cannot be read or done on Compute Engine, and why.
+func (k *Keeper) troubles(s decision) []federation.Finding {
 	var all []federation.Finding
 	if len(s.planned.Actions) > 0 && !k.mayWrite() {
 		all = append(all, federation.Finding{
 			ID: federation.FindingCloud, Severity: federation.SeverityNote,
 			Message: untrusted.Textf("%d changes on Compute Engine wait: this instance does not hold the claim in most member clusters", len(s.planned.Actions)),
-			Remedy:  untrusted.Const("none, where another instance runs or the clusters have just begun to answer"),
+			Remedy:  untrusted.Const("none, if another instance runs or the clusters have just begun to answer"),
 		})
 	}
 	for _, e := range s.seen.Errors {
@@ -35,7 +36,7 @@ func (k *Keeper) troubles(s sight) []federation.Finding {
 	if n, since, err := k.health.failures(); n > 0 && s.in.Now.Sub(since) >= troubleGrace {
 		all = append(all, federation.Finding{
 			ID: federation.FindingCloud, Severity: federation.SeverityWarning,
-			Message: untrusted.Textf("the health of %d endpoint groups cannot be asked for: %v", n, err),
+			Message: untrusted.Textf("the health of %d endpoint groups cannot be read: %v", n, err),
 			Remedy:  untrusted.New(remedyOf(err)),
 		})
 	}
@@ -43,12 +44,12 @@ func (k *Keeper) troubles(s sight) []federation.Finding {
 	if len(k.copies) > 0 {
 		all = append(all, federation.Finding{
 			ID: federation.FindingCloud, Severity: federation.SeverityNote,
-			Message: untrusted.Textf("%s: the description is fedsync's, and the name is not: it is taken for a copy that somebody made, and left alone", gcp.IDList(k.copies)),
-			Remedy:  untrusted.Const("none, if it is wanted; give it another description"),
+			Message: untrusted.Textf("%s: the description is fedsync's, and the name is not: it is treated as a copy and left unchanged", gcp.IDList(k.copies)),
+			Remedy:  untrusted.Const("if the copy is wanted, give it another description; otherwise delete it"),
 		})
 	}
 	for _, f := range k.tries.failures() {
-		if classOf(f.err).Passes() && f.times < 5 {
+		if classOf(f.err).Transient() && f.times < 5 {
 			continue
 		}
 		all = append(all, failureFinding(f, k.severity(f.first, s.in.Now)))
@@ -56,17 +57,17 @@ func (k *Keeper) troubles(s sight) []federation.Finding {
 	for _, r := range k.tries.fights(s.in.Now) {
 		all = append(all, federation.Finding{
 			ID: federation.FindingCloud, Severity: federation.SeverityError, Object: ingressOf(r.last.Want.Mark),
-			Message: untrusted.Textf("%s was changed by somebody else %d times within %d minutes and put back each time; it is left alone until %s (last: %s)",
+			Message: untrusted.Textf("%s was changed by another client %d times within %d minutes and restored each time; it is left unchanged until %s (last: %s)",
 				r.last.ID, fightRepairs, int(fightWindow.Minutes()), r.until.UTC().Format("15:04 MST"), r.last.Reason),
-			Remedy: untrusted.Const("find out who changes it in the audit log of the project, and stop that; another push or a restart of fedsync tries again"),
+			Remedy: untrusted.Const("find that client in the audit log of the project, and stop it; another push or a restart of fedsync tries again"),
 		})
 	}
 	return all
 }
 
-// siblings notes load balancers of a federation of the same name from another
-// repository, branch or path: those of this one, if that is where it was.
-func siblings(s sight) []federation.Finding {
+// siblings reports load balancers of a federation with the same name from another
+// repository, branch or path. They may be this federation's own, if it was moved.
+func siblings(s decision) []federation.Finding {
 	var found []gcp.ID
 	for id, r := range s.seen.Resources {
 		if id.Kind == gcp.KindRule && r.Mark.Federation == s.want.Owner.Federation && r.Mark.Source != s.want.Owner.Source {
@@ -79,16 +80,16 @@ func siblings(s sight) []federation.Finding {
 	slices.SortFunc(found, gcp.ID.Compare)
 	return []federation.Finding{{
 		ID: federation.FindingCloud, Severity: federation.SeverityNote,
-		Message: untrusted.Textf("%s: made for a federation of this name from another repository, branch or path, and left as it is", gcp.IDList(found)),
-		Remedy:  untrusted.Const("none, if that is still in use; if this federation was moved, move DNS to its new addresses, and then delete the former load balancers by hand"),
+		Message: untrusted.Textf("%s: made for a federation of this name from another repository, branch or path, and left unchanged", gcp.IDList(found)),
+		Remedy:  untrusted.Const("none, if it is still in use; if this federation was moved, point DNS at its new addresses, and then delete the former load balancers by hand"),
 	}}
 }
 
-// silent says since when something cannot be read, by what it is.
-type silent map[string]time.Time
+// unreadable holds since when something cannot be read, by ReadError.What.
+type unreadable map[string]time.Time
 
-// note takes the errors of a look, and gives each the time of the first of its kind.
-func (u silent) note(errs []gcp.LookError, now time.Time) {
+// note records the errors of a read, and sets in each since when it occurs.
+func (u unreadable) note(errs []gcp.ReadError, now time.Time) {
 	failing := map[string]bool{}
 	for i := range errs {
 		e := &errs[i]
@@ -119,18 +120,18 @@ func failureFinding(f failed, severity federation.Severity) federation.Finding {
 	}
 }
 
-// remedyOf says what to do about an error of Compute Engine.
+// remedyOf returns what the user can do about an error of Compute Engine.
 func remedyOf(err error) string {
 	if _, ok := errors.AsType[*gcp.ConnectError](err); ok {
-		return "give fedsync Application Default Credentials, of an account with the roles in docs/google-cloud.md; it is tried again"
+		return "give fedsync Application Default Credentials of an account with the roles in docs/google-cloud.md; it is tried again"
 	}
 	switch c := classOf(err); c {
 	case gcp.ClassForbidden:
-		return "see that the credentials are those of an account with the roles in docs/google-cloud.md"
+		return "check that the credentials belong to an account with the roles in docs/google-cloud.md"
 	case gcp.ClassQuota:
-		return "ask for more quota, or remove what is not needed"
+		return "request more quota, or delete resources that are not needed"
 	case gcp.ClassInvalid:
-		return "correct what the message names"
+		return "correct the field or value in the message"
 	case gcp.ClassRetry, gcp.ClassOrder, gcp.ClassChanged, gcp.ClassConflict:
 	}
 	return "none: it is tried again"

@@ -15,12 +15,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// paperCloud answers what a test says, and notes what it is asked.
+// paperCloud returns what a test sets, and records its calls.
 type paperCloud struct {
 	mu     sync.Mutex
 	health map[pair]gcp.GroupHealth
 	asked  map[pair][]time.Time
-	took   time.Duration // of each question
+	took   time.Duration // duration of each call
 	do     func(a gcp.Action) error
 	begun  []gcp.ID
 	most   int // actions at the same time
@@ -31,7 +31,7 @@ func newPaperCloud() *paperCloud {
 	return &paperCloud{health: map[pair]gcp.GroupHealth{}, asked: map[pair][]time.Time{}}
 }
 
-func (c *paperCloud) Look(context.Context, gcp.Scope) gcp.Observed {
+func (c *paperCloud) Observe(context.Context, gcp.Scope) gcp.Observed {
 	return gcp.Observed{At: time.Now()}
 }
 
@@ -74,7 +74,7 @@ func (c *paperCloud) set(p pair, health gcp.GroupHealth) {
 	c.health[p] = health
 }
 
-// behind is what a look sees of backend services with groups, one of each cluster.
+// behind returns an observed state of backend services with one group of each cluster.
 func behind(services, clusters int) (gcp.Observed, []pair) {
 	seen := gcp.Observed{Resources: map[gcp.ID]gcp.Resource{}, Complete: allKinds()}
 	mark := gcp.Mark{Federation: "web", Source: "s"}
@@ -97,7 +97,7 @@ func behind(services, clusters int) (gcp.Observed, []pair) {
 
 var paperOwner = gcp.Owner{Federation: "web", Source: "s"}
 
-// watching runs a watch over groups that are well, until a test ends.
+// watching runs a health watch over healthy groups, until the test ends.
 func watching(t *testing.T, services, clusters int) (*healthWatch, *paperCloud, []pair, *atomic.Int64) {
 	t.Helper()
 	cloud, rings := newPaperCloud(), new(atomic.Int64)
@@ -168,9 +168,9 @@ func TestTheDeathOfAClusterIsSeenSoon(t *testing.T) {
 			t.Errorf("the failure of 20 groups of one cluster was seen after %s", took)
 		}
 		if rings.Load() == before {
-			t.Error("nobody was told")
+			t.Error("the change was not notified")
 		}
-		// What stays unwell is asked about at growing intervals.
+		// Groups that stay unhealthy are asked about at growing intervals.
 		time.Sleep(5 * time.Minute)
 		questions := cloud.questions()
 		time.Sleep(10 * time.Minute)
@@ -198,12 +198,12 @@ func TestGroupsThatLeaveAreForgotten(t *testing.T) {
 	})
 }
 
-// quietKeeper is one whose actions a test gives.
+// quietKeeper returns a keeper whose actions the test sets.
 func quietKeeper(cloud gcp.Cloud) *Keeper {
 	return New(Options{Cloud: cloud, MayWrite: func() bool { return true }, Log: zap.NewNop()})
 }
 
-// execute takes a plan and waits for all that comes of it.
+// execute takes a plan and waits until all its actions have ended.
 func (k *Keeper) execute(ctx context.Context, p gcp.Planned) {
 	k.work.take(p, k.tries.due(p, time.Now()), k.work.busy())
 	k.begin(ctx)
@@ -252,7 +252,7 @@ func TestActionsWaitForThoseBeforeThem(t *testing.T) {
 	})
 }
 
-func TestAtMostSoManyActionsRunAtOnce(t *testing.T) {
+func TestConcurrentActionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := newPaperCloud()
 		cloud.do = func(gcp.Action) error { time.Sleep(time.Second); return nil }
@@ -267,8 +267,8 @@ func TestAtMostSoManyActionsRunAtOnce(t *testing.T) {
 	})
 }
 
-// Nothing is begun any more by an instance that may not write.
-func TestNothingIsBegunOnceTheRightToWriteIsGone(t *testing.T) {
+// An instance that may not write begins nothing.
+func TestNothingBeginsWithoutTheRightToWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := newPaperCloud()
 		var may atomic.Bool
@@ -282,8 +282,8 @@ func TestNothingIsBegunOnceTheRightToWriteIsGone(t *testing.T) {
 	})
 }
 
-// A plan that was made while something ran leaves that alone, and what needs it.
-func TestAPlanStandsBackFromWhatRuns(t *testing.T) {
+// A plan from a read during a call does not touch the call's resource, or what needs it.
+func TestAPlanAvoidsResourcesOfRunningCalls(t *testing.T) {
 	group := gcp.ID{Kind: gcp.KindGroup, Zone: "z", Name: "g"}
 	service := gcp.ID{Kind: gcp.KindService, Name: "s"}
 	referring := gcp.Resource{ID: service, Spec: gcp.Service{Backends: []gcp.Backend{{Group: group}}}}

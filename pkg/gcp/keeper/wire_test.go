@@ -16,8 +16,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gcetest"
 )
 
-// wire carries the calls of a client to the stand-in within the process, so that all
-// of it may stand in a bubble of simulated time. It counts them, and can cut itself.
+// wire carries the calls of a client to the stand-in within the process, so that both can
+// run in a synctest bubble. It counts the calls, and can break the connection.
 type wire struct {
 	handler http.Handler
 
@@ -26,7 +26,7 @@ type wire struct {
 
 	mu       sync.Mutex // protects what follows
 	count    int
-	mutation time.Time // when one was made last
+	mutation time.Time // when the last one was made
 }
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -66,10 +66,10 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// isMutation reports whether a call asks for an operation.
+// isMutation reports whether a call starts an operation.
 func isMutation(r *http.Request) bool { return r.URL.Query().Get("requestId") != "" }
 
-// quiet is for how long nobody has asked for a change.
+// quiet returns the time since the last mutation.
 func (w *wire) quiet() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -112,7 +112,7 @@ func (n *nodeNet) dial(_ context.Context, address string, _ int) (net.Conn, erro
 	return client, nil
 }
 
-// operationTimes are about those of Compute Engine.
+// operationTimes are similar to those of Compute Engine.
 func operationTimes(method string) time.Duration {
 	collection, verb, _ := strings.Cut(method, ".")
 	switch {
@@ -128,7 +128,7 @@ func operationTimes(method string) time.Duration {
 	return 3 * time.Second
 }
 
-// instanceOf is a machine as the stand-in has it.
+// instanceOf returns a machine for the stand-in.
 func instanceOf(m gcp.Machine) gcetest.Instance {
 	return gcetest.Instance{
 		Project: m.Project, Zone: m.Zone, Name: m.Name, Network: m.Network, Subnetwork: m.Subnetwork,

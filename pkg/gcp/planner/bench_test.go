@@ -27,15 +27,15 @@ func BenchmarkPlan(b *testing.B) {
 	}
 	want := w.wanted()
 	empty := gcptest.NewModel()
-	first := planner.Plan(want, empty.Look())
+	first := planner.Plan(want, empty.Observe())
 	for _, a := range first.Actions {
 		if err := empty.Do(a); err != nil {
 			b.Fatal(err)
 		}
 	}
-	full := empty.Look()
+	full := empty.Observe()
 	b.Run("creation", func(b *testing.B) {
-		none := gcptest.NewModel().Look()
+		none := gcptest.NewModel().Observe()
 		for b.Loop() {
 			planner.Plan(want, none)
 		}

@@ -22,13 +22,12 @@ var (
 	planRuns = flag.Int("plans", raced.Share(60), "how many histories of plans are played; 1000 with FEDSYNC_TEST_LONG=1")
 )
 
-// TestPlansNeverBreakWhatServes plays random histories: clusters join, drain, leave
-// and become invisible, nodes change, people edit, delete and use our resources, looks
-// fail in part, actions fail, and executions stop anywhere. After every action what
-// must always hold is checked; and at the end, everything is as wanted within a few
-// rounds.
+// TestPlansNeverBreakWhatServes plays random histories: clusters join, drain, leave and
+// become invisible, nodes change, users edit, delete and use our resources, reads fail in
+// part, actions fail, and executions stop anywhere. The invariants are checked after every
+// action. At the end, everything is as wanted within a few turns.
 //
-// A seed that fails is played alone with
+// To play only a seed that failed:
 //
 //	go test ./pkg/gcp/planner -run TestPlansNeverBreakWhatServes -planseed=N -plans=1
 func TestPlansNeverBreakWhatServes(t *testing.T) {
@@ -80,7 +79,7 @@ func (h *planHistory) play(steps int) error {
 			h.note("step %d: %s", step, h.hand.Edit(h.rng))
 		}
 		h.reserve(h.rng.IntN(3) > 0)
-		look := h.model.Look()
+		look := h.model.Observe()
 		if h.rng.IntN(3) == 0 {
 			look = gcptest.Partial(look, h.rng)
 		}
@@ -91,7 +90,7 @@ func (h *planHistory) play(steps int) error {
 	return h.settle()
 }
 
-// Settle ends all that hinders, and has a plan executed until there is none.
+// settle ends all disturbances, and executes plans until nothing is left to do.
 func (h *planHistory) settle() error {
 	for _, c := range h.world.clusters {
 		c.unseen = false
@@ -100,10 +99,10 @@ func (h *planHistory) settle() error {
 		undo()
 	}
 	h.reserve(true)
-	h.note("nothing hinders any more")
+	h.note("no disturbances are left")
 	const enough = 4
 	for range enough {
-		planned, err := h.round(h.model.Look(), false)
+		planned, err := h.round(h.model.Observe(), false)
 		if err != nil {
 			return err
 		}
@@ -111,10 +110,10 @@ func (h *planHistory) settle() error {
 			return h.compare()
 		}
 	}
-	return fmt.Errorf("not settled after %d rounds", enough)
+	return fmt.Errorf("not settled after %d turns", enough)
 }
 
-// compare checks that there is what is wanted, and nothing else that is ours.
+// compare checks that our resources are exactly the wanted ones.
 func (h *planHistory) compare() error {
 	want := h.world.wanted()
 	for id, w := range want.Resources {
@@ -143,7 +142,7 @@ func (h *planHistory) note(format string, args ...any) {
 	h.log = append(h.log, fmt.Sprintf(format, args...))
 }
 
-// reserve makes the addresses that the user has promised.
+// reserve creates the addresses that the user has to provide.
 func (h *planHistory) reserve(all bool) {
 	for id, w := range h.world.wanted().Resources {
 		if _, ok := h.model.Resources[id]; !ok && all && id.Kind == gcp.KindAddress && w.Mark.Federation == "" {
@@ -152,14 +151,14 @@ func (h *planHistory) reserve(all bool) {
 	}
 }
 
-// Round plans, and executes the plan in a random order that its dependencies allow;
-// where it may fail, some actions do, before they did anything or after, and the
-// execution may stop anywhere.
+// round makes a plan and executes it in a random order that its dependencies allow. If
+// failures are allowed, some actions fail, before or after their effect, and the execution
+// may stop anywhere.
 func (h *planHistory) round(look gcp.Observed, failing bool) (gcp.Planned, error) {
 	want := h.world.wanted()
 	planned := planner.Plan(want, look)
 	if again := planner.Plan(h.world.wanted(), gcptest.CloneObserved(look)); !reflect.DeepEqual(planned, again) {
-		return planned, fmt.Errorf("equal input gives different plans:\n%v\n%v", planned.Actions, again.Actions)
+		return planned, fmt.Errorf("equal input, different plans:\n%v\n%v", planned.Actions, again.Actions)
 	}
 	if planned.Settled && len(planned.Actions) > 0 {
 		return planned, fmt.Errorf("settled with %d actions", len(planned.Actions))
@@ -213,14 +212,14 @@ func (h *planHistory) round(look gcp.Observed, failing bool) (gcp.Planned, error
 	}
 }
 
-// baseline is how things were when a plan was made.
+// baseline is the state at the time of a plan.
 type baseline struct {
 	want    gcp.Wanted
 	blind   bool                    // the firewall rule could not be read, which stops nothing
-	foreign map[gcp.ID]gcp.Resource // and what is held: they stay exactly as they are
-	stays   map[gcp.ID]bool         // wanted and there: never gone
-	serves  map[gcp.ID]bool         // backend services that serve, and are to
-	filled  map[gcp.ID]bool         // groups that have endpoints, and are to have some
+	foreign map[gcp.ID]gcp.Resource // foreign and held resources, which must not change
+	stays   map[gcp.ID]bool         // wanted and existing: never gone
+	serves  map[gcp.ID]bool         // backend services that serve, and should
+	filled  map[gcp.ID]bool         // groups that have endpoints, and should have some
 	closed  map[string]bool         // "service group": backends that no firewall rule lets in
 }
 
@@ -237,7 +236,7 @@ func newBaseline(want gcp.Wanted, m *gcptest.Model, look gcp.Observed) *baseline
 		}
 		if g, ok := r.Spec.(gcp.Group); ok {
 			w, _ := want.Resources[id].Spec.(gcp.Group)
-			// A single address that gets another port has to leave before it comes back.
+			// A single address that gets another port has to leave before it returns.
 			b.filled[id] = len(g.Endpoints) > 0 && len(w.Endpoints) > 0 && len(g.Endpoints)+len(w.Endpoints) > 2
 		}
 		s, ok := r.Spec.(gcp.Service)
@@ -256,15 +255,15 @@ func newBaseline(want gcp.Wanted, m *gcptest.Model, look gcp.Observed) *baseline
 	return b
 }
 
-// live reports whether a backend service has an endpoint that is to serve, or that
-// leaves with its group.
+// live reports whether a backend service has an endpoint that should serve, or that leaves
+// with its group.
 func (b *baseline) live(m *gcptest.Model, s gcp.Service) bool {
 	for _, backend := range s.Backends {
 		g, _ := m.Resources[backend.Group].Spec.(gcp.Group)
 		w, wanted := b.want.Resources[backend.Group]
 		keep, _ := w.Spec.(gcp.Group)
 		if _, held := b.want.Held[backend.Group]; held {
-			keep = g // it stays as it is
+			keep = g // it stays unchanged
 		}
 		for _, e := range g.Endpoints {
 			if backend.Capacity > 0 && (!wanted || slices.Contains(keep.Endpoints, e)) {
@@ -289,8 +288,8 @@ func (b *baseline) toServe(m *gcptest.Model, id gcp.ID) bool {
 	return false
 }
 
-// open reports whether a firewall rule of ours lets traffic in to the group, where
-// one is wanted.
+// open reports whether a firewall rule of ours admits traffic to the group, if a rule is
+// wanted.
 func (b *baseline) open(m *gcptest.Model, group gcp.ID) bool {
 	rule, wanted := b.want.Resources[gcp.ID{Kind: gcp.KindFirewall, Name: "fs-fw"}]
 	r, there := m.Resources[rule.ID]
@@ -354,7 +353,7 @@ func (b *baseline) check(m *gcptest.Model, a gcp.Action) error {
 	return b.behind(m, a)
 }
 
-// behind checks that a backend service gets no group before its endpoints are there.
+// behind checks that no group is behind a backend service before it has its endpoints.
 func (b *baseline) behind(m *gcptest.Model, a gcp.Action) error {
 	s, ok := a.Want.Spec.(gcp.Service)
 	if !ok || a.Verb != gcp.Create {

@@ -11,8 +11,8 @@ import (
 // unread reports whether the endpoints of an observed group are not known.
 func unread(g gcp.Group) bool { return g.Endpoints == nil && g.Size > 0 }
 
-// adjustGroup plans the endpoints of a group that is there. Until it has some, no
-// backend service gets it.
+// adjustGroup plans the endpoints of an existing group. No backend service refers to
+// the group before it has some.
 func (p *planner) adjustGroup(w gcp.Resource, want gcp.Group, o gcp.Resource) {
 	now, _ := o.Spec.(gcp.Group)
 	if unread(now) {
@@ -22,10 +22,10 @@ func (p *planner) adjustGroup(w gcp.Resource, want gcp.Group, o gcp.Resource) {
 	p.adjustEndpoints(w, want.Endpoints, now.Endpoints)
 }
 
-// adjustEndpoints plans to attach what is missing and to detach what is no longer
-// wanted, after the given actions. A group that has endpoints and is to have some
-// never becomes empty in between, as far as that is possible: an address stands only
-// once in a group, so one that gets another port leaves before it comes back.
+// adjustEndpoints plans, after the given actions, to attach the missing endpoints and to
+// detach those that are no longer wanted. If possible, a group that has endpoints and
+// should have some is never empty in between. A group holds an address only one time, so
+// an endpoint that gets another port leaves before it returns.
 func (p *planner) adjustEndpoints(w gcp.Resource, want, now []gcp.Endpoint, after ...int) {
 	wanted, there := endpointSet(want), endpointSet(now)
 	missing := endpointsWithout(want, there)
@@ -58,7 +58,7 @@ func (p *planner) adjustEndpoints(w gcp.Resource, want, now []gcp.Endpoint, afte
 	attached := p.attach(w, fresh, after)
 	kept := len(surplus) < len(there)
 	if !kept {
-		// Nothing leaves until something else has come.
+		// Nothing leaves until another endpoint is attached.
 		after = append(after, attached...)
 	}
 	attached = append(attached, p.move(w, moving, back, kept || len(fresh) > 0, after)...)
@@ -67,13 +67,13 @@ func (p *planner) adjustEndpoints(w gcp.Resource, want, now []gcp.Endpoint, afte
 		if !kept {
 			wait = append(wait, attached...)
 		}
-		p.detach(w, gone, "not wanted any more", wait...)
+		p.detach(w, gone, "no longer wanted", wait...)
 	}
 	p.ready[w.ID] = append(p.ready[w.ID], attached...)
 }
 
 // move detaches endpoints and attaches those that take their addresses. Unless others
-// serve meanwhile, half of them stay until the first half is back.
+// serve at the same time, half of them stay until the first half is back.
 func (p *planner) move(w gcp.Resource, moving, back []gcp.Endpoint, others bool, after []int) (attached []int) {
 	if len(back) == 0 {
 		return nil
@@ -91,7 +91,7 @@ func (p *planner) move(w gcp.Resource, moving, back []gcp.Endpoint, others bool,
 		for _, e := range leave {
 			enter = append(enter, comes[e.Address])
 		}
-		after = p.detach(w, leave, "their addresses come back at another port or machine", after...)
+		after = p.detach(w, leave, "their addresses return with another port or machine", after...)
 		after = p.attach(w, enter, after)
 		attached = append(attached, after...)
 	}
@@ -124,7 +124,7 @@ func endpointSet(endpoints []gcp.Endpoint) map[gcp.Endpoint]bool {
 	return set
 }
 
-// endpointsWithout returns those that are not in the set, sorted and unique.
+// endpointsWithout returns the endpoints that are not in the set, sorted and unique.
 func endpointsWithout(endpoints []gcp.Endpoint, without map[gcp.Endpoint]bool) []gcp.Endpoint {
 	var rest []gcp.Endpoint
 	for _, e := range endpoints {

@@ -9,19 +9,19 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// reportConflict says that what stands under a wanted name is not ours.
+// reportConflict reports that a wanted name belongs to another owner's resource.
 func (p *planner) reportConflict(w, o gcp.Resource) {
 	message := fmt.Sprintf("%s exists and is %s: it is not touched, and nothing is built on it", w.ID, o.Holder())
 	if fields := gcp.Differences(w.Spec, o.Spec); len(fields) > 0 {
-		message += "; it differs from what is wanted in " + strings.Join(fields, ", ")
+		message += "; it differs from the wanted resource in " + strings.Join(fields, ", ")
 	}
 	p.report(w, federation.Finding{
 		ID: federation.FindingBalancerConflict, Severity: federation.SeverityError, Message: untrusted.New(message),
-		Remedy: untrusted.New("see what it is for: " + gcloud(w.ID, "describe") + "; if nobody needs it: " + gcloud(w.ID, "delete")),
+		Remedy: untrusted.New("find out what it is for: " + gcloud(w.ID, "describe") + "; if it is not needed: " + gcloud(w.ID, "delete")),
 	})
 }
 
-// reportTaken says that a forwarding rule that is not to go has the address.
+// reportTaken reports that a forwarding rule which stays uses the address.
 func (p *planner) reportTaken(w, o gcp.Resource) {
 	rule, _ := o.Spec.(gcp.Rule)
 	p.report(w, federation.Finding{
@@ -32,17 +32,17 @@ func (p *planner) reportTaken(w, o gcp.Resource) {
 	})
 }
 
-// reportFixed says that a resource of ours differs in what cannot be changed.
+// reportFixed reports that a resource of ours differs in fields that cannot be changed.
 func (p *planner) reportFixed(w, o gcp.Resource, fields []string) {
 	message := fmt.Sprintf("%s differs in %s, which cannot be changed in place", w.ID, strings.Join(fields, ", "))
 	if by := p.referrers[w.ID]; len(by) > 0 {
 		message += "; it is used by " + gcp.IDList(by)
 	} else {
-		message += "; it is not deleted, since traffic may come by it"
+		message += "; fedsync does not delete it, because it may carry traffic"
 	}
 	p.report(o, federation.Finding{
 		ID: federation.FindingBalancerFixed, Severity: federation.SeverityError, Message: untrusted.New(message),
-		Remedy: untrusted.New("when its traffic has moved elsewhere, delete it, and it is made as wanted: " + gcloud(w.ID, "delete")),
+		Remedy: untrusted.New("move its traffic elsewhere and delete it; fedsync then creates it as wanted: " + gcloud(w.ID, "delete")),
 	})
 }
 
@@ -54,8 +54,8 @@ func (p *planner) reportMissing(w gcp.Resource) {
 	})
 }
 
-// reportUnusable speaks only of what no other finding speaks of: a resource that is
-// pointed at and that nobody makes.
+// reportUnusable reports a reference to a resource that does not exist and that fedsync
+// does not create. Other findings report all other cases.
 func (p *planner) reportUnusable(w gcp.Resource, ref gcp.ID) {
 	if _, wanted := p.want.Resources[ref]; wanted || !p.is.Complete[ref.Kind] {
 		return
@@ -70,8 +70,8 @@ func (p *planner) reportUnusable(w gcp.Resource, ref gcp.ID) {
 func (p *planner) reportUntagged(w gcp.Resource) {
 	p.report(w, federation.Finding{
 		ID: federation.FindingBalancerUntagged, Severity: federation.SeverityError,
-		Message: untrusted.Textf("%s would have no target tags, and so let traffic in to every machine of the network: it is left as it is", w.ID),
-		Remedy:  untrusted.Const("give the nodes a network tag that all of a cluster's have, or name their tags under gcp.tags in fedsync.yaml"),
+		Message: untrusted.Textf("%s would have no target tags, and so admit traffic to every machine of the network: it is left unchanged", w.ID),
+		Remedy:  untrusted.Const("give all nodes of a cluster one network tag, or list their tags under gcp.tags in fedsync.yaml"),
 	})
 }
 
@@ -79,11 +79,11 @@ func (p *planner) reportInUse(o, by gcp.Resource) {
 	p.report(o, federation.Finding{
 		ID: federation.FindingBalancerInUse, Severity: federation.SeverityWarning,
 		Message: untrusted.Textf("%s is left over and cannot be deleted: it is used by %s, which is %s", o.ID, by.ID, by.Holder()),
-		Remedy:  untrusted.New("point that elsewhere, or delete it, and the left-over is removed: " + gcloud(by.ID, "describe")),
+		Remedy:  untrusted.New("make its user refer to something else, or delete the user; fedsync then deletes the left-over: " + gcloud(by.ID, "describe")),
 	})
 }
 
-// report adds a finding on a resource, with the Ingress's app and file.
+// report adds a finding about a resource, with the app and file of its Ingress.
 func (p *planner) report(r gcp.Resource, f federation.Finding) {
 	f.Object = federation.ObjectRef{Group: "compute", Kind: apiKind(r.ID.Kind), Namespace: r.ID.Zone, Name: r.ID.Name}
 	for _, b := range p.want.Balancers {
@@ -94,7 +94,7 @@ func (p *planner) report(r gcp.Resource, f federation.Finding) {
 	p.findings = append(p.findings, f)
 }
 
-// apiKind is the kind in the words of Compute Engine.
+// apiKind returns Compute Engine's own name of the kind.
 func apiKind(k gcp.Kind) string {
 	switch k {
 	case gcp.KindAddress:
@@ -121,7 +121,7 @@ func apiKind(k gcp.Kind) string {
 	return "Resource"
 }
 
-// gcloud is the command that does something with a resource.
+// gcloud returns the command that applies the verb to a resource.
 func gcloud(id gcp.ID, verb string) string {
 	noun, scope := "", " --global"
 	switch id.Kind {

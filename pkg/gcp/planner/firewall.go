@@ -7,15 +7,15 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// narrowing is a firewall rule that is to let in less, when that is needed no more.
+// narrowing is a firewall rule that should admit less, as soon as the rest is not needed.
 type narrowing struct {
 	want, wide gcp.Resource
 	after      []int
 }
 
-// adjustFirewall plans the changes of a firewall rule: it lets in more before any
-// backend needs it, and less only after the backends concerned are gone. Source ranges
-// are those of the load balancer for all backends, so they need not wait.
+// adjustFirewall plans the changes of a firewall rule: it admits more before any backend
+// needs it, and less only after the backends concerned are gone. Source ranges are the
+// load balancer's and equal for all backends, so they need not wait.
 func (p *planner) adjustFirewall(w, o gcp.Resource) {
 	want, _ := w.Spec.(gcp.Firewall)
 	now, _ := o.Spec.(gcp.Firewall)
@@ -37,8 +37,7 @@ func (p *planner) adjustFirewall(w, o gcp.Resource) {
 	}
 }
 
-// open records an action by which a firewall rule lets in more, at these ports among
-// others.
+// open records an action that makes a firewall rule admit more, including these ports.
 func (p *planner) open(action int, ports []int32) {
 	p.opened = append(p.opened, action)
 	for _, port := range ports {
@@ -46,8 +45,8 @@ func (p *planner) open(action int, ports []int32) {
 	}
 }
 
-// narrowFirewalls comes last: firewall rules let in less, and left-overs are deleted,
-// unless something is left that may need them.
+// narrowFirewalls plans the last actions: firewall rules admit less and left-over rules
+// are deleted, unless something that remains may need them.
 func (p *planner) narrowFirewalls() {
 	for _, n := range p.narrow {
 		want, _ := n.want.Spec.(gcp.Firewall)
@@ -74,9 +73,8 @@ func (p *planner) narrowFirewalls() {
 	}
 }
 
-// lingers reports whether machines in the network stay in a group of ours that is
-// neither wanted nor held, or may do so; or one is held of which the ports are not
-// known.
+// lingers reports whether machines in the network are, or may be, in a group of ours
+// that stays but is neither wanted nor held, or in a held group whose ports are unknown.
 func (p *planner) lingers(network string) bool {
 	if !p.usersKnown(gcp.KindFirewall) {
 		return true
@@ -94,8 +92,8 @@ func (p *planner) lingers(network string) bool {
 	return false
 }
 
-// exposed reports whether machines in the network are to serve, though no firewall
-// rule is wanted there: then the left-over is what lets their traffic in.
+// exposed reports whether machines in the network should serve although no firewall rule
+// is wanted there: then the left-over rule admits their traffic.
 func (p *planner) exposed(network string) bool {
 	for _, w := range p.want.Resources {
 		if spec, ok := w.Spec.(gcp.Firewall); ok && spec.Network == network && !p.unusable[w.ID] {
@@ -115,7 +113,8 @@ func (p *planner) exposed(network string) bool {
 	return false
 }
 
-// machinesIn returns a group of machines in the network. Others need no firewall rule.
+// machinesIn returns the resource's group; false unless it is a group of machines in the
+// network. Other groups need no firewall rule.
 func machinesIn(r gcp.Resource, network string) (gcp.Group, bool) {
 	g, ok := r.Spec.(gcp.Group)
 	return g, ok && g.Type == gcp.GroupOfMachines && g.Network == network
@@ -127,8 +126,8 @@ func (p *planner) goes(id gcp.ID) bool {
 	return deleted
 }
 
-// withHeldPorts adds to a firewall rule the ports at which groups that are held have
-// endpoints: they serve for as long as they are held.
+// withHeldPorts adds to a firewall rule the endpoint ports of held groups: these groups
+// continue to serve.
 func (p *planner) withHeldPorts(f gcp.Firewall) gcp.Firewall {
 	ports := f.Ports
 	for id := range p.want.Held {

@@ -7,14 +7,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// leftOver reports whether an observed resource of ours is to be deleted.
+// leftOver reports whether an observed resource of ours should be deleted.
 func (p *planner) leftOver(id gcp.ID) bool {
 	_, wanted := p.want.Resources[id]
 	return !wanted && !p.goes(id) && !p.held(id) && id.Kind != gcp.KindAddress
 }
 
-// removeLeftOvers plans to delete what is ours and not wanted, beginning with what
-// nothing points at. Firewall rules come later.
+// removeLeftOvers plans to delete our resources that are not wanted, beginning with
+// those that nothing refers to. Firewall rules come later.
 func (p *planner) removeLeftOvers() {
 	for _, id := range slices.Backward(gcp.SortedIDs(p.is.Resources)) {
 		o := p.is.Resources[id]
@@ -51,8 +51,8 @@ func (p *planner) remove(o gcp.Resource) {
 	}
 }
 
-// released returns the actions after which nothing points at a resource any more, and
-// reports whether there are such.
+// released returns the actions after which nothing refers to a resource; false if it
+// remains in use.
 func (p *planner) released(o gcp.Resource) ([]int, bool) {
 	if p.needed[o.ID] || !p.usersKnown(o.ID.Kind) {
 		return nil, false
@@ -74,9 +74,9 @@ func (p *planner) released(o gcp.Resource) ([]int, bool) {
 	return after, free
 }
 
-// succeeded returns the creations of forwarding rules that take the place of one, and
-// reports whether they can be expected: an address is not given up before the next
-// one of the same Ingress answers.
+// succeeded returns the creations of the forwarding rules that replace one; false if
+// they cannot be created now. An address is not released before the next one of the same
+// Ingress answers.
 func (p *planner) succeeded(o gcp.Resource) ([]int, bool) {
 	var after []int
 	for _, id := range gcp.SortedIDs(p.want.Resources) {

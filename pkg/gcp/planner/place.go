@@ -7,18 +7,19 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// place plans what a wanted resource needs. What it points at has been placed before.
+// place plans the actions for a wanted resource. The resources that it refers to have
+// been placed before.
 func (p *planner) place(w gcp.Resource) {
 	o, there := p.is.Resources[w.ID]
 	w = p.completed(w)
 	switch {
 	case there && w.Mark.Federation == "":
-		// The user's own.
+		// It belongs to the user.
 	case there && !p.mine(o):
 		p.reportConflict(w, o)
 		p.block(w.ID)
 	case p.held(w.ID):
-		// A group that is to have endpoints, and has none, is no backend yet.
+		// A group that should have endpoints, and has none, is not a backend yet.
 		if g, ok := w.Spec.(gcp.Group); !there || ok && len(g.Endpoints) > 0 && !p.filled(w.ID) {
 			p.block(w.ID)
 		}
@@ -37,9 +38,8 @@ func (p *planner) place(w gcp.Resource) {
 	}
 }
 
-// completed completes what is wanted by what is known of Compute Engine: a forwarding
-// rule by its IP, where the address has one already, and a firewall rule by the ports
-// of the groups that are held.
+// completed adds observed values to a wanted resource: to a forwarding rule its IP, if
+// its address has one, and to a firewall rule the ports of held groups.
 func (p *planner) completed(w gcp.Resource) gcp.Resource {
 	switch spec := w.Spec.(type) {
 	case gcp.Rule:
@@ -53,8 +53,8 @@ func (p *planner) completed(w gcp.Resource) gcp.Resource {
 	return w
 }
 
-// untagged reports whether the resource is a firewall rule that would let traffic in
-// to every machine of the network.
+// untagged reports whether the resource is a firewall rule that would admit traffic to
+// every machine of the network.
 func untagged(w gcp.Resource) bool {
 	f, ok := w.Spec.(gcp.Firewall)
 	return ok && len(f.Tags) == 0
@@ -92,7 +92,7 @@ func (p *planner) create(w gcp.Resource, after ...int) {
 	}
 }
 
-// adjust plans the changes of a resource that is there and is ours.
+// adjust plans the changes of an existing resource of ours.
 func (p *planner) adjust(w, o gcp.Resource) {
 	w.Fingerprint = o.Fingerprint
 	fields := gcp.Changed(w, o)
@@ -110,7 +110,7 @@ func (p *planner) adjust(w, o gcp.Resource) {
 	}
 	w, ok := p.reachable(w, o)
 	if !ok {
-		p.waits = true // it stays as it is, and may be pointed at
+		p.waits = true // it stays unchanged, and others may refer to it
 		return
 	}
 	if fields = gcp.Changed(w, o); len(fields) == 0 {
@@ -119,8 +119,7 @@ func (p *planner) adjust(w, o gcp.Resource) {
 	p.update(w, o, fields)
 }
 
-// update plans the change of fields, once what the resource points at from then on is
-// there.
+// update plans the change of fields, after the resources that it newly refers to exist.
 func (p *planner) update(w, o gcp.Resource, fields []string) {
 	var after []int
 	had := idSet(o.References())
@@ -140,9 +139,9 @@ func (p *planner) update(w, o gcp.Resource, fields []string) {
 	}
 }
 
-// reachable returns the wanted resource as far as it can be had now, and reports
-// whether that is worth having. Everything that it points at must be usable, or stand
-// in the observed resource already.
+// reachable returns the part of the wanted resource that is possible now; false if that
+// part is of no use. Every resource that it refers to must be usable, or already be
+// referred to by the observed resource.
 func (p *planner) reachable(w, o gcp.Resource) (gcp.Resource, bool) {
 	had := idSet(o.References())
 	if s, ok := w.Spec.(gcp.Service); ok {
@@ -159,8 +158,9 @@ func (p *planner) reachable(w, o gcp.Resource) (gcp.Resource, bool) {
 	return w, true
 }
 
-// replace deletes and creates a resource that cannot be changed in place. Nothing may
-// point at it; and a forwarding rule is not replaced, since traffic may come by it.
+// replace deletes and creates a resource that cannot be changed in place, unless another
+// resource refers to it. A forwarding rule is never replaced, because it may carry
+// traffic.
 func (p *planner) replace(w, o gcp.Resource, fields []string) {
 	group, isGroup := o.Spec.(gcp.Group)
 	switch {
@@ -182,9 +182,9 @@ func (p *planner) replace(w, o gcp.Resource, fields []string) {
 	p.create(w, i)
 }
 
-// vacate returns the deletions that have to come before a forwarding rule can have
-// its port of the address, and reports whether it can. Those of left-overs wait until
-// what the new one needs is there.
+// vacate plans and returns the deletions that free a forwarding rule's port of the
+// address; false if it cannot be freed. The deletions of left-overs wait until the
+// resources that the new rule needs exist.
 func (p *planner) vacate(w gcp.Resource, rule gcp.Rule, after []int) ([]int, bool) {
 	var leave []gcp.Resource
 	for _, id := range gcp.SortedIDs(p.is.Resources) {
@@ -205,7 +205,7 @@ func (p *planner) vacate(w gcp.Resource, rule gcp.Rule, after []int) ([]int, boo
 	}
 	var vacated []int
 	for _, o := range leave {
-		i := p.add(gcp.Action{Verb: gcp.Delete, Reason: untrusted.New("gives its port of " + rule.IP + " to " + w.ID.Name), Want: o}, after...)
+		i := p.add(gcp.Action{Verb: gcp.Delete, Reason: untrusted.New("releases its port of " + rule.IP + " to " + w.ID.Name), Want: o}, after...)
 		p.deleted[o.ID] = i
 		vacated = append(vacated, i)
 	}

@@ -1,6 +1,6 @@
-// Package planner returns the calls that lead from what there is on Compute Engine to what
-// there should be, in an order in which each can be the last: traffic is served after any
-// of them. It is pure.
+// Package planner returns the actions that lead from the observed to the wanted state of
+// Compute Engine, in an order in which any of them can be the last: traffic is served
+// after each one. It is pure.
 package planner
 
 import (
@@ -10,15 +10,15 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// Plan returns the actions that lead from what there is to what there should be, in
-// an order in which they can be executed one by one; those that do not wait for one
-// another, by Action.After, may as well run together. Equal input gives equal output.
+// Plan returns the actions that lead from the observed to the wanted state, in an order
+// in which they can be executed one by one. Actions that do not wait for one another, by
+// Action.After, may run at the same time. Equal input gives equal output.
 //
-// It never touches what does not bear the owner's mark, deletes nothing that
-// something may still refer to, and takes nothing for absent whose kind could not be
-// listed: whatever is left out for such a reason waits for the next look.
+// Plan never touches a resource without the owner's mark, and never deletes one that
+// another may still refer to. It does not assume that a resource is absent if its kind
+// could not be listed. Whatever it leaves out for such a reason waits for the next read.
 //
-// What is wanted without a mark is the user's own. It must exist, and is never
+// A wanted resource without a mark belongs to the user. It must exist, and is never
 // created, changed or deleted. Addresses are never deleted.
 func Plan(want gcp.Wanted, is gcp.Observed) gcp.Planned {
 	p := newPlanner(want, is)
@@ -31,30 +31,30 @@ func Plan(want gcp.Wanted, is gcp.Observed) gcp.Planned {
 	return gcp.Planned{Actions: p.actions, Findings: p.findings, Settled: len(p.actions) == 0 && !p.waits}
 }
 
-// planner makes one plan. Actions are only appended, and wait only for those before
-// them: their order is one in which they can be executed, and there are no cycles.
+// planner makes one plan. Actions are only appended, and wait only for earlier ones: so
+// they can be executed in their order, and there are no cycles.
 type planner struct {
 	want gcp.Wanted
 	is   gcp.Observed
-	// referrers are the observed resources that point at a resource, whosever they
-	// are, sorted.
+	// referrers are the observed resources, of any owner, that refer to a resource,
+	// sorted.
 	referrers map[gcp.ID][]gcp.ID
-	needed    map[gcp.ID]bool // what wanted resources point at
-	clusters  map[string]bool // that wanted groups belong to
+	needed    map[gcp.ID]bool // resources that wanted ones refer to
+	clusters  map[string]bool // clusters of wanted groups
 
 	actions  []gcp.Action
 	findings []federation.Finding
-	waits    bool // something is left for another look
+	waits    bool // something is left for the next read
 
-	// unusable are wanted resources that nothing new may point at: they are not
-	// there and not made by this plan, are not ours, or have not got their endpoints.
+	// unusable are wanted resources that no further one may refer to: this plan does
+	// not create them, they are not ours, or they lack their endpoints.
 	unusable map[gcp.ID]bool
-	ready    map[gcp.ID][]int // actions after which a wanted resource may be pointed at
-	updated  map[gcp.ID]int   // of wanted resources, which then point only at what is needed
-	deleted  map[gcp.ID]int   // of left-overs
-	opened   []int            // actions by which firewall rules let in more
+	ready    map[gcp.ID][]int // actions after which others may refer to a wanted resource
+	updated  map[gcp.ID]int   // updates of wanted resources, which then refer only to needed ones
+	deleted  map[gcp.ID]int   // deletions of left-overs
+	opened   []int            // actions that make firewall rules admit more
 	opening  map[int32]bool   // ports that they open
-	narrow   []narrowing      // firewall rules that are to let in less, at the end
+	narrow   []narrowing      // firewall rules that admit less at the end
 	closing  []int            // actions that take traffic away from nodes
 }
 
@@ -95,14 +95,14 @@ func (p *planner) add(a gcp.Action, after ...int) int {
 	return len(p.actions) - 1
 }
 
-// block keeps anything new from pointing at a wanted resource.
+// block prevents any further resource from referring to a wanted one.
 func (p *planner) block(id gcp.ID) {
 	p.unusable[id] = true
 	p.waits = true
 }
 
-// usable reports whether a resource may be pointed at once the actions in ready are
-// done. One that is not wanted is held, and ours.
+// usable reports whether others may refer to a resource when the actions in ready are
+// done. A resource that is not wanted must be ours; it is held.
 func (p *planner) usable(id gcp.ID) bool {
 	if p.unusable[id] {
 		return false
@@ -113,7 +113,7 @@ func (p *planner) usable(id gcp.ID) bool {
 	return p.mine(p.is.Resources[id])
 }
 
-// Users are the kinds that can point at a kind.
+// users returns the kinds that can refer to a kind.
 func users(kind gcp.Kind) []gcp.Kind {
 	switch kind {
 	case gcp.KindAddress, gcp.KindHTTPProxy, gcp.KindHTTPSProxy:
@@ -127,7 +127,7 @@ func users(kind gcp.Kind) []gcp.Kind {
 	case gcp.KindCertificate:
 		return []gcp.Kind{gcp.KindHTTPSProxy}
 	case gcp.KindFirewall:
-		// Nothing points at it, but these take the traffic that it lets in.
+		// Nothing refers to it, but these take the traffic that it admits.
 		return []gcp.Kind{gcp.KindGroup, gcp.KindService}
 	case gcp.KindRule:
 		return nil
@@ -135,7 +135,7 @@ func users(kind gcp.Kind) []gcp.Kind {
 	return nil
 }
 
-// usersKnown reports whether all that could point at the kind has been listed.
+// usersKnown reports whether all resources that could refer to the kind are listed.
 func (p *planner) usersKnown(kind gcp.Kind) bool {
 	for _, user := range users(kind) {
 		if !p.is.Complete[user] {

@@ -26,12 +26,12 @@ func smallWorld() *world {
 	}
 }
 
-// built is a model in which everything is as the world wants it.
+// built returns a model in which everything is as the world wants it.
 func built(t *testing.T, w *world) *gcptest.Model {
 	t.Helper()
 	m := gcptest.NewModel()
-	execute(t, m, planner.Plan(w.wanted(), m.Look()))
-	if p := planner.Plan(w.wanted(), m.Look()); !p.Settled {
+	execute(t, m, planner.Plan(w.wanted(), m.Observe()))
+	if p := planner.Plan(w.wanted(), m.Observe()); !p.Settled {
 		t.Fatalf("not settled when built:\n%s", lines(p))
 	}
 	return m
@@ -68,7 +68,7 @@ var (
 )
 
 func TestAnEmptyProjectGetsTheLoadBalancerInOrder(t *testing.T) {
-	got := lines(planner.Plan(smallWorld().wanted(), gcptest.NewModel().Look()))
+	got := lines(planner.Plan(smallWorld().wanted(), gcptest.NewModel().Observe()))
 	want := strings.TrimSpace(`
 + create  address fs-web-0  missing
 + create  firewall rule fs-fw  missing
@@ -98,8 +98,8 @@ func TestPlanFollowsWhatIsWanted(t *testing.T) {
 		{"nothing changes", func(*world) {}, ""},
 		{"a cluster leaves", func(w *world) { delete(w.clusters, "c1") }, `
 ~ update  backend service fs-web-s  fields: backends: removes zone-a/fs-web-s-c1
-- detach  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 left: 10.1.0.1:30301, 10.1.0.2:30301
-- delete  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 left
+- detach  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 has left: 10.1.0.1:30301, 10.1.0.2:30301
+- delete  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 has left
 ~ update  firewall rule fs-fw  fields: targetTags: removes tag-c1`},
 		{"a cluster drains", func(w *world) { w.clusters["c1"].drained = true }, `
 ~ update  backend service fs-web-s  fields: backends: sets zone-a/fs-web-s-c1 to capacity 0`},
@@ -108,35 +108,35 @@ func TestPlanFollowsWhatIsWanted(t *testing.T) {
 			w.clusters["c0"].nodes["c0-n3"] = "10.0.0.3"
 		}, `
 + attach  endpoint group zone-a/fs-web-s-c0  missing: 10.0.0.3:30301
-- detach  endpoint group zone-a/fs-web-s-c0  not wanted any more: 10.0.0.1:30301`},
+- detach  endpoint group zone-a/fs-web-s-c0  no longer wanted: 10.0.0.1:30301`},
 		{"all nodes are others", func(w *world) { w.clusters["c0"].nodes = map[string]string{"c0-n7": "10.0.0.7"} }, `
 + attach  endpoint group zone-a/fs-web-s-c0  missing: 10.0.0.7:30301
-- detach  endpoint group zone-a/fs-web-s-c0  not wanted any more: 10.0.0.1:30301, 10.0.0.2:30301`},
+- detach  endpoint group zone-a/fs-web-s-c0  no longer wanted: 10.0.0.1:30301, 10.0.0.2:30301`},
 		{"the node port changes", func(w *world) { w.ingresses["web"].services["s"] = 30400; delete(w.clusters, "c1") }, `
 ~ update  firewall rule fs-fw  fields: allowed: adds 30400
-- detach  endpoint group zone-a/fs-web-s-c0  their addresses come back at another port or machine: 10.0.0.1:30301
+- detach  endpoint group zone-a/fs-web-s-c0  their addresses return with another port or machine: 10.0.0.1:30301
 + attach  endpoint group zone-a/fs-web-s-c0  missing: 10.0.0.1:30400
-- detach  endpoint group zone-a/fs-web-s-c0  their addresses come back at another port or machine: 10.0.0.2:30301
+- detach  endpoint group zone-a/fs-web-s-c0  their addresses return with another port or machine: 10.0.0.2:30301
 + attach  endpoint group zone-a/fs-web-s-c0  missing: 10.0.0.2:30400
 ~ update  backend service fs-web-s  fields: backends: removes zone-a/fs-web-s-c1
-- detach  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 left: 10.1.0.1:30301, 10.1.0.2:30301
-- delete  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 left
+- detach  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 has left: 10.1.0.1:30301, 10.1.0.2:30301
+- delete  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 has left
 ~ update  firewall rule fs-fw  fields: allowed: removes 30301; targetTags: removes tag-c1`},
 		{"another certificate", func(w *world) { w.ingresses["web"].tls = 2 }, `
 + create  certificate fs-web-2  missing
 ~ update  HTTPS proxy fs-web  fields: sslCertificates: adds fs-web-2, removes fs-web-1
-- delete  certificate fs-web-1  left over: no Ingress needs it any more`},
-		{"no HTTPS any more", func(w *world) { w.ingresses["web"].tls = 0 }, `
-- delete  forwarding rule fs-0-fs-web-0-443  left over: no Ingress needs it any more
-- delete  HTTPS proxy fs-web  left over: no Ingress needs it any more
-- delete  certificate fs-web-1  left over: no Ingress needs it any more`},
+- delete  certificate fs-web-1  left over: no Ingress needs it`},
+		{"no HTTPS left", func(w *world) { w.ingresses["web"].tls = 0 }, `
+- delete  forwarding rule fs-0-fs-web-0-443  left over: no Ingress needs it
+- delete  HTTPS proxy fs-web  left over: no Ingress needs it
+- delete  certificate fs-web-1  left over: no Ingress needs it`},
 		{"another address is made before the old one is left", func(w *world) { w.ingresses["web"].address = 1; w.ingresses["web"].tls = 0 }, `
 + create  address fs-web-1  missing
 + create  forwarding rule fs-0-fs-web-1-80  missing
-- delete  forwarding rule fs-0-fs-web-0-80  left over: no Ingress needs it any more
-- delete  forwarding rule fs-0-fs-web-0-443  left over: no Ingress needs it any more
-- delete  HTTPS proxy fs-web  left over: no Ingress needs it any more
-- delete  certificate fs-web-1  left over: no Ingress needs it any more`},
+- delete  forwarding rule fs-0-fs-web-0-80  left over: no Ingress needs it
+- delete  forwarding rule fs-0-fs-web-0-443  left over: no Ingress needs it
+- delete  HTTPS proxy fs-web  left over: no Ingress needs it
+- delete  certificate fs-web-1  left over: no Ingress needs it`},
 		{"another Service", func(w *world) {
 			delete(w.ingresses["web"].services, "s")
 			w.ingresses["web"].services["z"] = 30301
@@ -148,32 +148,32 @@ func TestPlanFollowsWhatIsWanted(t *testing.T) {
 + attach  endpoint group zone-a/fs-web-z-c0  missing: 10.0.0.1:30301
 + create  backend service fs-web-z  missing
 ~ update  URL map fs-web  fields: defaultService
-- delete  backend service fs-web-s  left over: no Ingress needs it any more
-- detach  endpoint group zone-a/fs-web-s-c1  left over: no Ingress needs it any more: 10.1.0.1:30301, 10.1.0.2:30301
-- delete  endpoint group zone-a/fs-web-s-c1  left over: no Ingress needs it any more
-- detach  endpoint group zone-a/fs-web-s-c0  left over: no Ingress needs it any more: 10.0.0.1:30301, 10.0.0.2:30301
-- delete  endpoint group zone-a/fs-web-s-c0  left over: no Ingress needs it any more
-- delete  health check fs-web-s  left over: no Ingress needs it any more`},
+- delete  backend service fs-web-s  left over: no Ingress needs it
+- detach  endpoint group zone-a/fs-web-s-c1  left over: no Ingress needs it: 10.1.0.1:30301, 10.1.0.2:30301
+- delete  endpoint group zone-a/fs-web-s-c1  left over: no Ingress needs it
+- detach  endpoint group zone-a/fs-web-s-c0  left over: no Ingress needs it: 10.0.0.1:30301, 10.0.0.2:30301
+- delete  endpoint group zone-a/fs-web-s-c0  left over: no Ingress needs it
+- delete  health check fs-web-s  left over: no Ingress needs it`},
 		{"the last Ingress is removed, and the address stays", func(w *world) { w.ingresses = nil }, `
-- delete  forwarding rule fs-0-fs-web-0-80  left over: no Ingress needs it any more
-- delete  forwarding rule fs-0-fs-web-0-443  left over: no Ingress needs it any more
-- delete  HTTPS proxy fs-web  left over: no Ingress needs it any more
-- delete  HTTP proxy fs-web  left over: no Ingress needs it any more
-- delete  certificate fs-web-1  left over: no Ingress needs it any more
-- delete  URL map fs-web  left over: no Ingress needs it any more
-- delete  backend service fs-web-s  left over: no Ingress needs it any more
-- detach  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 left: 10.1.0.1:30301, 10.1.0.2:30301
-- delete  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 left
-- detach  endpoint group zone-a/fs-web-s-c0  left over: cluster c0 left: 10.0.0.1:30301, 10.0.0.2:30301
-- delete  endpoint group zone-a/fs-web-s-c0  left over: cluster c0 left
-- delete  health check fs-web-s  left over: no Ingress needs it any more
-- delete  firewall rule fs-fw  left over: no Ingress needs it any more`},
+- delete  forwarding rule fs-0-fs-web-0-80  left over: no Ingress needs it
+- delete  forwarding rule fs-0-fs-web-0-443  left over: no Ingress needs it
+- delete  HTTPS proxy fs-web  left over: no Ingress needs it
+- delete  HTTP proxy fs-web  left over: no Ingress needs it
+- delete  certificate fs-web-1  left over: no Ingress needs it
+- delete  URL map fs-web  left over: no Ingress needs it
+- delete  backend service fs-web-s  left over: no Ingress needs it
+- detach  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 has left: 10.1.0.1:30301, 10.1.0.2:30301
+- delete  endpoint group zone-a/fs-web-s-c1  left over: cluster c1 has left
+- detach  endpoint group zone-a/fs-web-s-c0  left over: cluster c0 has left: 10.0.0.1:30301, 10.0.0.2:30301
+- delete  endpoint group zone-a/fs-web-s-c0  left over: cluster c0 has left
+- delete  health check fs-web-s  left over: no Ingress needs it
+- delete  firewall rule fs-fw  left over: no Ingress needs it`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := smallWorld()
 			m := built(t, w)
 			c.change(w)
-			p := planner.Plan(w.wanted(), m.Look())
+			p := planner.Plan(w.wanted(), m.Observe())
 			if got := lines(p); got != strings.TrimSpace(c.want) {
 				t.Errorf("got\n%s\nwant\n%s", got, c.want)
 			}
@@ -182,7 +182,7 @@ func TestPlanFollowsWhatIsWanted(t *testing.T) {
 	}
 }
 
-func TestPlanIsCarefulWithWhatIsThere(t *testing.T) {
+func TestPlanProtectsExistingResources(t *testing.T) {
 	edit := func(id gcp.ID, change func(*gcp.Resource)) func(*world, *gcptest.Model, *gcp.Observed) {
 		return func(_ *world, m *gcptest.Model, is *gcp.Observed) {
 			r := m.Resources[id]
@@ -197,7 +197,7 @@ func TestPlanIsCarefulWithWhatIsThere(t *testing.T) {
 		want    string
 		settled bool
 	}{
-		{name: "a kind that cannot be listed is not made anew", change: func(_ *world, _ *gcptest.Model, is *gcp.Observed) {
+		{name: "a kind that cannot be listed is not created again", change: func(_ *world, _ *gcptest.Model, is *gcp.Observed) {
 			delete(is.Resources, idMap)
 			delete(is.Complete, gcp.KindURLMap)
 		}},
@@ -210,24 +210,24 @@ func TestPlanIsCarefulWithWhatIsThere(t *testing.T) {
 			delete(is.Complete, gcp.KindHTTPSProxy)
 			delete(is.Complete, gcp.KindRule)
 		}, want: `
-- delete  forwarding rule fs-0-fs-web-0-443  left over: no Ingress needs it any more`},
-		{name: "somebody else's URL map under our name", change: edit(idMap, func(r *gcp.Resource) {
+- delete  forwarding rule fs-0-fs-web-0-443  left over: no Ingress needs it`},
+		{name: "a foreign URL map under our name", change: edit(idMap, func(r *gcp.Resource) {
 			foreign(r)
 			r.Description = `{"kubernetes.io/ingress-name":"default/web"}`
 			r.Spec = gcp.URLMap{Default: gcp.Target{Service: gcp.ID{Kind: gcp.KindService, Name: "x"}}}
 		}), want: `
-E balancer-conflict compute/UrlMap/fs-web: URL map fs-web exists and is probably made by GKE's Ingress controller (its description: "{\"kubernetes.io/ingress-name\":\"default/web\"}"): it is not touched, and nothing is built on it; it differs from what is wanted in defaultService`},
+E balancer-conflict compute/UrlMap/fs-web: URL map fs-web exists and is probably made by GKE's Ingress controller (description: "{\"kubernetes.io/ingress-name\":\"default/web\"}"): it is not touched, and nothing is built on it; it differs from the wanted resource in defaultService`},
 		{name: "another source's backend service under our name", change: edit(idService, func(r *gcp.Resource) {
 			r.Mark = gcp.Mark{Federation: "fed", Source: "other", Ingress: "i"}
 		}), want: `
-E balancer-conflict compute/BackendService/fs-web-s: backend service fs-web-s exists and is fedsync's, of federation "fed" and source "other", for "i": it is not touched, and nothing is built on it`},
+E balancer-conflict compute/BackendService/fs-web-s: backend service fs-web-s exists and is managed by fedsync for federation "fed" and source "other", for "i": it is not touched, and nothing is built on it`},
 		{name: "one cluster's conflict does not hold up another's node", change: func(w *world, m *gcptest.Model, is *gcp.Observed) {
 			edit(idGroup0, foreign)(w, m, is)
 			delete(w.clusters["c1"].nodes, "c1-n1")
 		}, want: `
-- detach  endpoint group zone-a/fs-web-s-c1  not wanted any more: 10.1.0.1:30301
-E balancer-conflict compute/NetworkEndpointGroup/zone-a/fs-web-s-c0: endpoint group zone-a/fs-web-s-c0 exists and is not fedsync's (it has no description): it is not touched, and nothing is built on it`},
-		{name: "somebody's URL map uses a left-over", change: func(w *world, _ *gcptest.Model, is *gcp.Observed) {
+- detach  endpoint group zone-a/fs-web-s-c1  no longer wanted: 10.1.0.1:30301
+E balancer-conflict compute/NetworkEndpointGroup/zone-a/fs-web-s-c0: endpoint group zone-a/fs-web-s-c0 exists and is not fedsync's (no description): it is not touched, and nothing is built on it`},
+		{name: "a foreign URL map uses a left-over", change: func(w *world, _ *gcptest.Model, is *gcp.Observed) {
 			w.ingresses = nil
 			for _, id := range gcp.SortedIDs(is.Resources) {
 				if id.Kind.Rank() > gcp.KindService.Rank() {
@@ -237,7 +237,7 @@ E balancer-conflict compute/NetworkEndpointGroup/zone-a/fs-web-s-c0: endpoint gr
 			id := gcp.ID{Kind: gcp.KindURLMap, Name: "mci1-um--x"}
 			is.Resources[id] = gcp.Resource{ID: id, Spec: gcp.URLMap{Default: gcp.Target{Service: idService}}}
 		}, want: `
-W balancer-in-use compute/BackendService/fs-web-s: backend service fs-web-s is left over and cannot be deleted: it is used by URL map mci1-um--x, which is probably made by kubemci (it has no description)`},
+W balancer-in-use compute/BackendService/fs-web-s: backend service fs-web-s is left over and cannot be deleted: it is used by URL map mci1-um--x, which is probably made by kubemci (no description)`},
 		{name: "a certificate with other content under its name, in use", change: edit(gcp.ID{Kind: gcp.KindCertificate, Name: "fs-web-1"}, func(r *gcp.Resource) {
 			r.Mark.Content = "other"
 		}), want: `
@@ -247,7 +247,7 @@ E balancer-fixed compute/SslCertificate/fs-web-1: certificate fs-web-1 differs i
 			rule.IP = "192.0.2.1"
 			r.Spec = rule
 		}), want: `
-E balancer-fixed compute/ForwardingRule/fs-0-fs-web-0-80: forwarding rule fs-0-fs-web-0-80 differs in IPAddress, which cannot be changed in place; it is not deleted, since traffic may come by it`},
+E balancer-fixed compute/ForwardingRule/fs-0-fs-web-0-80: forwarding rule fs-0-fs-web-0-80 differs in IPAddress, which cannot be changed in place; fedsync does not delete it, because it may carry traffic`},
 		{name: "endpoints that were not read", change: edit(idGroup0, func(r *gcp.Resource) {
 			g, _ := r.Spec.(gcp.Group)
 			g.Endpoints = nil
@@ -267,7 +267,7 @@ E balancer-fixed compute/ForwardingRule/fs-0-fs-web-0-80: forwarding rule fs-0-f
 		t.Run(c.name, func(t *testing.T) {
 			w := smallWorld()
 			m := built(t, w)
-			is := m.Look()
+			is := m.Observe()
 			c.change(w, m, &is)
 			p := planner.Plan(w.wanted(), is)
 			if got := lines(p); got != strings.TrimSpace(c.want) {
@@ -289,7 +289,7 @@ func TestAFirewallRuleNeverLosesAllItsTags(t *testing.T) {
 	f.Tags = nil
 	r.Spec = f
 	want.Resources[idFirewall] = r
-	got := lines(planner.Plan(want, m.Look()))
+	got := lines(planner.Plan(want, m.Observe()))
 	if !strings.HasPrefix(got, "E balancer-untagged compute/Firewall/fs-fw: ") || strings.Contains(got, "\n") {
 		t.Errorf("got\n%s", got)
 	}
@@ -299,7 +299,7 @@ func TestAFirewallRuleStaysWhileGroupsNeedIt(t *testing.T) {
 	w := smallWorld()
 	m := built(t, w)
 	w.firewall = false
-	if p := planner.Plan(w.wanted(), m.Look()); len(p.Actions) > 0 || p.Settled {
+	if p := planner.Plan(w.wanted(), m.Observe()); len(p.Actions) > 0 || p.Settled {
 		t.Errorf("got\n%s", lines(p))
 	}
 }
@@ -312,7 +312,7 @@ func TestAHandMadeOpeningIsClosed(t *testing.T) {
 	f.Ranges, f.Ports, f.Extra = []string{"0.0.0.0/0"}, []int32{22, 30301}, []string{"udp:53"}
 	r.Spec = f
 	m.Resources[idFirewall] = r
-	p := planner.Plan(w.wanted(), m.Look())
+	p := planner.Plan(w.wanted(), m.Observe())
 	want := `~ update  firewall rule fs-fw  fields: allowed: removes udp:53; sourceRanges: adds 130.211.0.0/22, 35.191.0.0/16, removes 0.0.0.0/0
 ~ update  firewall rule fs-fw  fields: allowed: removes 22`
 	if got := lines(p); got != want {
@@ -325,14 +325,14 @@ func TestTheUsersAddressIsAwaited(t *testing.T) {
 	w := smallWorld()
 	w.ingresses["web"].own = true
 	m := gcptest.NewModel()
-	p := planner.Plan(w.wanted(), m.Look())
+	p := planner.Plan(w.wanted(), m.Observe())
 	if got := lines(p); strings.Contains(got, "forwarding rule") || !strings.Contains(got, "E balancer-missing compute/Address/user-web-0: address user-web-0 does not exist") {
 		t.Errorf("got\n%s", got)
 	}
 	execute(t, m, p)
 	id := gcp.ID{Kind: gcp.KindAddress, Name: "user-web-0"}
 	m.Resources[id] = gcp.Resource{ID: id, Spec: gcp.Address{IP: "192.0.2.7"}}
-	p = planner.Plan(w.wanted(), m.Look())
+	p = planner.Plan(w.wanted(), m.Observe())
 	if len(p.Actions) != 2 || p.Actions[0].Verb != gcp.Create || p.Actions[1].Verb != gcp.Create || len(p.Findings) > 0 {
 		t.Errorf("got\n%s", lines(p))
 	}
@@ -346,13 +346,13 @@ func TestAnAddressThatAnotherRuleHasIsAConflict(t *testing.T) {
 	m.Resources[address] = gcp.Resource{ID: address, Spec: gcp.Address{IP: "192.0.2.7", InUse: true}}
 	id := gcp.ID{Kind: gcp.KindRule, Name: "k8s-fw-default-web--1"}
 	m.Resources[id] = gcp.Resource{ID: id, Spec: gcp.Rule{IP: "192.0.2.7", Port: 80, Scheme: "EXTERNAL"}}
-	p := planner.Plan(w.wanted(), m.Look())
+	p := planner.Plan(w.wanted(), m.Observe())
 	got := lines(p)
 	if strings.Contains(got, "create  forwarding rule") || !strings.Contains(got, "the address 192.0.2.7 is used by forwarding rule k8s-fw-default-web--1 (port 80), which is probably made by GKE's Ingress controller") {
 		t.Errorf("got\n%s", got)
 	}
 	execute(t, m, p)
-	if p := planner.Plan(w.wanted(), m.Look()); len(p.Actions) > 0 || p.Settled {
+	if p := planner.Plan(w.wanted(), m.Observe()); len(p.Actions) > 0 || p.Settled {
 		t.Errorf("then\n%s", lines(p))
 	}
 }
@@ -365,12 +365,12 @@ func TestAGroupOfAnotherSubnetworkIsReplacedOnlyWhenUnused(t *testing.T) {
 	g.Subnetwork = "elsewhere"
 	r.Spec = g
 	m.Resources[idGroup0] = r
-	p := planner.Plan(w.wanted(), m.Look())
+	p := planner.Plan(w.wanted(), m.Observe())
 	if got := lines(p); !strings.HasPrefix(got, "E balancer-fixed compute/NetworkEndpointGroup/zone-a/fs-web-s-c0: ") {
 		t.Errorf("got\n%s", got)
 	}
 	m.Remove(idService)
-	p = planner.Plan(w.wanted(), m.Look())
+	p = planner.Plan(w.wanted(), m.Observe())
 	want := `- detach  endpoint group zone-a/fs-web-s-c0  the group is replaced: 10.0.0.1:30301, 10.0.0.2:30301
 - delete  endpoint group zone-a/fs-web-s-c0  differs in subnetwork, which cannot be changed in place
 + create  endpoint group zone-a/fs-web-s-c0  missing
@@ -389,7 +389,7 @@ func TestEndpointsGoInBatches(t *testing.T) {
 	}
 	w.clusters["c0"].nodes = nodes
 	m := gcptest.NewModel()
-	p := planner.Plan(w.wanted(), m.Look())
+	p := planner.Plan(w.wanted(), m.Observe())
 	var sizes []int
 	for _, a := range p.Actions {
 		if a.Verb == gcp.Attach && a.ID == idGroup0 {
@@ -405,7 +405,7 @@ func TestEndpointsGoInBatches(t *testing.T) {
 	execute(t, m, p)
 }
 
-func TestOtherMarksAreWrittenWhereTheyCanBe(t *testing.T) {
+func TestChangedMarksAreWrittenIfPossible(t *testing.T) {
 	w := smallWorld()
 	m := built(t, w)
 	want := w.wanted()
@@ -414,7 +414,7 @@ func TestOtherMarksAreWrittenWhereTheyCanBe(t *testing.T) {
 		r.Mark.Draining = map[string]time.Time{"c0": since}
 		want.Resources[id] = r
 	}
-	p := planner.Plan(want, m.Look())
+	p := planner.Plan(want, m.Observe())
 	var kinds []gcp.Kind
 	for _, a := range p.Actions {
 		if a.Verb != gcp.Update || !slices.Equal(a.Fields, []string{"description"}) {
@@ -430,7 +430,7 @@ func TestOtherMarksAreWrittenWhereTheyCanBe(t *testing.T) {
 		r.Mark = gcp.ReadMark(r.Mark.Text())
 		m.Resources[id] = r
 	}
-	if p := planner.Plan(want, m.Look()); !p.Settled {
+	if p := planner.Plan(want, m.Observe()); !p.Settled {
 		t.Errorf("then\n%s", lines(p))
 	}
 }
@@ -446,13 +446,13 @@ func TestAFindingNamesTheIngressesFile(t *testing.T) {
 		Ingress: federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "web"},
 		App:     "shop", File: "shop/web.yaml",
 	}}
-	p := planner.Plan(want, m.Look())
+	p := planner.Plan(want, m.Observe())
 	if len(p.Findings) != 1 || p.Findings[0].App != "shop" || p.Findings[0].File != "shop/web.yaml" {
 		t.Errorf("findings %+v", p.Findings)
 	}
 }
 
-func TestDiffersComparesNoOrder(t *testing.T) {
+func TestDiffersIgnoresOrder(t *testing.T) {
 	a := gcp.Firewall{Network: "n", Ranges: []string{"a", "b"}, Ports: []int32{2, 1}, Tags: []string{"y", "x"}}
 	b := gcp.Firewall{Network: "n", Ranges: []string{"b", "a", "a"}, Ports: []int32{1, 2}, Tags: []string{"x", "y"}}
 	if got := gcp.Differences(a, b); len(got) > 0 {
@@ -497,7 +497,7 @@ func TestDiffersNamesEachField(t *testing.T) {
 }
 
 func TestUsersAreTheKindsThatRefer(t *testing.T) {
-	// The table of users must hold whatever refs can return.
+	// The table of users must contain every kind that refs can return.
 	want := smallWorld().wanted()
 	used := map[gcp.Kind]map[gcp.Kind]bool{}
 	for id, r := range want.Resources {
@@ -525,7 +525,7 @@ func TestAHeldLeftOverStays(t *testing.T) {
 	for id := range m.Resources {
 		want.Held[id] = "its Ingress cannot be read"
 	}
-	if p := planner.Plan(want, m.Look()); len(p.Actions) > 0 || !p.Settled {
+	if p := planner.Plan(want, m.Observe()); len(p.Actions) > 0 || !p.Settled {
 		t.Errorf("got\n%s", lines(p))
 	}
 }

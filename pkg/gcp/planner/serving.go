@@ -6,10 +6,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// serving returns a backend service without the groups that cannot stand behind it
-// yet, so that one cluster does not hold up the others. It reports false where nothing
-// would serve for certain then, though the wanted service would, and what may serve
-// now would be taken away or there is no service yet: it is better left as it is.
+// serving returns a backend service without the groups that cannot be behind it yet, so
+// that one cluster does not delay the others. It returns false if the service is better
+// left unchanged: the wanted service would serve, the reduced one might not, and it
+// would be new or take away a backend that may serve now.
 func (p *planner) serving(s gcp.Service, observed gcp.Spec, had map[gcp.ID]bool) (gcp.Service, bool) {
 	wanted := s.Backends
 	s.Backends = slices.DeleteFunc(slices.Clone(wanted), func(b gcp.Backend) bool {
@@ -39,18 +39,17 @@ func anyServes(backends []gcp.Backend, filled func(gcp.ID) bool) bool {
 	return slices.ContainsFunc(backends, func(b gcp.Backend) bool { return b.Capacity > 0 && filled(b.Group) })
 }
 
-// wantedFilled reports whether the group is to have endpoints. One that is only
-// pointed at is held, and has some.
+// wantedFilled reports whether the group should have endpoints. A group that is not
+// wanted itself is held, and has some.
 func (p *planner) wantedFilled(id gcp.ID) bool {
 	w, wanted := p.want.Resources[id]
 	g, _ := w.Spec.(gcp.Group)
 	return !wanted || len(g.Endpoints) > 0
 }
 
-// filled reports whether the group has endpoints for certain once this plan
-// is done. A group that
-// is held keeps those that it has; one that is not ours counts only where it happens
-// to have one that is wanted.
+// filled reports whether the group certainly has endpoints when this plan is done. A
+// held group keeps its endpoints. A group of another owner counts only if it already has
+// a wanted endpoint.
 func (p *planner) filled(id gcp.ID) bool {
 	w, wanted := p.want.Resources[id]
 	o, there := p.is.Resources[id]
@@ -64,13 +63,12 @@ func (p *planner) filled(id gcp.ID) bool {
 	case p.unusable[id]:
 		return there && !isEmpty(now)
 	case unread(now):
-		return false // it may have but endpoints that leave
+		return false // all its endpoints may leave
 	}
 	return p.wantedFilled(id)
 }
 
-// arriving reports whether the endpoints that are to serve in the group have all yet
-// to come.
+// arriving reports whether none of the group's wanted endpoints is in it yet.
 func (p *planner) arriving(id gcp.ID) bool {
 	w, _ := p.want.Resources[id].Spec.(gcp.Group)
 	now, there := p.is.Resources[id].Spec.(gcp.Group)

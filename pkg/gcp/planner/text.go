@@ -11,8 +11,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// Difference says in which fields an observed spec differs, and what changes in
-// lists.
+// Difference describes the fields in which an observed spec differs, and what changes
+// in lists.
 func Difference(fields []string, want, now gcp.Spec) string {
 	var texts []string
 	for _, field := range fields {
@@ -25,7 +25,8 @@ func Difference(fields []string, want, now gcp.Spec) string {
 	return gcp.DiffersIn + strings.Join(texts, "; ")
 }
 
-// listChange says what is added to the list in a field, removed from it and changed.
+// listChange describes what is added to, removed from and changed in the list in a
+// field.
 func listChange(field string, want, now gcp.Spec) string {
 	switch w := want.(type) {
 	case gcp.Service:
@@ -130,10 +131,10 @@ func hostNames(hosts []gcp.HostRule) []string {
 	return list
 }
 
-// whyLeft says why a resource of ours is left over.
+// whyLeft returns why a resource of ours is left over.
 func (p *planner) whyLeft(o gcp.Resource) string {
 	if cluster := o.Mark.Cluster; cluster != "" && !p.clusters[cluster] {
-		return "left over: cluster " + cluster + " left"
+		return "left over: cluster " + cluster + " has left"
 	}
-	return "left over: no Ingress needs it any more"
+	return "left over: no Ingress needs it"
 }

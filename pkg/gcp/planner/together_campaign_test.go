@@ -17,14 +17,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/planner"
 )
 
-// TestWhatIsBuiltAndPlannedNeverStopsTraffic plays random histories of a federation
-// with all of what decides: Build says what is wanted, Plan how to get there. Clusters
-// join, drain, leave, die and come back, nodes come and go, node ports move, people edit
-// and delete, looks fail in part, and executions stop anywhere. After every action,
-// as long as one cluster that is to serve has a healthy endpoint behind the address, some
-// cluster still has.
+// TestWhatIsBuiltAndPlannedNeverStopsTraffic plays random histories of a federation with
+// both Build and Plan. Clusters join, drain, leave, die and return, nodes come and go, node
+// ports move, users edit and delete, reads fail in part, and executions stop anywhere. If
+// one cluster that should serve had a healthy endpoint behind the address, some cluster
+// still has one after every action.
 //
-// A seed that fails is played alone with
+// To play only a seed that failed:
 //
 //	go test ./pkg/gcp/planner -run TestWhatIsBuiltAndPlannedNeverStopsTraffic -planseed=N -plans=1
 func TestWhatIsBuiltAndPlannedNeverStopsTraffic(t *testing.T) {
@@ -91,7 +90,7 @@ func (h *sceneHistory) play(steps int) error {
 	return h.settle()
 }
 
-// Settle ends all that hinders and waits until there is nothing to do.
+// settle ends all disturbances and waits until nothing is left to do.
 func (h *sceneHistory) settle() error {
 	s := h.scene
 	for name := range h.dead {
@@ -104,7 +103,7 @@ func (h *sceneHistory) settle() error {
 		undo()
 	}
 	s.Partial = nil
-	h.note("nothing hinders any more")
+	h.note("no disturbances are left")
 	var planned gcp.Planned
 	quiet := 0
 	for range 80 { // rates change by a tenth in a minute
@@ -117,7 +116,7 @@ func (h *sceneHistory) settle() error {
 		} else {
 			quiet = 0
 		}
-		if quiet == 4 { // nothing came of the time that passed, either
+		if quiet == 4 { // the passing of time had no effect either
 			return h.compare()
 		}
 		s.Pass(time.Minute)
@@ -125,7 +124,7 @@ func (h *sceneHistory) settle() error {
 	return fmt.Errorf("not settled: %s", lines(planned))
 }
 
-// compare checks that exactly the clusters that are to serve do.
+// compare checks that exactly the clusters that should serve do.
 func (h *sceneHistory) compare() error {
 	want := h.scene.Build()
 	for id, r := range want.Resources {
@@ -145,7 +144,7 @@ func (h *sceneHistory) compare() error {
 		}
 		for _, e := range g.Endpoints {
 			if !h.exists(r.Mark.Cluster, e) {
-				return fmt.Errorf("settled, and %s has an endpoint %v that is no node", id, e)
+				return fmt.Errorf("settled, and %s has an endpoint %v that is not a node", id, e)
 			}
 		}
 	}
@@ -154,7 +153,7 @@ func (h *sceneHistory) compare() error {
 
 func (h *sceneHistory) round(failing bool) (gcp.Planned, error) {
 	s := h.scene
-	look := s.Look()
+	look := s.Observe()
 	want := balancer.Build(s.Input(), look)
 	planned := planner.Plan(want, look)
 	for _, f := range slices.Concat(want.Findings, planned.Findings) {
@@ -185,8 +184,8 @@ func (h *sceneHistory) round(failing bool) (gcp.Planned, error) {
 		h.count[a.Verb]++
 		there, exists := s.Cloud.Resources[a.ID]
 		err := s.Cloud.Do(a)
-		// A look does not show what is somebody else's under a name that was not wanted
-		// then, nor who else uses what is ours: Compute Engine refuses.
+		// A read does not show foreign resources under names that were not wanted then, nor
+		// the foreign users of our resources: Compute Engine refuses the action.
 		taken := a.Verb == gcp.Create && exists && !h.hand.Owner.Owns(there.Mark)
 		if err != nil && (taken || a.Verb == gcp.Delete && h.usedElsewhere(a.ID)) {
 			state[i] = 2
@@ -199,7 +198,7 @@ func (h *sceneHistory) round(failing bool) (gcp.Planned, error) {
 			s.Left[a.Want.Mark.Cluster] = s.Now
 		}
 		if now := h.serving(); before && !now {
-			return planned, fmt.Errorf("after %v: %w", a, errors.New("nothing serves any more"))
+			return planned, fmt.Errorf("after %v: %w", a, errors.New("nothing serves now"))
 		}
 		if err := h.whole(); err != nil {
 			return planned, fmt.Errorf("after %v: %w", a, err)
@@ -207,14 +206,14 @@ func (h *sceneHistory) round(failing bool) (gcp.Planned, error) {
 	}
 }
 
-// usedElsewhere reports whether something that is not ours points at a resource.
+// usedElsewhere reports whether a foreign resource refers to this one.
 func (h *sceneHistory) usedElsewhere(id gcp.ID) bool {
 	return slices.ContainsFunc(h.scene.Cloud.Users(id), func(by gcp.ID) bool {
 		return !h.hand.Owner.Owns(h.scene.Cloud.Resources[by].Mark)
 	})
 }
 
-// next returns an action that may be executed now, -1 for none.
+// next returns the index of an action that may be executed now; -1 if there is none.
 func (h *sceneHistory) next(planned gcp.Planned, state []int) int {
 	var free []int
 	for i, a := range planned.Actions {
@@ -238,8 +237,8 @@ func (h *sceneHistory) whole() error {
 	return nil
 }
 
-// serving follows a request: through a forwarding rule to an endpoint with capacity, that
-// is a node of a cluster that answers.
+// serving follows a request through a forwarding rule to an endpoint with capacity, on a
+// node of a cluster that answers.
 func (h *sceneHistory) serving() bool {
 	for id, r := range h.scene.Cloud.Resources {
 		rule, ok := r.Spec.(gcp.Rule)
@@ -273,7 +272,7 @@ func (h *sceneHistory) exists(cluster string, e gcp.Endpoint) bool {
 	return slices.ContainsFunc(h.scene.Facts[cluster].Nodes, func(n federation.Node) bool { return n.Name == e.Instance })
 }
 
-// Change makes something happen, and returns what.
+// change causes an event, and describes it.
 func (h *sceneHistory) change() string {
 	s := h.scene
 	c := &s.Federation.Clusters[h.rng.IntN(len(s.Federation.Clusters))]

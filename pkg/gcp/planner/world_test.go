@@ -14,19 +14,19 @@ const testNetwork = "projects/p/global/networks/default"
 
 var us = gcp.Owner{Federation: "fed", Source: "src"}
 
-// world is what Git and the clusters say: what Build would make of it is wanted.
+// world is the state of Git and the clusters, from which the wanted state follows.
 type world struct {
 	clusters  map[string]*testCluster
 	ingresses map[string]*testIngress
 	firewall  bool
-	bare      bool // what is held is not among what is wanted
+	bare      bool // held resources are not among the wanted ones
 }
 
 type testCluster struct {
 	zones    []string
 	nodes    map[string]string // name to address
 	drained  bool
-	unseen   bool // cannot be read: its groups are held
+	unseen   bool // it cannot be read: its groups are held
 	rate     float64
 	replaced int // how many nodes there ever were
 }
@@ -187,7 +187,7 @@ func (w *world) addIngress(rng *rand.Rand) {
 	w.ingresses[name] = in
 }
 
-// Change makes something happen in Git or in a cluster, and returns what.
+// change causes an event in Git or in a cluster, and describes it.
 func (w *world) change(rng *rand.Rand) string {
 	cluster, ingress := pick(rng, w.clusters), pick(rng, w.ingresses)
 	c, in := w.clusters[cluster], w.ingresses[ingress]
@@ -248,7 +248,7 @@ func pick[V any](rng *rand.Rand, m map[string]V) string {
 	return slices.Sorted(maps.Keys(m))[rng.IntN(len(m))]
 }
 
-// bystanders are resources of other owners and of nobody.
+// bystanders returns resources of other owners and without an owner.
 func bystanders() []gcp.Resource {
 	var list []gcp.Resource
 	for i, owner := range gcptest.Others {

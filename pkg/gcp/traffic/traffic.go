@@ -1,4 +1,4 @@
-// Package traffic returns what serves behind each load balancer now: which clusters, on
+// Package traffic reports what serves behind each load balancer now: which clusters, on
 // which ports, and why one does not. It is pure.
 package traffic
 
@@ -14,9 +14,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/balancer"
 )
 
-// Of returns the state of each load balancer and of each cluster behind it, as
-// the report shows it and the schedule reads it. It takes what Build and Plan made of
-// the same observation. Since is left to the caller.
+// Of returns the state of each load balancer and of each cluster behind it, for the
+// report and the schedule. Its arguments are the results of Build and Plan for the same
+// observed state. The caller sets Since.
 func Of(in gcp.Input, want gcp.Wanted, seen gcp.Observed, planned gcp.Planned) []federation.Balancer {
 	t := traffic{in: in, want: want, seen: seen, changing: map[gcp.ID]bool{}}
 	for _, a := range planned.Actions {
@@ -33,7 +33,7 @@ type traffic struct {
 	in       gcp.Input
 	want     gcp.Wanted
 	seen     gcp.Observed
-	changing map[gcp.ID]bool // what actions are planned for
+	changing map[gcp.ID]bool // resources with planned actions
 }
 
 func (t *traffic) balancer(b gcp.Balancer) federation.Balancer {
@@ -53,7 +53,7 @@ func (t *traffic) balancer(b gcp.Balancer) federation.Balancer {
 	return out
 }
 
-// parts are the resources that a load balancer consists of, in the order of creation.
+// parts returns the resources of a load balancer, in the order of creation.
 func (t *traffic) parts(b gcp.Balancer) []gcp.ID {
 	found := map[gcp.ID]bool{}
 	if b.Address != (gcp.ID{}) {
@@ -78,7 +78,7 @@ func (t *traffic) parts(b gcp.Balancer) []gcp.ID {
 	return slices.SortedFunc(maps.Keys(found), gcp.ID.Compare)
 }
 
-// address is that of the forwarding rules that are there.
+// address returns the IP of the observed forwarding rules.
 func (t *traffic) address(b gcp.Balancer) string {
 	for _, id := range b.Rules {
 		r := t.seen.Resources[id]
@@ -89,8 +89,7 @@ func (t *traffic) address(b gcp.Balancer) string {
 	return ""
 }
 
-// complete reports whether all of the parts are there and nothing is to be done about
-// them.
+// complete reports whether all parts exist and no action is planned for them.
 func (t *traffic) complete(parts []gcp.ID) bool {
 	return !slices.ContainsFunc(parts, func(id gcp.ID) bool {
 		_, there := t.seen.Resources[id]
@@ -98,7 +97,7 @@ func (t *traffic) complete(parts []gcp.ID) bool {
 	})
 }
 
-// clusters are those that stand behind a load balancer, or should.
+// clusters returns the clusters that are, or should be, behind a load balancer.
 func (t *traffic) clusters(b gcp.Balancer) []string {
 	names := map[string]bool{}
 	for name := range b.Groups {
@@ -110,8 +109,8 @@ func (t *traffic) clusters(b gcp.Balancer) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// Cluster judges one cluster behind a load balancer: by the worst of its Service
-// ports, since a site of which a part answers is not served.
+// cluster returns the state of one cluster behind a load balancer: that of the worst of
+// its Service ports, since a site that answers in part is not served.
 func (t *traffic) cluster(b gcp.Balancer, name string) federation.BalancerCluster {
 	out := federation.BalancerCluster{Cluster: name}
 	worst := -1
@@ -149,15 +148,15 @@ var worstFirst = []federation.TrafficState{
 	federation.TrafficWaiting, federation.TrafficServing, federation.TrafficDrained,
 }
 
-// Blindness is why a cluster's own facts say nothing; empty where they do.
+// blindness returns why a cluster's facts are of no use; empty if they are.
 func (t *traffic) blindness(name string) string {
 	if !slices.ContainsFunc(t.in.Federation.Clusters, func(c federation.Cluster) bool { return c.Name == name }) {
-		return "it is no member of the federation any more"
+		return "it is no longer a member of the federation"
 	}
 	return balancer.Blindness(t.in.Facts.Of(name))
 }
 
-// portTraffic is one cluster at one Service port.
+// portTraffic is the state of one cluster at one Service port.
 type portTraffic struct {
 	state              federation.TrafficState
 	reason             string
@@ -200,7 +199,7 @@ func (t *traffic) port(b gcp.Balancer, cluster, key string) portTraffic {
 	case p.healthy > 0:
 		p.state = federation.TrafficServing
 	case behind == 0:
-		p.state, p.reason = federation.TrafficWaiting, "the load balancer is being made"
+		p.state, p.reason = federation.TrafficWaiting, "the load balancer is being created"
 	case unhealthy == 0 || unprobed == behind:
 		p.state, p.reason = federation.TrafficWaiting, "not probed yet"
 	default:
@@ -209,7 +208,7 @@ func (t *traffic) port(b gcp.Balancer, cluster, key string) portTraffic {
 	return p
 }
 
-// belongs reports whether a group stands for a Service port.
+// belongs reports whether a group belongs to a Service port.
 func (t *traffic) belongs(group gcp.ID, key string) bool {
 	r, wanted := t.want.Resources[group]
 	if !wanted {
@@ -218,7 +217,7 @@ func (t *traffic) belongs(group gcp.ID, key string) bool {
 	return r.Mark.Service == key
 }
 
-// size is how many endpoints a group has, by what was seen of it.
+// size returns how many endpoints a group has, as observed if possible.
 func (t *traffic) size(group gcp.ID) int {
 	g, ok := t.seen.Resources[group].Spec.(gcp.Group)
 	if !ok {
@@ -230,7 +229,7 @@ func (t *traffic) size(group gcp.ID) int {
 	return len(g.Endpoints)
 }
 
-// Drains reports whether a cluster's traffic is to be taken away.
+// drains reports whether a cluster should lose its traffic.
 func (t *traffic) drains(name string) bool {
 	for _, c := range t.in.Federation.Clusters {
 		if c.Name == name {
@@ -240,7 +239,7 @@ func (t *traffic) drains(name string) bool {
 	return true
 }
 
-// suspect says why all endpoints of a cluster may fail their probes.
+// suspect returns a likely reason why all endpoints of a cluster fail their probes.
 func (t *traffic) suspect(b gcp.Balancer, cluster, key string) string {
 	for _, group := range b.Groups[cluster] {
 		g, ok := t.seen.Resources[group].Spec.(gcp.Group)
@@ -253,7 +252,7 @@ func (t *traffic) suspect(b gcp.Balancer, cluster, key string) string {
 			return ok && !rule.Disabled && rule.Network == g.Network && slices.Contains(rule.Ports, port)
 		}
 		if !slices.ContainsFunc(slices.Collect(maps.Values(t.seen.Resources)), open) {
-			return fmt.Sprintf("all probes of %s fail, and no firewall rule of fedsync's lets them in at port %d", key, port)
+			return fmt.Sprintf("all probes of %s fail, and no firewall rule made by fedsync admits them at port %d", key, port)
 		}
 	}
 	return "all probes of " + key + " fail"

@@ -13,9 +13,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/traffic"
 )
 
-// trafficOf is what Traffic says of the first load balancer.
+// trafficOf returns the state of the first load balancer.
 func trafficOf(s *gcptest.Scene) federation.Balancer {
-	look := s.Look()
+	look := s.Observe()
 	want := balancer.Build(s.Input(), look)
 	all := traffic.Of(s.Input(), want, look, planner.Plan(want, look))
 	if len(all) == 0 {
@@ -65,9 +65,9 @@ func TestTrafficStates(t *testing.T) {
 					delete(s.Cloud.Resources, id)
 				}
 			}
-		}, federation.TrafficUnhealthy, "no firewall rule of fedsync's lets them in at port 30080"},
+		}, federation.TrafficUnhealthy, "no firewall rule made by fedsync admits them at port 30080"},
 		"not probed": {func(s *gcptest.Scene) { s.Health = nil }, federation.TrafficWaiting, "not probed yet"},
-		"nobody can be asked": {func(s *gcptest.Scene) {
+		"nothing can be read": {func(s *gcptest.Scene) {
 			s.Partial = func(o *gcp.Observed) {
 				delete(o.Complete, gcp.KindService)
 				for id := range o.Resources {
@@ -90,11 +90,11 @@ func TestTrafficStates(t *testing.T) {
 		}, federation.TrafficNone, "no node can take traffic"},
 		"cannot be read, and serves": {func(s *gcptest.Scene) {
 			s.Change("c1", func(f *federation.ClusterFacts) { f.State = federation.ClusterUnknown })
-		}, federation.TrafficServing, "does not let fedsync look"},
-		"cannot be read, and nobody knows": {func(s *gcptest.Scene) {
+		}, federation.TrafficServing, "fedsync cannot read the cluster"},
+		"cannot be read, and its health is unknown": {func(s *gcptest.Scene) {
 			s.Change("c1", func(f *federation.ClusterFacts) { f.State = federation.ClusterUnknown })
 			s.Health = nil
-		}, federation.TrafficUnknown, "does not let fedsync look"},
+		}, federation.TrafficUnknown, "fedsync cannot read the cluster"},
 		"refused and drained": {func(s *gcptest.Scene) {
 			s.Cloud.Resources = map[gcp.ID]gcp.Resource{}
 			s.Annotate("networking.gke.io/managed-certificates", "x")
@@ -109,7 +109,7 @@ func TestTrafficStates(t *testing.T) {
 			if got.State != test.state || !strings.Contains(got.Reason.String(), test.reason) {
 				t.Errorf("%+v, want %s with %q", got, test.state, test.reason)
 			}
-			if other := s.State("c2").State; other != federation.TrafficServing && name != "nobody can be asked" &&
+			if other := s.State("c2").State; other != federation.TrafficServing && name != "nothing can be read" &&
 				!strings.Contains(name, "refused") && s.Health != nil && test.reason != "not probed yet" {
 				t.Errorf("the other cluster is %s", other)
 			}

@@ -57,7 +57,7 @@ func TestIDOfAnotherProjectEqualsNoneOfOurs(t *testing.T) {
 	}
 }
 
-// specGenerator makes random specs as Build may want them.
+// specGenerator generates random specs that Build may want.
 type specGenerator struct{ *rand.Rand }
 
 func (g specGenerator) name() string { return fmt.Sprintf("n%d", g.IntN(1000)) }
@@ -160,7 +160,7 @@ func (g specGenerator) proxy(kind gcp.Kind) gcp.Proxy {
 	return p
 }
 
-func TestSpecsSurviveTheWayThroughTheAPI(t *testing.T) {
+func TestSpecsSurviveTheRoundTripThroughTheAPI(t *testing.T) {
 	g := specGenerator{rand.New(rand.NewPCG(1, 2))}
 	r := gcp.Resource{ID: gcp.ID{Name: "x"}, Mark: gcptest.Mark}
 	check := func(what string, want, got gcp.Spec) {
@@ -196,7 +196,7 @@ func TestSpecsSurviveTheWayThroughTheAPI(t *testing.T) {
 	}
 }
 
-// sent gives what the other side reads of a value of the API: itself, by JSON.
+// sent returns a value of the API as the other side reads it, by way of JSON.
 func sent[T any](t *testing.T, value *T) *T {
 	t.Helper()
 	return gcptest.Decode[T](t, gcptest.Encode(t, value))
@@ -240,7 +240,7 @@ func TestURLMapThatFedsyncWouldNotWriteDiffers(t *testing.T) {
 			t.Errorf("%s: no field differs", what)
 		}
 	}
-	// What does not change where requests go does not count.
+	// A change that does not affect where requests go does not count.
 	m := sent(t, ToURLMap(gcp.Resource{Mark: gcptest.Mark}, spec, gcptest.Project))
 	m.DefaultService = "https://www.googleapis.com/compute/v1/" + m.DefaultService
 	m.PathMatchers[0].Name, m.HostRules[0].PathMatcher = "renamed", "renamed"
@@ -266,7 +266,7 @@ func redirectRoute(r *compute.HttpRouteRule) {
 	r.Service, r.UrlRedirect = "", &compute.HttpRedirectAction{HostRedirect: "x.example"}
 }
 
-func TestFirewallRuleSaysWhatElseItAllows(t *testing.T) {
+func TestFirewallRuleReportsWhatElseItAllows(t *testing.T) {
 	f := FromFirewall(&compute.Firewall{
 		Network:    "https://www.googleapis.com/compute/v1/projects/host/global/networks/n",
 		Direction:  "INGRESS",

@@ -9,8 +9,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// ToCertificate returns the certificate as the API takes it. It is the only place where the
-// private key leaves its type.
+// ToCertificate returns the certificate for the API. Only here does the private key leave
+// its type.
 func ToCertificate(r gcp.Resource, spec gcp.Certificate) *compute.SslCertificate {
 	return &compute.SslCertificate{
 		Name:        r.ID.Name,
@@ -22,7 +22,7 @@ func ToCertificate(r gcp.Resource, spec gcp.Certificate) *compute.SslCertificate
 	}
 }
 
-// ToHTTPProxy returns the target HTTP proxy as the API takes it.
+// ToHTTPProxy returns the target HTTP proxy for the API.
 func ToHTTPProxy(r gcp.Resource, spec gcp.Proxy, project string) *compute.TargetHttpProxy {
 	return &compute.TargetHttpProxy{Name: r.ID.Name, Description: r.Mark.Text(), UrlMap: LinkOf(spec.URLMap, project)}
 }
@@ -32,7 +32,7 @@ func FromHTTPProxy(p *compute.TargetHttpProxy, project string) gcp.Proxy {
 	return gcp.Proxy{URLMap: idOf(p.UrlMap, project, gcp.KindURLMap)}
 }
 
-// ToHTTPSProxy returns the target HTTPS proxy as the API takes it.
+// ToHTTPSProxy returns the target HTTPS proxy for the API.
 func ToHTTPSProxy(r gcp.Resource, spec gcp.Proxy, project string) *compute.TargetHttpsProxy {
 	return &compute.TargetHttpsProxy{
 		Name: r.ID.Name, Description: r.Mark.Text(),
@@ -47,7 +47,7 @@ func FromHTTPSProxy(p *compute.TargetHttpsProxy, project string) gcp.Proxy {
 		spec.Certificates = append(spec.Certificates, idOf(url, project, gcp.KindCertificate))
 	}
 	if p.CertificateMap != "" {
-		// A certificate map wins over the list.
+		// A certificate map overrides the list.
 		spec.Certificates = []gcp.ID{{Kind: gcp.KindCertificate, Name: p.CertificateMap}}
 	}
 	return spec
@@ -62,7 +62,7 @@ func LinksOf(ids []gcp.ID, project string) []string {
 	return urls
 }
 
-// ToRule returns the forwarding rule as the API takes it.
+// ToRule returns the forwarding rule for the API.
 func ToRule(r gcp.Resource, spec gcp.Rule, project string) *compute.ForwardingRule {
 	address := spec.IP
 	if spec.Address.Name != "" {
@@ -81,7 +81,8 @@ func ToRule(r gcp.Resource, spec gcp.Rule, project string) *compute.ForwardingRu
 	}
 }
 
-// FromRule reads a forwarding rule. One that is not for one TCP port has the port 0.
+// FromRule reads a forwarding rule of the API. Its port is 0 unless it is for a single
+// TCP port.
 func FromRule(f *compute.ForwardingRule, project string) gcp.Rule {
 	spec := gcp.Rule{
 		Target: idOf(f.Target, project, gcp.KindHTTPProxy, gcp.KindHTTPSProxy),
@@ -99,7 +100,8 @@ func FromRule(f *compute.ForwardingRule, project string) gcp.Rule {
 	return spec
 }
 
-// WithAddress completes a rule that was read: its address by the IP, or the reverse.
+// WithAddress completes a rule that was read: its address from the IP, or its IP from the
+// address.
 func WithAddress(rule gcp.Rule, addresses []gcp.Resource) gcp.Rule {
 	for _, a := range addresses {
 		spec, ok := a.Spec.(gcp.Address)

@@ -10,11 +10,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// maxPortRange is how many ports of a range in a firewall rule are taken as single
-// ones. A wider one is nothing that fedsync writes.
+// maxPortRange is the size up to which a port range in a firewall rule is read as single
+// ports. fedsync writes no wider one.
 const maxPortRange = 64
 
-// ToAddress is the address to reserve.
+// ToAddress returns the address for the API to reserve.
 func ToAddress(r gcp.Resource) *compute.Address {
 	return &compute.Address{Name: r.ID.Name, Description: r.Mark.Text(), IpVersion: "IPV4", AddressType: "EXTERNAL"}
 }
@@ -30,7 +30,7 @@ func FromAddress(a *compute.Address) gcp.Address {
 	return address
 }
 
-// ToFirewall returns the firewall rule as the API takes it.
+// ToFirewall returns the firewall rule for the API.
 func ToFirewall(r gcp.Resource, spec gcp.Firewall) *compute.Firewall {
 	return &compute.Firewall{
 		Name:         r.ID.Name,
@@ -70,7 +70,7 @@ func FromFirewall(f *compute.Firewall, project string) gcp.Firewall {
 	return spec
 }
 
-// firewallExtras are the conditions of a rule that fedsync never sets.
+// firewallExtras returns the conditions of a rule that fedsync never sets.
 func firewallExtras(f *compute.Firewall) []string {
 	var extra []string
 	if f.Direction != "" && f.Direction != "INGRESS" {
@@ -90,8 +90,8 @@ func firewallExtras(f *compute.Firewall) []string {
 	return extra
 }
 
-// readPorts splits what a rule allows of a protocol into single TCP ports and the
-// rest.
+// readPorts splits the ports that a rule allows for a protocol into single TCP ports and
+// all others.
 func readPorts(protocol string, texts []string) (ports []int32, extra []string) {
 	protocol = strings.ToLower(protocol)
 	if protocol == "6" {
@@ -118,7 +118,7 @@ func readPorts(protocol string, texts []string) (ports []int32, extra []string) 
 	return ports, extra
 }
 
-// ToGroup returns the endpoint group as the API takes it.
+// ToGroup returns the endpoint group for the API.
 func ToGroup(r gcp.Resource, spec gcp.Group) *compute.NetworkEndpointGroup {
 	return &compute.NetworkEndpointGroup{
 		Name:                r.ID.Name,
@@ -139,8 +139,8 @@ func FromGroup(g *compute.NetworkEndpointGroup, project string) gcp.Group {
 	}
 }
 
-// ToEndpoints are the endpoints to attach or detach. Machines are of the project of
-// the group, in its zone.
+// ToEndpoints returns the endpoints for the API to attach or detach. Machines are in the
+// project and zone of the group.
 func ToEndpoints(endpoints []gcp.Endpoint, group gcp.ID, project string) []*compute.NetworkEndpoint {
 	var out []*compute.NetworkEndpoint
 	for _, e := range endpoints {
@@ -164,7 +164,7 @@ func FromEndpoint(e *compute.NetworkEndpoint, project string) gcp.Endpoint {
 	return gcp.Endpoint{Instance: name, Address: e.IpAddress, Port: int32(e.Port)} //nolint:gosec // a port
 }
 
-// SortedCopy returns the list in order, nil where it is empty.
+// SortedCopy returns the list sorted; nil if it is empty.
 func SortedCopy(list []string) []string {
 	if len(list) == 0 {
 		return nil

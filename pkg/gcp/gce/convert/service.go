@@ -9,14 +9,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// The settings of every backend service and backend of fedsync's.
+// The settings of every backend service and backend that fedsync creates.
 const (
 	SchemeManaged = "EXTERNAL_MANAGED"
 	modeRate      = "RATE"
 	servingPort   = "USE_SERVING_PORT"
 )
 
-// ToHealthCheck returns the health check as the API takes it.
+// ToHealthCheck returns the health check for the API.
 func ToHealthCheck(r gcp.Resource, spec gcp.HealthCheck) *compute.HealthCheck {
 	h := &compute.HealthCheck{
 		Name:               r.ID.Name,
@@ -40,8 +40,9 @@ func ToHealthCheck(r gcp.Resource, spec gcp.HealthCheck) *compute.HealthCheck {
 	return h
 }
 
-// FromHealthCheck reads a health check. One that does not ask at the serving port, or
-// expects a certain answer, has a protocol that says so and that fedsync never wants.
+// FromHealthCheck reads a health check of the API. If it probes another port than the
+// serving port, or expects a certain answer, its Protocol names that: fedsync never wants
+// such a protocol.
 func FromHealthCheck(h *compute.HealthCheck) gcp.HealthCheck {
 	spec := gcp.HealthCheck{
 		Protocol: h.Type,
@@ -74,7 +75,7 @@ func FromHealthCheck(h *compute.HealthCheck) gcp.HealthCheck {
 	return spec
 }
 
-// ToService returns the backend service as the API takes it.
+// ToService returns the backend service for the API.
 func ToService(r gcp.Resource, spec gcp.Service, project string) *compute.BackendService {
 	return &compute.BackendService{
 		Name:                r.ID.Name,
@@ -92,8 +93,8 @@ func toDraining(seconds int64) *compute.ConnectionDraining {
 	return &compute.ConnectionDraining{DrainingTimeoutSec: seconds, ForceSendFields: []string{"DrainingTimeoutSec"}}
 }
 
-// FromService reads a backend service. It takes every endpoint group of the project
-// for ours; the caller knows better, see ForeignBackends.
+// FromService reads a backend service of the API. It assumes that every endpoint group of
+// the project is ours; the caller knows better, see ForeignBackends.
 func FromService(s *compute.BackendService, project string) gcp.Service {
 	spec := gcp.Service{Protocol: s.Protocol, Timeout: s.TimeoutSec}
 	if s.LoadBalancingScheme != SchemeManaged {
@@ -126,8 +127,8 @@ func SortBackends(spec *gcp.Service) {
 	slices.Sort(spec.Extra)
 }
 
-// backendGroup returns the endpoint group of a backend; false where it has another
-// kind of group, or one of another project.
+// backendGroup returns the endpoint group of a backend; false if its group is of another
+// kind or in another project.
 func backendGroup(b *compute.Backend, project string) (gcp.ID, bool) {
 	l, ok := ParseLink(b.Group, project)
 	if !ok || l.Project != project || l.Collection != Collections[gcp.KindGroup] || l.zone() == "" {
@@ -136,8 +137,8 @@ func backendGroup(b *compute.Backend, project string) (gcp.ID, bool) {
 	return gcp.ID{Kind: gcp.KindGroup, Zone: l.zone(), Name: l.Name}, true
 }
 
-// fromBackend reads a backend. One that is not limited by the rate of its group has
-// the rate 0, which fedsync never wants.
+// fromBackend reads a backend. Its rate is 0, which fedsync never wants, unless the rate
+// of the whole group limits it.
 func fromBackend(b *compute.Backend, group gcp.ID) gcp.Backend {
 	out := gcp.Backend{Group: group, Capacity: math.Round(b.CapacityScaler*1e4) / 1e4}
 	if b.BalancingMode == modeRate && b.MaxRatePerEndpoint == 0 && b.MaxRatePerInstance == 0 {
@@ -146,8 +147,8 @@ func fromBackend(b *compute.Backend, group gcp.ID) gcp.Backend {
 	return out
 }
 
-// MergeBackends returns the backends to send: the wanted ones, with the settings of the
-// present ones that fedsync does not own, and before them those that are to be kept.
+// MergeBackends returns the wanted backends for the API, with those settings of the
+// present ones that fedsync does not own.
 func MergeBackends(present []*compute.Backend, wanted []gcp.Backend, project string) []*compute.Backend {
 	var out []*compute.Backend
 	byGroup := map[gcp.ID]*compute.Backend{}
@@ -174,8 +175,8 @@ func MergeBackends(present []*compute.Backend, wanted []gcp.Backend, project str
 	return out
 }
 
-// ForeignBackends are the present backends to keep: those behind which there is no
-// group that is wanted or known to be ours.
+// ForeignBackends returns the present backends to leave unchanged: those whose group is
+// neither wanted nor known to be ours.
 func ForeignBackends(present []*compute.Backend, wanted []gcp.Backend, project string, ours func(gcp.ID) bool) []*compute.Backend {
 	var kept []*compute.Backend
 	for _, b := range present {

@@ -1,5 +1,5 @@
-// Package convert translates between the resources of package gcp and those of compute/v1.
-// It is the only place that knows both.
+// Package convert translates between the resources of package gcp and those of the API
+// compute/v1. Package gce uses it for every call.
 package convert
 
 import (
@@ -8,7 +8,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// link names a resource of Compute Engine as its URLs do.
+// link holds the parts of a Compute Engine resource's URL.
 type link struct {
 	Project    string
 	Scope      string // "global", "zones/Z" or "regions/R"
@@ -16,10 +16,9 @@ type link struct {
 	Name       string
 }
 
-// ParseLink reads a URL of a resource in any of the forms that Compute Engine and its
+// ParseLink parses a URL of a resource in any of the forms that Compute Engine and its
 // clients write: in full with any host and version, from "projects/" on, or from the
-// scope on, which is then that of the given project. It reports false for anything
-// else.
+// scope on, which is then in the given project. It returns false for any other text.
 func ParseLink(url, project string) (link, bool) {
 	path := url
 	if _, rest, found := strings.Cut(url, "://"); found {
@@ -44,8 +43,8 @@ func ParseLink(url, project string) (link, bool) {
 	return l, l.Project != "" && l.Name != "" && l.Collection != ""
 }
 
-// String returns the form "projects/P/global/backendServices/N", which Compute Engine
-// takes for a URL and in which links are compared.
+// String returns the form "projects/P/global/backendServices/N". Compute Engine accepts
+// it as a URL, and links are compared in it.
 func (l link) String() string {
 	return "projects/" + l.Project + "/" + l.Scope + "/" + l.Collection + "/" + l.Name
 }
@@ -59,8 +58,8 @@ func (l link) zone() string {
 	return zone
 }
 
-// ShortLink returns the form of link.String for any URL of a resource, and text that
-// is none unchanged, so that it differs from every link.
+// ShortLink returns the form of link.String for any URL of a resource. It returns other
+// text unchanged, so that it differs from every link.
 func ShortLink(url, project string) string {
 	if url == "" {
 		return ""
@@ -71,7 +70,7 @@ func ShortLink(url, project string) string {
 	return url
 }
 
-// Collections are the kinds as they stand in URLs.
+// Collections are the names of the kinds in URLs.
 var Collections = map[gcp.Kind]string{
 	gcp.KindAddress:     "addresses",
 	gcp.KindFirewall:    "firewalls",
@@ -94,9 +93,9 @@ func LinkOf(id gcp.ID, project string) string {
 	return link{Project: project, Scope: scope, Collection: Collections[id.Kind], Name: id.Name}.String()
 }
 
-// idOf returns the ID of the resource that a URL leads to. A resource of another
-// project, scope or kind than one of fedsync's gets an ID of the kind that is expected
-// in this place with its URL for a name: it equals no wanted one.
+// idOf returns the ID of the resource that a URL names. If its project, scope or kind is
+// not one that fedsync uses, the ID has the expected kind and the URL as its name, and so
+// equals no wanted one.
 func idOf(url, project string, expected ...gcp.Kind) gcp.ID {
 	if url == "" {
 		return gcp.ID{}
@@ -114,8 +113,8 @@ func idOf(url, project string, expected ...gcp.Kind) gcp.ID {
 	return gcp.ID{Kind: expected[0], Name: l.String()}
 }
 
-// NetworkProject returns the project of a network that is given by its name or by its
-// URL. A name is of the given project.
+// NetworkProject returns the project of a network, which is given by its URL, or by its
+// name in the given project.
 func NetworkProject(network, project string) string {
 	if l, ok := ParseLink(network, project); ok {
 		return l.Project

@@ -13,12 +13,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// unknownHost is the host of a rule that stands for everything in an observed URL map
+// unknownHost is the host of a rule that represents everything in an observed URL map
 // that fedsync would not write.
-const unknownHost = "(rules that are not of fedsync)"
+const unknownHost = "(rules not written by fedsync)"
 
-// ToURLMap renders the spec. Each host has a path matcher of its own, and each path a
-// route rule, by priority.
+// ToURLMap returns the URL map for the API. Each host has a path matcher of its own, and
+// each path a route rule, by priority.
 func ToURLMap(r gcp.Resource, spec gcp.URLMap, project string) *compute.UrlMap {
 	m := &compute.UrlMap{Name: r.ID.Name, Description: r.Mark.Text()}
 	m.DefaultService, m.DefaultRouteAction, m.DefaultUrlRedirect = toTarget(spec.Default, project)
@@ -38,8 +38,8 @@ func ToURLMap(r gcp.Resource, spec gcp.URLMap, project string) *compute.UrlMap {
 	return m
 }
 
-// matcherName is the name of a host's path matcher: a host may hold characters, and be
-// of a length, that a name may not.
+// matcherName returns the name of a host's path matcher. It is a digest because a host
+// may be longer than a name, and may contain other characters.
 func matcherName(host string) string {
 	sum := sha256.Sum256([]byte(host))
 	return "host-" + hex.EncodeToString(sum[:8])
@@ -62,10 +62,9 @@ func toTarget(t gcp.Target, project string) (service string, action *compute.Htt
 	return LinkOf(t.Service, project), action, nil
 }
 
-// toMatches are the alternatives that a path matches by. Kubernetes compares a prefix
-// by whole elements, so "/shop" is the path itself or what begins with "/shop/". That a
-// prefix was written with its slash does not change what it matches; the order of the
-// alternatives keeps it.
+// toMatches returns the alternatives that a path matches. Kubernetes compares a prefix by
+// whole elements, so "/shop" matches the path itself and what begins with "/shop/". A
+// trailing slash of the prefix does not change the matches; their order records it.
 func toMatches(p gcp.PathRule) []*compute.HttpRouteRuleMatch {
 	if !p.Prefix {
 		return []*compute.HttpRouteRuleMatch{{FullPathMatch: p.Path}}
@@ -81,8 +80,9 @@ func toMatches(p gcp.PathRule) []*compute.HttpRouteRuleMatch {
 	return matches
 }
 
-// FromURLMap reads a URL map. What it reads is what fedsync would render to the same
-// rules; where there is nothing such, a host rule that no federation can want says so.
+// FromURLMap reads a URL map of the API. If ToURLMap would not produce the same rules
+// from the result, the result has an additional rule for unknownHost, which no federation
+// can want.
 func FromURLMap(m *compute.UrlMap, project string) gcp.URLMap {
 	spec := gcp.URLMap{Default: fromTarget(m.DefaultService, m.DefaultRouteAction, m.DefaultUrlRedirect, project)}
 	matchers := map[string]*compute.PathMatcher{}
@@ -141,15 +141,15 @@ func fromTarget(service string, action *compute.HttpRouteAction, redirect *compu
 	}
 }
 
-// routing is what fedsync owns of a URL map, to be compared: empty values, comments,
-// the names and the order of matchers and the priorities mean nothing.
+// routing is the part of a URL map that fedsync owns, for comparison. It omits empty
+// values, comments, the names and the order of matchers, and priorities.
 type routing struct {
 	Default any
 	Hosts   map[string]any
 }
 
-// sameRouting reports whether two URL maps lead every request the same way, as far as
-// one of them is rendered by fedsync.
+// sameRouting reports whether two URL maps, of which fedsync rendered one, route every
+// request the same way.
 func sameRouting(a, b *compute.UrlMap, project string) bool {
 	ra, okA := routingOf(a, project)
 	rb, okB := routingOf(b, project)
@@ -190,8 +190,8 @@ func routingOf(m *compute.UrlMap, project string) (routing, bool) {
 	return out, true
 }
 
-// plainJSON is a value of the API as JSON without empty values and comments, and with
-// URLs in the form in which they are compared.
+// plainJSON returns a value of the API as JSON without empty values and comments, and
+// with URLs in the form in which they are compared.
 func plainJSON(value any, project string) any {
 	data, err := json.Marshal(value)
 	if err != nil {

@@ -1,11 +1,11 @@
-package balancer_test
+package readiness_test
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/fedsync/fedsync/pkg/gcp"
-	"github.com/fedsync/fedsync/pkg/gcp/balancer"
+	"github.com/fedsync/fedsync/pkg/gcp/balancer/readiness"
 	"github.com/fedsync/fedsync/pkg/gcp/gcptest"
 )
 
@@ -21,9 +21,9 @@ func TestHealthCheckFollowsTheReadinessProbe(t *testing.T) {
 		"TCP":             {"{tcpSocket: {port: web}, failureThreshold: 4, successThreshold: 2}", gcp.HealthCheck{Protocol: "TCP", Path: "", Host: "", Interval: 10, Timeout: 1, Healthy: 2, Unhealthy: 4}},
 		"often":           {"{tcpSocket: {port: web}, periodSeconds: 1, timeoutSeconds: 9}", gcp.HealthCheck{Protocol: "TCP", Path: "", Host: "", Interval: 5, Timeout: 5, Healthy: 1, Unhealthy: 3}},
 		"rarely":          {"{tcpSocket: {port: web}, periodSeconds: 900, failureThreshold: 50}", gcp.HealthCheck{Protocol: "TCP", Path: "", Host: "", Interval: 300, Timeout: 1, Healthy: 1, Unhealthy: 10}},
-		"another port":    {"{httpGet: {path: /ok, port: 9090}}", balancer.DefaultCheck},
-		"a command":       {"{exec: {command: [ok]}}", balancer.DefaultCheck},
-		"an unknown name": {"{httpGet: {path: /ok, port: admin}}", balancer.DefaultCheck},
+		"another port":    {"{httpGet: {path: /ok, port: 9090}}", readiness.Default},
+		"a command":       {"{exec: {command: [ok]}}", readiness.Default},
+		"an unknown name": {"{httpGet: {path: /ok, port: admin}}", readiness.Default},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := gcptest.NewScene(2)
@@ -51,26 +51,15 @@ func TestWorkloadsWithoutAProbeDoNotCount(t *testing.T) {
 	if check := gcptest.KindOf(want, gcp.KindHealthCheck)[0].Spec.(gcp.HealthCheck); check.Path != "/healthz" || len(want.Findings) > 0 {
 		t.Errorf("health check %+v, findings:\n%s", check, gcptest.Findings(want))
 	}
-	// Two that ask for different things are one too many.
+	// Two workloads with different probes are refused.
 	s.Objects["ReplicaSet/canary"] = strings.NewReplacer("name: nginx, namespace", "name: canary, namespace", "/healthz", "/canary").Replace(gcptest.ReplicasYAML)
 	if text := gcptest.Findings(s.Build()); !strings.Contains(text, "differ between workloads of cluster c1") {
 		t.Errorf("findings:\n%s", text)
 	}
-	// A cluster whose pods say nothing is not like one whose pods do.
+	// A cluster whose pods have no probe differs from one whose pods have one.
 	delete(s.Objects, "ReplicaSet/canary")
 	s.Instead("c2", "ReplicaSet/nginx", strings.Replace(canary, "name: canary", "name: nginx", 1))
 	if text := gcptest.Findings(s.Build()); !strings.Contains(text, "differ between clusters c1 and c2") {
 		t.Errorf("findings:\n%s", text)
-	}
-}
-
-func TestNamespaceThatIsNotWritten(t *testing.T) {
-	s := gcptest.NewScene(1)
-	for key, text := range s.Objects {
-		s.Objects[key] = strings.Replace(text, ", namespace: default", "", 1)
-	}
-	want := s.Settle(t)
-	if _, service := gcptest.ServiceOf(t, want); len(service.Backends) != 2 || want.Balancers[0].Ingress != gcptest.SceneIngress {
-		t.Errorf("service %+v, balancers %+v", service, want.Balancers)
 	}
 }

@@ -10,50 +10,49 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gce/convert"
 )
 
-// lookAtOnce is how many questions of a look are under way at once. The limiter says
-// how fast they follow each other.
-const lookAtOnce = 16
+// readsAtOnce is how many reads run at the same time. The limiter bounds their rate.
+const readsAtOnce = 16
 
-// listing is what there is of a kind.
+// listing is the list of one kind.
 type listing struct {
 	kind      gcp.Kind
 	resources []gcp.Resource
 	err       error // some of it is missing
 }
 
-// Look lists what there is and keeps what concerns the scope: what bears the owner's
-// mark, what has a name that may be wanted, what uses an address of either, and the
-// forwarding rules of a federation of the same name from elsewhere. A kind
-// is Complete only if every page of every zone was read.
-func (c *Client) Look(ctx context.Context, scope gcp.Scope) gcp.Observed {
+// Observe lists all resources and returns those in the scope: with the owner's mark or with
+// a name that may be wanted, and the forwarding rules that use their addresses or belong
+// to a federation of the same name from another source. A kind is Complete only if every
+// page of every zone was read.
+func (c *Client) Observe(ctx context.Context, scope gcp.Scope) gcp.Observed {
 	seen := gcp.Observed{
 		At: time.Now(), Resources: map[gcp.ID]gcp.Resource{}, Complete: map[gcp.Kind]bool{}, Health: scope.Earlier.Health,
 	}
 	listers := c.listers(scope)
 	listings := make([]listing, len(listers))
-	var machineErrors []gcp.LookError
+	var machineErrors []gcp.ReadError
 	var work sync.WaitGroup
 	for i, list := range listers {
 		work.Go(func() { listings[i] = list(ctx) })
 	}
-	work.Go(func() { seen.Machines, machineErrors = c.lookMachines(ctx, scope) })
+	work.Go(func() { seen.Machines, machineErrors = c.observeMachines(ctx, scope) })
 	work.Wait()
 	c.doubt(ctx, listings, scope.Owner)
 
 	for _, l := range listings {
 		seen.Complete[l.kind] = l.err == nil
 		if l.err != nil {
-			seen.Errors = append(seen.Errors, gcp.LookError{What: plural(l.kind), Err: l.err})
+			seen.Errors = append(seen.Errors, gcp.ReadError{What: plural(l.kind), Err: l.err})
 		}
 	}
 	c.keep(&seen, listings, scope)
 	c.foreign(&seen, scope)
-	seen.Errors = append(seen.Errors, c.lookEndpoints(ctx, &seen, scope.Earlier)...)
+	seen.Errors = append(seen.Errors, c.observeEndpoints(ctx, &seen, scope.Earlier)...)
 	seen.Errors = append(seen.Errors, machineErrors...)
 	return seen
 }
 
-// plural names a kind in the plural.
+// plural returns the plural of a kind.
 func plural(k gcp.Kind) string {
 	switch k {
 	case gcp.KindAddress, gcp.KindHTTPProxy, gcp.KindHTTPSProxy:
@@ -63,8 +62,7 @@ func plural(k gcp.Kind) string {
 	return string(k) + "s"
 }
 
-// keep takes over from the listings what concerns the scope, and remembers what is
-// ours.
+// keep copies from the listings the resources in the scope, and remembers which are ours.
 func (c *Client) keep(seen *gcp.Observed, listings []listing, scope gcp.Scope) {
 	byKind := map[gcp.Kind][]gcp.Resource{}
 	for _, l := range listings {
@@ -93,7 +91,7 @@ func (c *Client) keep(seen *gcp.Observed, listings []listing, scope gcp.Scope) {
 	c.remember(seen, scope.Owner)
 }
 
-// remember keeps which endpoint groups are ours, and a sample of each kind.
+// remember records which endpoint groups are ours, and a sample of each kind.
 func (c *Client) remember(seen *gcp.Observed, owner gcp.Owner) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -111,8 +109,8 @@ func (c *Client) remember(seen *gcp.Observed, owner gcp.Owner) {
 	}
 }
 
-// foreign moves the backends behind which there is no group of ours aside: fedsync
-// leaves them alone.
+// foreign moves the backends whose groups are not ours to Extra: fedsync leaves them
+// unchanged.
 func (c *Client) foreign(seen *gcp.Observed, scope gcp.Scope) {
 	for id, r := range seen.Resources {
 		if spec, ok := r.Spec.(gcp.Service); ok {
@@ -122,8 +120,7 @@ func (c *Client) foreign(seen *gcp.Observed, scope gcp.Scope) {
 	}
 }
 
-// withoutForeign moves the backends of groups that are neither ours nor wanted to
-// Extra.
+// withoutForeign moves the backends whose groups are neither ours nor wanted to Extra.
 func (c *Client) withoutForeign(spec gcp.Service, wanted map[gcp.ID]bool) gcp.Service {
 	var ours []gcp.Backend
 	for _, b := range spec.Backends {

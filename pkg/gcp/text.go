@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// String gives the action in one line, as `fedsync diff` prints it:
+// String returns the action in one line, as `fedsync diff` prints it:
 //
 //   - create  URL map fedsync-1a2b3c4d-web  missing
 //     ~ update  backend service fedsync-1a2b3c4d-web-80  fields: timeoutSec
-//   - delete  health check fedsync-1a2b3c4d-old  left over: no Ingress needs it any more
+//   - delete  health check fedsync-1a2b3c4d-old  left over: no Ingress needs it
 func (a Action) String() string {
 	sign := "?"
 	switch a.Verb {
@@ -30,7 +30,7 @@ func (a Action) String() string {
 // DiffersIn begins the reason of an update; the fields follow.
 const DiffersIn = "differs in "
 
-// Unread says what could not be read, and why, in one line; empty where all was.
+// Unread describes, in one line, the reads that failed; it is empty if none did.
 func (o Observed) Unread() string {
 	var all []string
 	for _, e := range o.Errors {

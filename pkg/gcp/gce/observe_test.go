@@ -31,15 +31,15 @@ func TestListsAreReadPageByPage(t *testing.T) {
 		n.ID.Name = fmt.Sprintf("neg-%d", i)
 		mustDo(t, c, gcp.Action{Verb: gcp.Create, ID: n.ID, Want: n})
 	}
-	if seen := mustLook(t, c, gcp.Scope{}); len(seen.Resources) != 10 {
+	if seen := mustObserve(t, c, gcp.Scope{}); len(seen.Resources) != 10 {
 		t.Errorf("seen %d resources, want 10", len(seen.Resources))
 	}
 
-	// The second page fails: what was read is there, and nothing is said of the rest.
+	// The second page fails: the first one is in the result, and the kind is incomplete.
 	for _, method := range []string{`healthChecks\.list`, `networkEndpointGroups\.aggregatedList`} {
 		server.Fault(gcetest.Fault{Method: method, Nth: 2, Action: gcetest.Answer{Status: 403, Reason: "forbidden"}})
 	}
-	seen := c.Look(t.Context(), gcp.Scope{Owner: standOwner})
+	seen := c.Observe(t.Context(), gcp.Scope{Owner: standOwner})
 	if seen.Complete[gcp.KindHealthCheck] || seen.Complete[gcp.KindGroup] || !seen.Complete[gcp.KindService] {
 		t.Errorf("complete: %v", seen.Complete)
 	}
@@ -85,14 +85,14 @@ func TestZonesThatDoNotAnswerAreNotEmpty(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen := partial.Look(t.Context(), gcp.Scope{Owner: standOwner})
+		seen := partial.Observe(t.Context(), gcp.Scope{Owner: standOwner})
 		if _, found := seen.Resources[f.group.ID]; !found || seen.Complete[gcp.KindGroup] || len(seen.Errors) != 1 {
 			t.Errorf("%s: found %v, complete %v, errors %v", what, found, seen.Complete[gcp.KindGroup], seen.Errors)
 		}
 	}
 }
 
-func TestLookKeepsWhatConcernsTheOwner(t *testing.T) {
+func TestObserveReturnsTheOwnersScope(t *testing.T) {
 	_, c := newStandIn(t, gcetest.Options{})
 	ours, theirs := newFrontend(t), newFrontend(t)
 	ours.build(t, c)
@@ -108,7 +108,7 @@ func TestLookKeepsWhatConcernsTheOwner(t *testing.T) {
 	for _, r := range []gcp.Resource{named, unnamed, theirs.http, theirs.plain} {
 		mustDo(t, c, gcp.Action{Verb: gcp.Create, ID: r.ID, Want: r})
 	}
-	seen := mustLook(t, c, gcp.Scope{Names: map[gcp.ID]bool{named.ID: true}})
+	seen := mustObserve(t, c, gcp.Scope{Names: map[gcp.ID]bool{named.ID: true}})
 	for id, want := range map[gcp.ID]bool{
 		ours.check.ID: true, named.ID: true, unnamed.ID: false, theirs.http.ID: false, theirs.plain.ID: true,
 	} {
@@ -134,7 +134,7 @@ func TestBackendsOfOthersAreExtra(t *testing.T) {
 	mustDo(t, c, gcp.Action{Verb: gcp.Update, ID: both.ID, Fields: []string{"backends"}, Want: both})
 
 	fresh := func() gcp.Service {
-		spec, _ := mustLook(t, c, gcp.Scope{}).Resources[f.service.ID].Spec.(gcp.Service)
+		spec, _ := mustObserve(t, c, gcp.Scope{}).Resources[f.service.ID].Spec.(gcp.Service)
 		return spec
 	}
 	want := []string{convert.LinkOf(foreign.ID, gcptest.Project)}
@@ -161,7 +161,7 @@ func TestEndpointsAreReadWhereTheyMayHaveChanged(t *testing.T) {
 	expect := func(what string, reads int, want []gcp.Endpoint) {
 		t.Helper()
 		before := c.Calls()["networkEndpointGroups.listNetworkEndpoints"]
-		seen = mustLook(t, c, gcp.Scope{Earlier: seen})
+		seen = mustObserve(t, c, gcp.Scope{Earlier: seen})
 		group, _ := seen.Resources[f.group.ID].Spec.(gcp.Group)
 		if got := c.Calls()["networkEndpointGroups.listNetworkEndpoints"] - before; got != reads || !slices.Equal(group.Endpoints, want) {
 			t.Errorf("%s: %d reads, endpoints %v, want %d, %v", what, got, group.Endpoints, reads, want)
@@ -182,7 +182,7 @@ func TestEndpointsAreReadWhereTheyMayHaveChanged(t *testing.T) {
 
 	server.Fault(gcetest.Fault{Method: `networkEndpointGroups\.listNetworkEndpoints`, Times: 1, Action: gcetest.Answer{Status: 403, Reason: "forbidden"}})
 	c.groups[f.group.ID] = groupRead{}
-	failed := c.Look(t.Context(), gcp.Scope{Owner: standOwner, Earlier: seen})
+	failed := c.Observe(t.Context(), gcp.Scope{Owner: standOwner, Earlier: seen})
 	group, _ := failed.Resources[f.group.ID].Spec.(gcp.Group)
 	if !slices.Equal(group.Endpoints, all) || len(failed.Errors) != 1 {
 		t.Errorf("after a failed read: %v, errors %v", group.Endpoints, failed.Errors)
@@ -200,7 +200,7 @@ func TestMachinesAreReadOnce(t *testing.T) {
 	node := func(n string) string { return "gce://" + gcptest.Project + "/" + standZone + "/" + n }
 	scope := gcp.Scope{Owner: standOwner, Nodes: []string{node("node-1"), node("node-2"), node("gone"), "kind://x", "gce://bad"}}
 	calls := func() [2]int { return [2]int{c.Calls()["instances.list"], c.Calls()["instances.get"]} }
-	seen := mustLook(t, c, scope)
+	seen := mustObserve(t, c, scope)
 	want := map[string]gcp.Machine{
 		node("node-1"): {
 			Project: gcptest.Project, Zone: standZone, Name: "node-1", Network: standNetwork, Address: "10.0.0.1",
@@ -218,35 +218,35 @@ func TestMachinesAreReadOnce(t *testing.T) {
 	}
 	scope.Earlier = seen
 	scope.Nodes = append(scope.Nodes, node("node-3"))
-	seen = mustLook(t, c, scope)
+	seen = mustObserve(t, c, scope)
 	if calls() != [2]int{1, 2} || seen.Machines[node("node-3")].Address != "10.0.0.3" {
 		t.Errorf("a new node: calls %v, machine %+v", calls(), seen.Machines[node("node-3")])
 	}
 
-	// By the clock, all of the zone; a failed question changes nothing.
+	// When they are due, all machines of the zone are read; a failed read changes nothing.
 	scope.Earlier = seen
 	c.zones[gcptest.Project+"/"+standZone] = time.Now().Add(-time.Second)
 	server.RemoveInstance(gcptest.Project, standZone, "node-1")
 	fault := server.Fault(gcetest.Fault{Method: `instances\..*`, Action: gcetest.Answer{Status: 403, Reason: "forbidden"}})
-	failed := c.Look(t.Context(), scope)
+	failed := c.Observe(t.Context(), scope)
 	if diff := cmp.Diff(seen.Machines, failed.Machines); diff != "" || len(failed.Errors) != 1 {
 		t.Errorf("errors %v, machines -want +got:\n%s", failed.Errors, diff)
 	}
 	fault.Remove()
 	scope.Earlier = failed
-	seen = mustLook(t, c, scope)
+	seen = mustObserve(t, c, scope)
 	if !seen.Machines[node("node-1")].Missing || seen.Machines[node("node-2")].Missing {
 		t.Errorf("machines after one is gone: %+v", seen.Machines)
 	}
 	before := calls()
 	scope.Earlier = seen
-	mustLook(t, c, scope)
+	mustObserve(t, c, scope)
 	if calls() != before {
 		t.Errorf("calls when nothing is due: %v, want %v", calls(), before)
 	}
 }
 
-func TestFirewallOfASharedNetworkIsOfItsProject(t *testing.T) {
+func TestFirewallOfASharedNetworkIsInItsProject(t *testing.T) {
 	server, c := newStandIn(t, gcetest.Options{})
 	f := newFrontend(t)
 	const shared = "projects/host/global/networks/shared"
@@ -255,44 +255,44 @@ func TestFirewallOfASharedNetworkIsOfItsProject(t *testing.T) {
 	if path := "projects/host/global/firewalls/web-fw"; len(server.History()[path]) != 1 {
 		t.Errorf("history: %v", server.History())
 	}
-	seen := mustLook(t, c, gcp.Scope{Network: shared})
+	seen := mustObserve(t, c, gcp.Scope{Network: shared})
 	got := seen.Resources[rule.ID]
 	if fields := gcp.Differences(rule.Spec, got.Spec); len(fields) > 0 {
 		t.Errorf("differs in %v", fields)
 	}
-	if elsewhere := mustLook(t, c, gcp.Scope{Network: "net"}); len(elsewhere.Resources) != 0 {
+	if elsewhere := mustObserve(t, c, gcp.Scope{Network: "net"}); len(elsewhere.Resources) != 0 {
 		t.Errorf("in our project: %v", elsewhere.Resources)
 	}
 	mustDo(t, c, gcp.Action{Verb: gcp.Delete, ID: rule.ID, Want: got})
-	if left := mustLook(t, c, gcp.Scope{Network: shared}).Resources; len(left) > 0 {
+	if left := mustObserve(t, c, gcp.Scope{Network: shared}).Resources; len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
 }
 
-func TestLookEndsWithItsContext(t *testing.T) {
+func TestObserveEndsWithItsContext(t *testing.T) {
 	server, c := newStandIn(t, gcetest.Options{})
 	server.Fault(gcetest.Fault{Method: `urlMaps\.list`, Action: gcetest.Hang{}})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	seen := c.Look(ctx, gcp.Scope{Owner: standOwner})
+	seen := c.Observe(ctx, gcp.Scope{Owner: standOwner})
 	if seen.Complete[gcp.KindURLMap] || !seen.Complete[gcp.KindService] || len(seen.Errors) != 1 {
 		t.Errorf("complete %v, errors %v", seen.Complete, seen.Errors)
 	}
 }
 
-// Answers about some zones come while others are still to be asked.
-func TestMachinesOfManyZonesAreReadSideBySide(t *testing.T) {
+// Answers about some zones arrive before other zones are read.
+func TestMachinesOfManyZonesAreReadConcurrently(t *testing.T) {
 	server, c := newStandIn(t, gcetest.Options{})
 	zone := func(i int) string { return fmt.Sprintf("europe-west%d-b", i+1) }
-	for i := range 3 * lookAtOnce {
+	for i := range 3 * readsAtOnce {
 		server.AddZone(gcptest.Project, zone(i))
 	}
 	scope := gcp.Scope{Owner: standOwner}
-	for range 2 { // the second time it depends on what is known which are read
-		for i := range 3 * lookAtOnce {
+	for range 2 { // the second time, the known machines decide which ones are read
+		for i := range 3 * readsAtOnce {
 			scope.Nodes = append(scope.Nodes, fmt.Sprintf("gce://%s/%s/node-%d", gcptest.Project, zone(i), len(scope.Nodes)))
 		}
-		scope.Earlier = mustLook(t, c, scope)
+		scope.Earlier = mustObserve(t, c, scope)
 		if got := len(scope.Earlier.Machines); got != len(scope.Nodes) {
 			t.Errorf("%d machines are known of %d nodes", got, len(scope.Nodes))
 		}
