@@ -242,7 +242,7 @@ func TestThereIsOneCommentOfOurs(t *testing.T) {
 	// That of a process that was killed comes late.
 	f.comments = append(f.comments, commentRecord{ID: 9, User: map[string]int64{"id": 5}, Body: marker + "\none"})
 	say("two", marker+"\ntwo")
-	say("", marker+"\n_This does not apply any more._")
+	say("", marker+"\n_This no longer applies._")
 	if !strings.Contains(f.comments[0].Body, "somebody else's copy") || !strings.Contains(f.comments[1].Body, "something else") {
 		t.Errorf("other comments were changed: %+v", f.comments[:2])
 	}
