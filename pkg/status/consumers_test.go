@@ -91,7 +91,7 @@ func workload(kind, fields, claim string) string {
 }
 
 func TestAClaimThatNothingMountsHereWaitsForItsFirstConsumer(t *testing.T) {
-	const nothing = "waits for the first pod that mounts it: nothing in Git does"
+	const nothing = "waits for the first pod that mounts it: nothing in Git mounts it"
 	none := func(ref string) string {
 		return "waits for the first pod that mounts it: " + ref + " has no pods in this cluster"
 	}
@@ -99,7 +99,7 @@ func TestAClaimThatNothingMountsHereWaitsForItsFirstConsumer(t *testing.T) {
 		"nothing mounts it":                {waits: nothing},
 		"another claim is mounted":         {planned: []string{workload("Deployment", "replicas: 1,", "data-2")}, waits: nothing},
 		"a namesake in another namespace":  {planned: []string{strings.Replace(workload("Deployment", "replicas: 1,", "data"), "web", "other", 1)}, waits: nothing},
-		"a CronJob mounts it":              {planned: []string{workload("CronJob", "schedule: '@hourly',", "data")}, waits: "waits for the first pod that mounts it: batch/CronJob/web/w runs only at its times"},
+		"a CronJob mounts it":              {planned: []string{workload("CronJob", "schedule: '@hourly',", "data")}, waits: "waits for the first pod that mounts it: batch/CronJob/web/w runs only on its schedule"},
 		"a Job mounts it":                  {planned: []string{workload("Job", "", "data")}},
 		"a suspended Job mounts it":        {planned: []string{workload("Job", "suspend: true,", "data")}, waits: none("batch/Job/web/w")},
 		"a Pod mounts it":                  {planned: []string{workload("Pod", "", "data")}},

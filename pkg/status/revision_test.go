@@ -48,7 +48,7 @@ func TestNothingOfTheRevisionBeforeIsToldOfTheNext(t *testing.T) {
 
 	in.Rendering = true
 	r := Summarise(in)
-	if r.State != Pending || r.Description.String() != "0/1 synced, being rendered" || len(r.Findings) > 0 {
+	if r.State != Pending || r.Description.String() != "0/1 synced, rendering" || len(r.Findings) > 0 {
 		t.Errorf("while it is rendered: %s %q %v, want it pending without findings", r.State, r.Description, r.Findings)
 	}
 	in.Rendering = false

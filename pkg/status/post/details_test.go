@@ -159,9 +159,9 @@ func TestAForgeThatMovedIsFoundByItsRemedy(t *testing.T) {
 		err         status.MovedError
 		says, cures string
 	}{
-		{status.MovedError{Name: "platform/web2"}, "the repository is platform/web2", "--forge-repository platform/web2"},
-		{status.MovedError{Host: "https://git.new.example"}, "answers at https://git.new.example", "--forge-url https://git.new.example"},
-		{status.MovedError{}, "not at this address", "look where"},
+		{status.MovedError{Name: "platform/web2"}, "the repository is now platform/web2", "--forge-repository platform/web2"},
+		{status.MovedError{Host: "https://git.new.example"}, "is now at https://git.new.example", "--forge-url https://git.new.example"},
+		{status.MovedError{}, "no longer at this address", "find the repository's new address"},
 	}
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {

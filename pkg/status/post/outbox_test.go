@@ -43,8 +43,8 @@ func TestWhatWaitsForAForgeOutlivesARestart(t *testing.T) {
 		begin(shaC, status.Success, "3/3 clusters")
 		check(t, f.told(start), []string{
 			"0s 1 success: 3/3 clusters",
-			"3s b failure: superseded by ccccccc · it had failed: 1/3 failed",
-			"3s 1 success: superseded by b000000 · it was: 3/3 clusters",
+			"3s b failure: superseded by ccccccc · had failed: 1/3 failed",
+			"3s 1 success: superseded by b000000 · was: 3/3 clusters",
 			"63s c success: 3/3 clusters",
 		})
 	})

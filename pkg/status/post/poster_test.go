@@ -255,7 +255,7 @@ func TestPosterPostsTheNewestStateOfAForgeThatWasAwayForAnHour(t *testing.T) {
 		}
 		check(t, f.told(start), []string{
 			"0s b success: 3/3 clusters",
-			"0s 1 failure: superseded by b000000 · it had failed: 1/3 failed",
+			"0s 1 failure: superseded by b000000 · had failed: 1/3 failed",
 		})
 	})
 }

@@ -19,12 +19,12 @@ func TestASupersededCommitGetsOneLastStatus(t *testing.T) {
 		want   string
 	}{
 		{"pending", []status.Commit{want(shaA, status.Pending, "0/3 synced")}, "failure: superseded by b000000 before it was in sync"},
-		{"failed", []status.Commit{want(shaA, status.Failure, "1/3 failed")}, "failure: superseded by b000000 · it had failed: 1/3 failed"},
-		{"succeeded", []status.Commit{want(shaA, status.Success, "3/3 clusters")}, "success: superseded by b000000 · it was: 3/3 clusters"},
+		{"failed", []status.Commit{want(shaA, status.Failure, "1/3 failed")}, "failure: superseded by b000000 · had failed: 1/3 failed"},
+		{"succeeded", []status.Commit{want(shaA, status.Success, "3/3 clusters")}, "success: superseded by b000000 · was: 3/3 clusters"},
 		{
 			"lost its success",
 			[]status.Commit{want(shaA, status.Success, "3/3 clusters"), want(shaA, status.Failure, "1/3 failed")},
-			"failure: superseded by b000000 · it had failed: 1/3 failed",
+			"failure: superseded by b000000 · had failed: 1/3 failed",
 		},
 	}
 	for _, tt := range tests {
@@ -85,7 +85,7 @@ func TestARevisionThatComesBackIsCurrentAgain(t *testing.T) {
 		advance(t, time.Hour)
 		check(t, f.told(start), []string{
 			"0s 1 failure: 1/3 failed",
-			"1s 1 failure: superseded by b000000 · it had failed: 1/3 failed",
+			"1s 1 failure: superseded by b000000 · had failed: 1/3 failed",
 			"2s 1 success: 3/3 clusters",
 		})
 	})
@@ -158,7 +158,7 @@ func TestARefusedTokenIsAFindingUntilItIsReplaced(t *testing.T) {
 			t.Errorf("%d attempts in an hour with a refused token, want one every minute or two", n)
 		}
 		got := p.Findings()
-		if len(got) != 1 || !strings.Contains(got[0].Message.String(), "forge token refused") || got[0].Remedy.IsZero() {
+		if len(got) != 1 || !strings.Contains(got[0].Message.String(), "forge token rejected") || got[0].Remedy.IsZero() {
 			t.Errorf("findings = %v, want one of a refused token with a remedy", got)
 		}
 		f.mend()
