@@ -89,7 +89,7 @@ func (g *gathering) next() time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var next time.Time
-	if !g.outOfSight() {
+	if !g.suspended() {
 		for _, one := range g.work.byUID {
 			next = earliest(next, one.next)
 		}
