@@ -97,7 +97,7 @@ func TestTrackerTellsSinceWhenAndHowOften(t *testing.T) {
 		}
 		tracker.Observe(at, letters[letter], message)
 	}
-	tracker.Versioned("v1.37.2")
+	tracker.SetVersion("v1.37.2")
 	want := Probe{
 		State: federation.ClusterOffline, Since: start.Add(10 * time.Second), Away: start.Add(6 * time.Second),
 		Failure: federation.FailureTimeout, Error: "no answer",
