@@ -45,10 +45,10 @@ func TestProviderConforms(t *testing.T) {
 	})
 }
 
-// fake answers as Gitea 1.26 does, errors included: a status for a commit that
-// it does not have is answered with 500 and no reason.
+// fake answers like Gitea 1.26, errors included: it answers a status for an unknown
+// commit with 500 and no reason.
 type fake struct {
-	renamed  string // what the repository is called by now
+	renamed  string // the repository's current name
 	readOnly bool   // the token lacks the scope
 
 	mu     sync.Mutex // protects posted
@@ -148,7 +148,7 @@ func (f *fake) list(known func(string) bool) http.HandlerFunc {
 		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		const most = 20 // less than is asked for: MAX_RESPONSE_ITEMS
+		const most = 20 // less than requested: MAX_RESPONSE_ITEMS
 		page, _ := strconv.Atoi(r.URL.Query().Get("page"))
 		all := []record{}
 		for _, rec := range slices.Backward(f.posted) {
@@ -156,7 +156,7 @@ func (f *fake) list(known func(string) bool) http.HandlerFunc {
 				all = append(all, rec)
 			}
 		}
-		// Only seconds decide about the order, as they do there.
+		// Only seconds determine the order, as in Gitea.
 		first := min((page-1)*most, len(all))
 		last := min(page*most, len(all))
 		if last < len(all) {
@@ -174,7 +174,7 @@ func say(w http.ResponseWriter, code int, body any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-func TestNewRefusesWhatItCannotReach(t *testing.T) {
+func TestNewRefusesAnInvalidConfig(t *testing.T) {
 	token := func() (string, error) { return "t", nil }
 	for _, c := range []gitea.Config{
 		{Config: forgeclient.Config{Base: "https://git.example", Token: token}},

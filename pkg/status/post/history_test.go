@@ -18,16 +18,16 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// A past is a history of pushes, outcomes, outages and restarts, and what must have
-// become of each commit at its end.
+// A past is a history of pushes, outcomes, outages and restarts, and the state that each
+// commit must have at its end.
 type past struct {
 	t      *testing.T
-	mu     sync.Mutex // held by the poster's goroutine while it looks here; see handOver
+	mu     sync.Mutex // held by the poster's goroutine while it reads this; see handOver
 	random *rand.Rand
 	forge  *forge
 	down   bool
-	lossy  bool // it takes statuses, and the answers are lost
-	kill   bool // it takes the next one, and this process ends before the answer comes
+	lossy  bool // it accepts statuses, but the answers are lost
+	kill   bool // it accepts the next status, but this process ends before the answer
 
 	file    string
 	poster  *Poster
@@ -36,15 +36,15 @@ type past struct {
 	log     []string
 }
 
-// told is one commit, and what is known of it.
+// told is one commit, and its known history.
 type told struct {
 	sha      string
-	written  bool // all that is wanted of it is in the outbox
+	written  bool // everything wanted for it is in the outbox
 	want     status.State
 	words    string
-	leftAt   time.Time // when it was no longer wanted as a success, having been; zero while it is
+	leftAt   time.Time // when it was no longer wanted as a success after it had been; zero while it is
 	overAt   time.Time // when another revision took its place
-	forgiven bool      // a restart lost what was not written yet, or the folder
+	forgiven bool      // a restart lost unwritten data, or the folder
 }
 
 func (p *past) say(format string, args ...any) {
@@ -75,14 +75,14 @@ func (p *past) start() {
 	p.stop = func() { p.handOver(); cancel(); <-done }
 }
 
-// handOver makes what was changed here known to the poster's goroutine, which runs only
-// while this one waits: synctest orders the two in the other direction alone.
+// handOver makes changes here visible to the poster's goroutine, which runs only while
+// this one waits: synctest orders the two only in the other direction.
 func (p *past) handOver() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 }
 
-// answer is the forge's to a post that it would take.
+// answer returns the forge's answer to a post that it would accept.
 func (p *past) answer(c status.Commit) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,7 +112,7 @@ func (p *past) tip() *told {
 	return p.commits[len(p.commits)-1]
 }
 
-// begin makes the newest commit known to the poster, as at a push and after a start.
+// begin passes the newest commit to the poster, as at a push and after a start.
 func (p *past) begin() {
 	if c := p.tip(); c != nil {
 		p.poster.Begin(federation.Revision{Ref: "main", SHA: c.sha})
@@ -140,7 +140,7 @@ func (p *past) push() {
 // restart ends the process and starts another, perhaps after a push.
 func (p *past) restart(pushed, abrupt, folderless bool) {
 	if !abrupt {
-		p.pass(0) // what was wanted is written, which takes milliseconds
+		p.pass(0) // wait until the wishes are written, which takes milliseconds
 	}
 	p.say("restart, pushed %t, abrupt %t, without the folder %t", pushed, abrupt, folderless)
 	p.stop()
@@ -157,7 +157,7 @@ func (p *past) restart(pushed, abrupt, folderless bool) {
 	if pushed && p.random.IntN(2) == 0 {
 		p.pass(time.Duration(p.random.IntN(100)) * time.Second) // the repository cannot be read at once
 		if len(p.commits) > 1 {
-			p.commits[len(p.commits)-2].overAt = time.Now() // that is when it is known
+			p.commits[len(p.commits)-2].overAt = time.Now() // the replacement becomes known now
 		}
 	}
 	p.begin()
@@ -171,7 +171,7 @@ func (p *past) pass(d time.Duration) {
 	}
 }
 
-// step does one thing.
+// step takes one random step.
 func (p *past) step(folder bool) {
 	outcomes := []struct {
 		state status.State
@@ -211,7 +211,7 @@ func (p *past) step(folder bool) {
 	}
 }
 
-// of returns what the forge has of a commit, oldest first.
+// of returns the forge's statuses of a commit, oldest first.
 func (p *past) of(sha string) []status.Commit {
 	var found []status.Commit
 	for _, c := range p.forge.posted {
@@ -248,7 +248,7 @@ func (p *past) judge(c *told) string {
 	case c == p.tip():
 		return ""
 	case c.forgiven && len(posts) == 0:
-		return "" // nobody knows of it any more
+		return "" // it is no longer known
 	case finals > 1:
 		return "more than one last status"
 	case c.forgiven && last.State == status.Pending:
@@ -261,7 +261,7 @@ func (p *past) judge(c *told) string {
 	return ""
 }
 
-// final is the state that a superseded commit ends in.
+// final returns the state that a superseded commit ends in.
 func (p *past) final(c *told, posts []status.Commit) status.State {
 	before := status.Commit{}
 	if len(posts) > 1 {
@@ -279,10 +279,10 @@ func withoutTime(c status.Commit) status.Commit {
 	return c
 }
 
-// live plays one past, and returns what is wrong at its end.
+// live simulates one past, and returns what is wrong at its end.
 func live(t *testing.T, seed uint64, folder bool) (wrong []string) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &past{t: t, random: rand.New(rand.NewPCG(seed, 1)), forge: &forge{}, file: filepath.Join(t.TempDir(), "outbox")} //nolint:gosec // A seed makes it again.
+		p := &past{t: t, random: rand.New(rand.NewPCG(seed, 1)), forge: &forge{}, file: filepath.Join(t.TempDir(), "outbox")} //nolint:gosec // A seed repeats it.
 		p.forge.answer = p.answer
 		p.forge.listing = func() error {
 			p.mu.Lock()
@@ -298,7 +298,7 @@ func live(t *testing.T, seed uint64, folder bool) (wrong []string) {
 		}
 		p.say("the end")
 		p.down, p.lossy, p.kill = false, false, false
-		p.pass(24 * time.Hour) // what changes often is posted ever more rarely
+		p.pass(24 * time.Hour) // frequent changes are posted ever more rarely
 		for i, c := range p.commits {
 			if w := p.judge(c); w != "" {
 				wrong = append(wrong, fmt.Sprintf("commit %d, wanted %s: %s; it has %v", i+1, c.want, w, p.of(c.sha)))
@@ -318,8 +318,8 @@ func live(t *testing.T, seed uint64, folder bool) (wrong []string) {
 	return wrong
 }
 
-// Every commit that was ever wanted has the right last status once, whatever happened
-// meanwhile to the forge, its answers, this process and its folder.
+// Every commit that was ever wanted has the right last status exactly one time, whatever
+// happened to the forge, its answers, this process and its folder.
 func TestEveryCommitHasItsLastStatusOnceAfterAnyHistory(t *testing.T) {
 	count := uint64(60)
 	if os.Getenv("FEDSYNC_TEST_LONG") != "" {
