@@ -66,7 +66,7 @@ func TestCollectorKnowsWhatAutoscalersScale(t *testing.T) {
 	}
 }
 
-func TestCollectorNoticesNothingWhereOnlyTheStatusOfAnAutoscalerChanges(t *testing.T) {
+func TestTheStatusOfAnAutoscalerChangesNoFact(t *testing.T) {
 	g := gather(t, nil)
 	one := func(rest string) string {
 		return autoscaler("a", "shop", "apps/v1", "kind: Deployment, name: shop", rest)
@@ -80,7 +80,7 @@ func TestCollectorNoticesNothingWhereOnlyTheStatusOfAnAutoscalerChanges(t *testi
 	}
 }
 
-func TestCollectorIsNotSettledBeforeAutoscalersWereLookedFor(t *testing.T) {
+func TestCollectorIsNotSettledBeforeAutoscalersWereListed(t *testing.T) {
 	for name, c := range map[string]struct {
 		do   func(g *gathering)
 		want bool
@@ -107,7 +107,7 @@ func pvc(name, label, rest string) string {
 	return fmt.Sprintf(`{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {namespace: web, name: %s, labels: {%s: %s}}, %s}`, name, partOf, label, rest)
 }
 
-func TestCollectorLooksForStorageClassesWhileAClaimOfOursWaits(t *testing.T) {
+func TestCollectorWatchesStorageClassesWhileAClaimOfOursWaits(t *testing.T) {
 	g := gather(t, nil)
 	const waits, bound = "spec: {storageClassName: s}, status: {phase: Pending}", "spec: {storageClassName: s, volumeName: v}, status: {phase: Bound}"
 	for _, step := range []struct {
@@ -131,7 +131,7 @@ func TestCollectorLooksForStorageClassesWhileAClaimOfOursWaits(t *testing.T) {
 			t.Errorf("%s: StorageClasses are watched: %t, want %t", step.name, got, step.want)
 		}
 		if got != wanted && step.name != "the other's is ours" && g.changes.Load() == before {
-			t.Errorf("%s: not told that other watches are wanted", step.name)
+			t.Errorf("%s: no notification that other watches are wanted", step.name)
 		}
 	}
 }
@@ -157,11 +157,11 @@ func TestCollectorKnowsClasses(t *testing.T) {
 	}
 }
 
-func TestCollectorLooksForIngressClassesWhereIngressesOfOursAre(t *testing.T) {
+func TestCollectorWatchesIngressClassesIfThereAreIngressesOfOurs(t *testing.T) {
 	g := gather(t, nil)
 	g.put(ingressesWatch, route("foreign", "bakery", ""))
 	if slices.Contains(g.Watches(), classesWatch) {
-		t.Error("IngressClasses are watched for another's Ingress")
+		t.Error("IngressClasses are watched for a foreign Ingress")
 	}
 	g.put(ingressesWatch, route("echo", "shop", ""))
 	if !slices.Contains(g.Watches(), classesWatch) {
@@ -169,7 +169,7 @@ func TestCollectorLooksForIngressClassesWhereIngressesOfOursAre(t *testing.T) {
 	}
 }
 
-func TestCollectorTellsWhereTheReplicasAreLeftToOthers(t *testing.T) {
+func TestCollectorReportsWorkloadsAppliedWithoutReplicas(t *testing.T) {
 	entry := func(manager, operation, subresource, field string) string {
 		return fmt.Sprintf(`{apiVersion: apps/v1, kind: Deployment, metadata: {namespace: web, name: shop, uid: u, labels: {%s: shop}, managedFields: [
 			{manager: %s, operation: %s, apiVersion: apps/v1, subresource: '%s', fieldsType: FieldsV1, fieldsV1: {f:spec: {f:%s: {}}}}]}, spec: {replicas: 3}}`,
@@ -191,7 +191,7 @@ func TestCollectorTellsWhereTheReplicasAreLeftToOthers(t *testing.T) {
 			t.Errorf("Scaled = %t, want %t: %s", got, want, object)
 		}
 		if want && g.changes.Load() == before {
-			t.Error("not told that the fact has changed")
+			t.Error("no notification that the fact has changed")
 		}
 	}
 }

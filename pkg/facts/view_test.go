@@ -43,7 +43,7 @@ func names(list []federation.Observation) []string {
 	return got
 }
 
-func TestViewHoldsWhatTheEventsLeave(t *testing.T) {
+func TestViewAppliesEvents(t *testing.T) {
 	changes := 0
 	view := NewView(observe("c1"), func() { changes++ })
 	for _, step := range []struct {
@@ -71,12 +71,12 @@ func TestViewHoldsWhatTheEventsLeave(t *testing.T) {
 			t.Errorf("%s: Snapshot() = %q, want %q", step.name, got, step.want)
 		}
 		if told := changes > before; told != step.told {
-			t.Errorf("%s: told of a change = %v, want %v", step.name, told, step.told)
+			t.Errorf("%s: notified of a change = %v, want %v", step.name, told, step.told)
 		}
 	}
 }
 
-func TestViewSnapshotsStayAsTheyAre(t *testing.T) {
+func TestViewSnapshotsAreImmutable(t *testing.T) {
 	view := NewView(observe("c1"), nil)
 	view.Observe(watch.Event{Watch: shopWatch, Type: watch.Upserted, Object: labelled("a", "shop")})
 	first := view.Snapshot()
@@ -86,7 +86,7 @@ func TestViewSnapshotsStayAsTheyAre(t *testing.T) {
 	view.Observe(watch.Event{Watch: shopWatch, Type: watch.Upserted, Object: labelled("b", "shop")})
 	view.Observe(watch.Event{Watch: shopWatch, Type: watch.Deleted, Object: labelled("a", "shop")})
 	if got := names(first); !slices.Equal(got, []string{"shop:a"}) {
-		t.Errorf("the first snapshot has become %q", got)
+		t.Errorf("the first snapshot changed to %q", got)
 	}
 }
 
@@ -111,8 +111,8 @@ func TestViewIsSafeForManyGoroutines(t *testing.T) {
 	}
 }
 
-// TestViewsOfAFederationAreSmall holds the views of the guide's 13 clusters with
-// 300 objects each to a few megabytes.
+// TestViewsOfAFederationAreSmall limits the memory for the views of the guide's 13
+// clusters with 300 objects each to a few megabytes.
 func TestViewsOfAFederationAreSmall(t *testing.T) {
 	const clusters, objects, limit = 13, 300, 8 << 20
 	before := membertest.Heap()
