@@ -15,7 +15,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// listed is a list as an API server gives it.
+// listed is a list from an API server.
 type listed struct {
 	resourceVersion string
 	objects         []*unstructured.Unstructured
@@ -25,8 +25,7 @@ func listAt(resourceVersion string, objects ...*unstructured.Unstructured) liste
 	return listed{resourceVersion: resourceVersion, objects: objects}
 }
 
-// replace takes a list in as a stream does, from the beginning again where the
-// cluster went back.
+// replace processes a list as a stream does, and again if the cluster went back.
 func (k *keys) replace(l listed) (*Listing, error) {
 	listing, err := k.replaceOnce(l)
 	if errors.Is(err, errRestored) {
@@ -45,7 +44,7 @@ func (k *keys) replaceOnce(l listed) (*Listing, error) {
 	return k.end(l.resourceVersion)
 }
 
-// described returns keys, and what they emitted since the last call.
+// described returns keys, and a function that returns their events since the last call.
 func described() (*keys, func() []string) {
 	var got []string
 	store := newKeys("configmaps", &load{}, func(e Event) {
@@ -63,7 +62,7 @@ func described() (*keys, func() []string) {
 	}
 }
 
-func TestKeysTellWhatChangedBetweenTwoLists(t *testing.T) {
+func TestKeysEmitTheChangesBetweenTwoLists(t *testing.T) {
 	store, said := described()
 	replace := func(l listed) func() error {
 		return func() error {
@@ -72,7 +71,7 @@ func TestKeysTellWhatChangedBetweenTwoLists(t *testing.T) {
 				return err
 			}
 			if listing.ResourceVersion != l.resourceVersion || len(listing.Objects) != len(l.objects) {
-				t.Errorf("listing = %v, want what was listed at %s", listing, l.resourceVersion)
+				t.Errorf("listing = %v, want the list at %s", listing, l.resourceVersion)
 			}
 			for _, u := range l.objects {
 				if uid := listing.Objects[KeyOf(u)]; uid != u.GetUID() {
@@ -112,7 +111,7 @@ func TestKeysTellWhatChangedBetweenTwoLists(t *testing.T) {
 		}
 		got := said()
 		if step.name == "empty list" {
-			slices.Sort(got) // vanished ones come in no order
+			slices.Sort(got) // deletions have no order
 		}
 		if !slices.Equal(got, step.want) {
 			t.Errorf("%s:\n got %q\nwant %q", step.name, got, step.want)
@@ -186,12 +185,12 @@ func TestKeysNoticeThatTheClusterWentBack(t *testing.T) {
 		}
 		again(c.list)
 		if got := said(); len(got) > 0 {
-			t.Errorf("%s: the same list again gives %q, want nothing", name, got)
+			t.Errorf("%s: the same list again emits %q, want nothing", name, got)
 		}
 	}
 }
 
-func TestWhatAWatchKeepsIsBounded(t *testing.T) {
+func TestTheMemoryOfAWatchIsBounded(t *testing.T) {
 	long := strings.Repeat("x", 2000)
 	for want, object := range map[string]func(i int) *unstructured.Unstructured{
 		"shows more than 100000 configmaps": func(i int) *unstructured.Unstructured {
@@ -220,7 +219,7 @@ func TestWhatAWatchKeepsIsBounded(t *testing.T) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 		if store.close(); whole.bytes.Load() != 0 || len(store.known) > 0 {
-			t.Errorf("%s: %d bytes are left of a watch that has ended", want, whole.bytes.Load())
+			t.Errorf("%s: %d bytes are left of an ended watch", want, whole.bytes.Load())
 		}
 	}
 }
