@@ -235,8 +235,8 @@ func TestThereIsOneCommentOfOurs(t *testing.T) {
 	if n := f.requests(); n != 1 {
 		t.Errorf("%d requests for an unchanged comment, want one that reads it", n)
 	}
-	f.comments[2].Body = "edited by somebody\n" + marker // it is no longer ours
-	say("two", "edited by somebody\n"+marker, marker+"\ntwo")
+	f.comments[2].Body = "edited by another account\n" + marker // it is no longer ours
+	say("two", "edited by another account\n"+marker, marker+"\ntwo")
 	f.comments = slices.Delete(f.comments, 2, 4)
 	say("two", marker+"\ntwo")
 	// A comment of a process that was killed arrives late.
