@@ -26,7 +26,7 @@ type Reports struct {
 func New() *Reports { return &Reports{bySHA: map[string]*status.Report{}} }
 
 // Add makes r the newest report.
-func (rs *Reports) Keep(r *status.Report) {
+func (rs *Reports) Add(r *status.Report) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rs.last = r

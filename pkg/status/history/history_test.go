@@ -20,8 +20,8 @@ func TestReportsOfOldRevisionsAreForgottenAndEarlierOnesAreShort(t *testing.T) {
 	}
 	sha := func(n int) string { return string(rune('a'+n/26)) + string(rune('a'+n%26)) }
 	for n := range 3 * keptReports {
-		rs.Keep(report(sha(n)))
-		rs.Keep(report(sha(n))) // again, as at every change
+		rs.Add(report(sha(n)))
+		rs.Add(report(sha(n))) // again, as at every change
 	}
 	if got := len(rs.Revisions()); got != keptReports || len(rs.bySHA) != keptReports {
 		t.Errorf("%d revisions and %d reports are remembered, want %d", got, len(rs.bySHA), keptReports)
@@ -38,7 +38,7 @@ func TestReportsOfOldRevisionsAreForgottenAndEarlierOnesAreShort(t *testing.T) {
 		t.Errorf("the previous report has %v objects, endpoints, ports and replicas, want it short", got)
 	}
 	// A revision that returns is the newest again.
-	rs.Keep(report(sha(3*keptReports - 10)))
+	rs.Add(report(sha(3*keptReports - 10)))
 	if rs.Newest().Revision.SHA != sha(3*keptReports-10) {
 		t.Error("another report is the newest")
 	}
