@@ -17,7 +17,7 @@ type Cloud struct {
 	// another revision does not judge them, and waits. It is zero before the first
 	// comparison.
 	Revision federation.Revision `json:"revision,omitzero"`
-	Looked   time.Time           `json:"looked,omitzero"` // when all of it was last read
+	LastRead time.Time           `json:"looked,omitzero"` // when all of it was last read
 	// Error is why Compute Engine cannot be read now; empty if it can.
 	Error untrusted.Text `json:"error,omitzero"`
 	Calls int            `json:"calls"` // in the last minute
