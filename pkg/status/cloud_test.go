@@ -40,8 +40,8 @@ func TestBalancersAreJudgedOnlyIfComputeEngineIsUsed(t *testing.T) {
 		change func(*Input)
 		want   State
 	}{
-		{"nobody asks", func(*Input) {}, Success},
-		{"somebody asks", func(in *Input) { in.Cloud = &Cloud{Revision: in.Snapshot.Revision} }, Pending},
+		{"Compute Engine is not used", func(*Input) {}, Success},
+		{"Compute Engine is used", func(in *Input) { in.Cloud = &Cloud{Revision: in.Snapshot.Revision} }, Pending},
 		{"another way to load balancers was chosen", func(in *Input) {
 			in.Cloud, in.Balancers, in.Federation.GCP = &Cloud{}, nil, &federation.GCP{LoadBalancer: federation.LoadBalancerNone}
 		}, Success},

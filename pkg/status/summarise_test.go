@@ -406,9 +406,9 @@ func TestReportsHaveOnlyCurrentFactsOfClusters(t *testing.T) {
 		Endpoints: []federation.Endpoints{{Namespace: "default", Service: "nginx", Ready: 2}},
 	}
 	for _, c := range []struct {
-		state  federation.ClusterState
-		synced bool
-		told   bool
+		state    federation.ClusterState
+		synced   bool
+		reported bool
 	}{
 		{federation.ClusterReady, true, true},
 		{federation.ClusterNotReady, true, true},
@@ -425,11 +425,11 @@ func TestReportsHaveOnlyCurrentFactsOfClusters(t *testing.T) {
 			Now:        firstSeen,
 		})
 		got := r.Clusters[0]
-		if told := got.Zones != nil && got.Regions != nil && got.Endpoints != nil; told != c.told {
+		if reported := got.Zones != nil && got.Regions != nil && got.Endpoints != nil; reported != c.reported {
 			t.Errorf("%s, synced %v: zones %v, regions %v, endpoints %v, want them reported: %v",
-				c.state, c.synced, got.Zones, got.Regions, got.Endpoints, c.told)
+				c.state, c.synced, got.Zones, got.Regions, got.Endpoints, c.reported)
 		}
-		if !c.told && len(got.Zones)+len(got.Regions)+len(got.Endpoints) > 0 {
+		if !c.reported && len(got.Zones)+len(got.Regions)+len(got.Endpoints) > 0 {
 			t.Errorf("%s, synced %v: old facts are reported: %v %v %v", c.state, c.synced, got.Zones, got.Regions, got.Endpoints)
 		}
 		if want := (Probes{Failed: 1, Of: 30}); got.Probes != want {

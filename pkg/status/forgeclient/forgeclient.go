@@ -116,29 +116,29 @@ func (c *Client) Unanswered(ctx context.Context, err error) error {
 // Explain returns what a refusal means for the Poster, from its code, its headers and the
 // forge's message, which is cleaned.
 func (c *Client) Explain(code int, header http.Header, words string) error {
-	said := fmt.Errorf("%d %s", code, http.StatusText(code))
+	refusal := fmt.Errorf("%d %s", code, http.StatusText(code))
 	if words = c.Clean(words); words != "" {
-		said = fmt.Errorf("%w: %s", said, words)
+		refusal = fmt.Errorf("%w: %s", refusal, words)
 	}
 	switch {
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
-		return fmt.Errorf("%w: %w", status.ErrUnauthorized, said)
+		return fmt.Errorf("%w: %w", status.ErrUnauthorized, refusal)
 	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
 		if after, ok := status.RetryAfter(header.Get("Retry-After")); ok {
-			return &status.RetryAfterError{After: after, Err: said}
+			return &status.RetryAfterError{After: after, Err: refusal}
 		}
-		return said
+		return refusal
 	case code == http.StatusNotFound, code == http.StatusRequestTimeout:
-		return said
+		return refusal
 	case code >= 300 && code < 400:
 		if host := c.elsewhere(c.Base, header.Get("Location")); host != "" {
 			return &status.MovedError{Host: host}
 		}
-		return fmt.Errorf("%w: the forge has moved: correct its base URL", said)
+		return fmt.Errorf("%w: the forge has moved: correct its base URL", refusal)
 	case code >= 400 && code < 500:
-		return fmt.Errorf("%w: %w", status.ErrRejected, said)
+		return fmt.Errorf("%w: %w", status.ErrRejected, refusal)
 	}
-	return said
+	return refusal
 }
 
 // Moved returns the error for a repository that has a new name. The name comes from the

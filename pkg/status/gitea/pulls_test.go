@@ -78,16 +78,16 @@ func (f *pullFake) handler() http.Handler {
 		}
 		w.Header().Set("Date", f.now.UTC().Format(http.TimeFormat))
 		w.Header().Set("X-Total-Count", strconv.Itoa(len(found)))
-		say(w, http.StatusOK, found[first:last])
+		writeJSON(w, http.StatusOK, found[first:last])
 	})
 	mux.HandleFunc("GET /api/v1/user", func(w http.ResponseWriter, _ *http.Request) {
 		if f.me == 0 {
-			say(w, http.StatusForbidden, map[string]any{"message": "token does not have at least one of required scope(s), required=[read:user]"})
+			writeJSON(w, http.StatusForbidden, map[string]any{"message": "token does not have at least one of required scope(s), required=[read:user]"})
 			return
 		}
-		say(w, http.StatusOK, map[string]any{"id": f.me})
+		writeJSON(w, http.StatusOK, map[string]any{"id": f.me})
 	})
-	mux.HandleFunc("GET /api/v1/repos/team/web/issues/7/comments", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, f.comments) })
+	mux.HandleFunc("GET /api/v1/repos/team/web/issues/7/comments", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, f.comments) })
 	body := func(r *http.Request) string {
 		var b struct {
 			Body string `json:"body"`
@@ -98,12 +98,12 @@ func (f *pullFake) handler() http.Handler {
 	mux.HandleFunc("POST /api/v1/repos/team/web/issues/7/comments", func(w http.ResponseWriter, r *http.Request) {
 		f.last++
 		f.comments = append(f.comments, commentRecord{ID: f.last, User: map[string]int64{"id": f.me}, Body: body(r)})
-		say(w, http.StatusCreated, f.comments[len(f.comments)-1])
+		writeJSON(w, http.StatusCreated, f.comments[len(f.comments)-1])
 	})
 	mux.HandleFunc("PATCH /api/v1/repos/team/web/issues/comments/{id}", func(w http.ResponseWriter, r *http.Request) {
 		c := f.comment(r.PathValue("id"))
 		c.Body = body(r)
-		say(w, http.StatusOK, c)
+		writeJSON(w, http.StatusOK, c)
 	})
 	mux.HandleFunc("DELETE /api/v1/repos/team/web/issues/comments/{id}", func(w http.ResponseWriter, r *http.Request) {
 		c := *f.comment(r.PathValue("id"))
@@ -214,7 +214,7 @@ func TestThereIsOneCommentOfOurs(t *testing.T) {
 		{ID: 2, User: map[string]int64{"id": 5}, Body: "ours, about something else: " + marker},
 	}
 	p := f.provider(t)
-	say := func(text string, want ...string) {
+	expect := func(text string, want ...string) {
 		t.Helper()
 		if err := p.Comment(t.Context(), 7, marker, text); err != nil {
 			t.Fatal(err)
@@ -227,22 +227,22 @@ func TestThereIsOneCommentOfOurs(t *testing.T) {
 			t.Errorf("comments after %q (-want +got):\n%s", text, diff)
 		}
 	}
-	say("")
-	say("one", marker+"\none")
-	say("two", marker+"\ntwo")
+	expect("")
+	expect("one", marker+"\none")
+	expect("two", marker+"\ntwo")
 	f.requests()
-	say("two", marker+"\ntwo")
+	expect("two", marker+"\ntwo")
 	if n := f.requests(); n != 1 {
 		t.Errorf("%d requests for an unchanged comment, want one that reads it", n)
 	}
 	f.comments[2].Body = "edited by another account\n" + marker // it is no longer ours
-	say("two", "edited by another account\n"+marker, marker+"\ntwo")
+	expect("two", "edited by another account\n"+marker, marker+"\ntwo")
 	f.comments = slices.Delete(f.comments, 2, 4)
-	say("two", marker+"\ntwo")
+	expect("two", marker+"\ntwo")
 	// A comment of a process that was killed arrives late.
 	f.comments = append(f.comments, commentRecord{ID: 9, User: map[string]int64{"id": 5}, Body: marker + "\none"})
-	say("two", marker+"\ntwo")
-	say("", marker+"\n_This no longer applies._")
+	expect("two", marker+"\ntwo")
+	expect("", marker+"\n_This no longer applies._")
 	if !strings.Contains(f.comments[0].Body, "somebody else's copy") || !strings.Contains(f.comments[1].Body, "something else") {
 		t.Errorf("other comments were changed: %+v", f.comments[:2])
 	}

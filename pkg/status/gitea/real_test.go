@@ -298,7 +298,7 @@ func TestAChangeOfOurCommentIsAnotherVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := ""
-	look := func(after string) {
+	poll := func(after string) {
 		t.Helper()
 		open, changed, err := p.Open(t.Context(), "main")
 		if err != nil || !changed || len(open) != 1 || open[0].Version == last {
@@ -306,11 +306,11 @@ func TestAChangeOfOurCommentIsAnotherVersion(t *testing.T) {
 		}
 		last = open[0].Version
 	}
-	look("the start")
+	poll("the start")
 	if err := p.Comment(t.Context(), pr.Number, marker, "a plan"); err != nil {
 		t.Fatal(err)
 	}
-	look("our comment")
+	poll("our comment")
 	if open, changed, err := p.Open(t.Context(), "main"); err != nil || changed {
 		t.Errorf("Open where nothing changed = %+v, %t, %v", open, changed, err)
 	}
@@ -324,7 +324,7 @@ func TestAChangeOfOurCommentIsAnotherVersion(t *testing.T) {
 	}
 	time.Sleep(1100 * time.Millisecond) //nolint:forbidigo // Gitea's times are in seconds
 	call(http.MethodPatch, fmt.Sprintf("/issues/comments/%d", all[0].ID), map[string]any{"body": "edited"}, nil)
-	look("somebody's edit")
+	poll("another account's edit")
 	call(http.MethodDelete, fmt.Sprintf("/issues/comments/%d", all[0].ID), nil, nil)
-	look("its end")
+	poll("its end")
 }

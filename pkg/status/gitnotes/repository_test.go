@@ -111,13 +111,13 @@ func (r *repository) overHTTP(t *testing.T) http.Handler {
 	}
 	r.git(t, "config", "http.receivepack", "true")
 	r.git(t, "config", "receive.denyCurrentBranch", "ignore")
-	said, err := os.Create(filepath.Join(t.TempDir(), "said"))
+	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = said.Close() })
+	t.Cleanup(func() { _ = stderr.Close() })
 	backend := &cgi.Handler{
-		Path: path, Args: []string{"http-backend"}, Stderr: said,
+		Path: path, Args: []string{"http-backend"}, Stderr: stderr,
 		Env: append(gitEnvironment(), "GIT_PROJECT_ROOT="+filepath.Dir(r.dir), "GIT_HTTP_EXPORT_ALL=1"),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {

@@ -70,7 +70,7 @@ func (rs *Reports) trim() {
 }
 
 // shorten drops the objects, the endpoints and the decisions of a report that is not the
-// newest any more: nobody needs them, and they would take most of the memory.
+// newest any more: they are not needed, and would take most of the memory.
 func (rs *Reports) shorten(sha string) {
 	short := *rs.bySHA[sha]
 	short.Ports, short.Replicas = []federation.PortDecision{}, []federation.ReplicasDecision{}

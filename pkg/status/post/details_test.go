@@ -61,23 +61,23 @@ func TestChangedDetailsArePostedAtMostOnceAMinute(t *testing.T) {
 		var text atomic.Value
 		o := Options{Details: func(status.Commit) status.Details { return status.Details{Summary: fmt.Sprint(text.Load())} }}
 		poster, stop := run(t, f, o)
-		tell := func(summary string) {
+		wantDetails := func(summary string) {
 			text.Store(summary)
 			poster.Want(want(shaA, status.Failure, "1/2 failed"))
 			advance(t, time.Second)
 		}
-		tell("0")
+		wantDetails("0")
 		for i := range 55 { // within the first minute
-			tell(fmt.Sprint("soon ", i))
+			wantDetails(fmt.Sprint("soon ", i))
 		}
 		check(t, f.shown(), []string{"0"})
 		advance(t, time.Minute)
 		for range 600 {
-			tell("the same")
+			wantDetails("the same")
 		}
 		check(t, f.shown(), []string{"soon 54", "the same"}) // the newest after a minute, and the same details only one time
 		for i := range 3 * 3600 {
-			tell(fmt.Sprint("later ", i))
+			wantDetails(fmt.Sprint("later ", i))
 		}
 		if all := f.shown(); len(all) < 3 || len(all) > 12 {
 			t.Errorf("%d posts in three hours of changes, want a few, ever more rarely", len(all))
@@ -87,9 +87,9 @@ func TestChangedDetailsArePostedAtMostOnceAMinute(t *testing.T) {
 		// After a restart nothing is posted again.
 		poster, stop = run(t, f, o)
 		for range 600 {
-			tell("later 10799")
+			wantDetails("later 10799")
 		}
-		tell("another")
+		wantDetails("another")
 		advance(t, time.Minute)
 		stop()
 		check(t, f.shown(), []string{"another"})
@@ -109,7 +109,7 @@ func TestADeploymentEndsInAnyState(t *testing.T) {
 		}
 		begin(shaA, status.Success)
 		begin(shaB, status.Pending)
-		check(t, f.told(start), []string{"0s 1 success: ", "3s b pending: ", "3s 1 success: superseded by b000000"})
+		check(t, f.history(start), []string{"0s 1 success: ", "3s b pending: ", "3s 1 success: superseded by b000000"})
 		// The commit returns, as after a revert of a revert.
 		begin(shaA, status.Pending)
 		stop()

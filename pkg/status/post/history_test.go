@@ -32,12 +32,12 @@ type past struct {
 	file    string
 	poster  *Poster
 	stop    func()
-	commits []*told // in order of their pushes
+	commits []*tracked // in order of their pushes
 	log     []string
 }
 
-// told is one commit, and its known history.
-type told struct {
+// tracked is one commit, and its known history.
+type tracked struct {
 	sha      string
 	written  bool // everything wanted for it is in the outbox
 	want     status.State
@@ -47,7 +47,7 @@ type told struct {
 	forgiven bool      // a restart lost unwritten data, or the folder
 }
 
-func (p *past) say(format string, args ...any) {
+func (p *past) logf(format string, args ...any) {
 	p.log = append(p.log, fmt.Sprintf(format, args...))
 }
 
@@ -105,7 +105,7 @@ func (p *past) answer(c status.Commit) error {
 	return nil
 }
 
-func (p *past) tip() *told {
+func (p *past) tip() *tracked {
 	if len(p.commits) == 0 {
 		return nil
 	}
@@ -120,7 +120,7 @@ func (p *past) begin() {
 	}
 }
 
-func (p *past) want(c *told, s status.State, words string) {
+func (p *past) want(c *tracked, s status.State, words string) {
 	if c.want == status.Success && s != status.Success {
 		c.leftAt = time.Now()
 	} else if s == status.Success {
@@ -134,7 +134,7 @@ func (p *past) push() {
 	if c := p.tip(); c != nil {
 		c.overAt, c.written = time.Now(), false
 	}
-	p.commits = append(p.commits, &told{sha: fmt.Sprintf("%040x", len(p.commits)+1)})
+	p.commits = append(p.commits, &tracked{sha: fmt.Sprintf("%040x", len(p.commits)+1)})
 }
 
 // restart ends the process and starts another, perhaps after a push.
@@ -142,7 +142,7 @@ func (p *past) restart(pushed, abrupt, folderless bool) {
 	if !abrupt {
 		p.pass(0) // wait until the wishes are written, which takes milliseconds
 	}
-	p.say("restart, pushed %t, abrupt %t, without the folder %t", pushed, abrupt, folderless)
+	p.logf("restart, pushed %t, abrupt %t, without the folder %t", pushed, abrupt, folderless)
 	p.stop()
 	for _, c := range p.commits {
 		c.forgiven = c.forgiven || folderless || abrupt && !c.written
@@ -179,31 +179,31 @@ func (p *past) step(folder bool) {
 	}{{status.Success, "3/3 clusters"}, {status.Failure, "1/3 failed: c2"}, {status.Pending, "2/3 synced"}, {status.Failure, "2/3 failed: c1"}}
 	switch n := p.random.IntN(12); n {
 	case 0, 1, 2:
-		p.say("push")
+		p.logf("push")
 		p.push()
 		p.begin()
 	case 3, 4, 5:
 		if c := p.tip(); c != nil {
 			o := outcomes[p.random.IntN(len(outcomes))]
-			p.say("%s %s", o.state, o.words)
+			p.logf("%s %s", o.state, o.words)
 			p.want(c, o.state, o.words)
 		}
 	case 6:
 		p.down = !p.down
-		p.say("down: %t", p.down)
+		p.logf("down: %t", p.down)
 	case 7:
 		p.lossy = !p.lossy
-		p.say("answers are lost: %t", p.lossy)
+		p.logf("answers are lost: %t", p.lossy)
 	case 8, 9:
 		p.restart(p.random.IntN(2) == 0, p.random.IntN(4) == 0, !folder && p.random.IntN(2) == 0)
 	case 10:
-		p.say("killed within the next post")
+		p.logf("killed within the next post")
 		p.kill = true
 		p.pass(5 * time.Second)
 		p.kill = false
 		p.restart(p.random.IntN(2) == 0, false, false)
 	case 11:
-		p.say("a long time")
+		p.logf("a long time")
 		p.pass(time.Duration(p.random.IntN(3600)) * time.Second)
 	}
 	if p.random.IntN(3) > 0 {
@@ -223,7 +223,7 @@ func (p *past) of(sha string) []status.Commit {
 }
 
 // judge returns what is wrong with a commit at the end.
-func (p *past) judge(c *told) string {
+func (p *past) judge(c *tracked) string {
 	posts := p.of(c.sha)
 	finals := 0
 	for i, post := range posts {
@@ -262,7 +262,7 @@ func (p *past) judge(c *told) string {
 }
 
 // final returns the state that a superseded commit ends in.
-func (p *past) final(c *told, posts []status.Commit) status.State {
+func (p *past) final(c *tracked, posts []status.Commit) status.State {
 	before := status.Commit{}
 	if len(posts) > 1 {
 		before = posts[len(posts)-2]
@@ -296,7 +296,7 @@ func live(t *testing.T, seed uint64, folder bool) (wrong []string) {
 		for range 12 + p.random.IntN(30) {
 			p.step(folder)
 		}
-		p.say("the end")
+		p.logf("the end")
 		p.down, p.lossy, p.kill = false, false, false
 		p.pass(24 * time.Hour) // frequent changes are posted ever more rarely
 		for i, c := range p.commits {

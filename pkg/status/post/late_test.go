@@ -38,7 +38,7 @@ func TestACommitThatReachesTheForgeLateGetsItsStatus(t *testing.T) {
 					advance(t, 10*time.Second)
 				}
 				if len(f.posted) == 0 || f.posted[len(f.posted)-1].State != state {
-					t.Fatalf("%s late: posted %v, want the %s", late, f.told(start), state)
+					t.Fatalf("%s late: posted %v, want the %s", late, f.history(start), state)
 				}
 				if got := p.Findings(); len(got) > 0 {
 					t.Errorf("%s late: findings %v after the post", late, got)
@@ -109,9 +109,9 @@ func TestARequestThatAlwaysHangsDelaysNoOther(t *testing.T) {
 		p.Want(want(shaA, status.Failure, "1/3 failed"))
 		p.Begin(federation.Revision{SHA: shaB})
 		advance(t, 10*time.Minute)
-		told := s.told(start)
-		if len(told) != 2 || !strings.Contains(told[1], superseded) {
-			t.Fatalf("posted %v next to a request that always hangs, want both statuses of the other commit", told)
+		posted := s.history(start)
+		if len(posted) != 2 || !strings.Contains(posted[1], superseded) {
+			t.Fatalf("posted %v next to a request that always hangs, want both statuses of the other commit", posted)
 		}
 		if late := s.posted[1].Time.Sub(start); late > callTimeout+2*backoffMin {
 			t.Errorf("the other commit's status was delayed by %s, want one timeout", late)

@@ -34,14 +34,14 @@ func TestQueuedStatusesSurviveARestart(t *testing.T) {
 
 		p, stop = run(t, f, o)
 		advance(t, time.Minute)
-		if got := f.told(start)[1:]; len(got) != 2 {
+		if got := f.history(start)[1:]; len(got) != 2 {
 			t.Errorf("before the newest revision is known, posted %v, want the last status of the other two", got)
 		}
 		begin(shaC, status.Success, "3/3 clusters")
 		stop()
 		p, _ = run(t, f, o)
 		begin(shaC, status.Success, "3/3 clusters")
-		check(t, f.told(start), []string{
+		check(t, f.history(start), []string{
 			"0s 1 success: 3/3 clusters",
 			"3s b failure: superseded by ccccccc · had failed: 1/3 failed",
 			"3s 1 success: superseded by b000000 · was: 3/3 clusters",
@@ -60,7 +60,7 @@ func TestTheFileOfAnEarlierVersionIsRead(t *testing.T) {
 		p, _ := run(t, f, Options{Outbox: file})
 		p.Begin(federation.Revision{SHA: shaB})
 		advance(t, time.Second)
-		if got := f.told(start); len(got) != 2 || !strings.Contains(got[1], "failure: superseded by b000000 before it was in sync") {
+		if got := f.history(start); len(got) != 2 || !strings.Contains(got[1], "failure: superseded by b000000 before it was in sync") {
 			t.Errorf("posted %v, want the last status of the saved commit", got)
 		}
 	})

@@ -75,8 +75,8 @@ func (f *forge) repair() {
 	f.answer, f.listing = nil, nil
 }
 
-// told returns the posts as "sha state words", with the seconds since start.
-func (f *forge) told(start time.Time) []string {
+// history returns the posts as "sha state words", with the seconds since start.
+func (f *forge) history(start time.Time) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var lines []string
@@ -184,7 +184,7 @@ func TestPosterChangesASuccessOnlyAfterAMinuteOfTheNewState(t *testing.T) {
 		advance(t, time.Minute)
 		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		synctest.Wait()
-		check(t, f.told(start), []string{
+		check(t, f.history(start), []string{
 			"0s 1 pending: 0/3 synced",
 			"2s 1 success: 3/3 clusters",
 			"3731s 1 failure: 1/3 failed: newest words", // 12 + 59 + 3600 + 60
@@ -211,7 +211,7 @@ func TestPosterDoesNotRepeatItselfAfterARestart(t *testing.T) {
 		p, _ = run(t, f, Options{})
 		p.Want(want(shaA, status.Failure, "1/3 failed"))
 		advance(t, time.Hour)
-		check(t, f.told(start), []string{
+		check(t, f.history(start), []string{
 			"0s 1 success: 3/3 clusters",
 			"3665s 1 failure: 1/3 failed",
 		})
@@ -252,7 +252,7 @@ func TestPosterPostsTheNewestStateAfterAnOutageOfAnHour(t *testing.T) {
 			}
 			f.posted[i].Time = start
 		}
-		check(t, f.told(start), []string{
+		check(t, f.history(start), []string{
 			"0s b success: 3/3 clusters",
 			"0s 1 failure: superseded by b000000 · had failed: 1/3 failed",
 		})

@@ -83,7 +83,7 @@ func TestARevisionThatReturnsIsCurrentAgain(t *testing.T) {
 		p.Begin(federation.Revision{SHA: shaA}) // a force-push returns to it
 		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		advance(t, time.Hour)
-		check(t, f.told(start), []string{
+		check(t, f.history(start), []string{
 			"0s 1 failure: 1/3 failed",
 			"1s 1 failure: superseded by b000000 · had failed: 1/3 failed",
 			"2s 1 success: 3/3 clusters",
