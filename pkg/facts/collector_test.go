@@ -68,7 +68,7 @@ func (g *gathering) remove(w watch.Watch, object string) {
 	g.Observe(watch.Event{Watch: w, Type: watch.Deleted, Object: membertest.LiveObject(g.t, []byte(object))})
 }
 
-func (g *gathering) tell(w watch.Watch, what watch.EventType) {
+func (g *gathering) emit(w watch.Watch, what watch.EventType) {
 	g.Observe(watch.Event{Watch: w, Type: what})
 }
 
@@ -143,7 +143,7 @@ func TestCollectorKnowsWhoHoldsANodePort(t *testing.T) {
 			g.put(servicesWatch, service("inner", "ports: [{port: 80}]"))
 		}, false, []federation.NodePort{web(30036, 80, "TCP", "b"), web(30036, 53, "UDP", "b")}, true},
 		{
-			"listed", func() { g.tell(servicesWatch, watch.Listed) }, true,
+			"listed", func() { g.emit(servicesWatch, watch.Listed) }, true,
 			[]federation.NodePort{web(30036, 80, "TCP", "b"), web(30036, 53, "UDP", "b")},
 			true,
 		},
@@ -166,8 +166,8 @@ func TestCollectorKnowsWhoHoldsANodePort(t *testing.T) {
 		}, true, nil, false},
 		{"out of sight", func() { g.fail(servicesWatch, federation.FailureNetwork, "reset") }, true, nil, true},
 		{"refused", func() { g.fail(servicesWatch, federation.FailureForbidden, "no") }, false, nil, true},
-		{"allowed", func() { g.tell(servicesWatch, watch.Listed) }, true, nil, true},
-		{"no longer wanted", func() { g.tell(servicesWatch, watch.Stopped) }, false, nil, true},
+		{"allowed", func() { g.emit(servicesWatch, watch.Listed) }, true, nil, true},
+		{"no longer wanted", func() { g.emit(servicesWatch, watch.Stopped) }, false, nil, true},
 	} {
 		before := g.changes.Load()
 		step.do()
@@ -245,7 +245,7 @@ func TestCollectorTracksTheCapacityForAWorkload(t *testing.T) {
 				g.put(podsWatch, waiting("other", "other", time.Hour))
 			}, "0 workloads"},
 			{"the workload", func() { g.put(ourReplicaSets, set("nginx", 17, 17, 10, "")) }, "17/10/17 - 7"},
-			{"listed", func() { g.tell(podsWatch, watch.Listed) }, "17/10/17 - 7"},
+			{"listed", func() { g.emit(podsWatch, watch.Listed) }, "17/10/17 - 7"},
 			{"a little early", func() { <-time.After(9 * time.Second) }, "17/10/17 - 7"},
 			{"unschedulable for a minute", func() { <-time.After(2 * time.Second) }, "17/10/17 10 7"},
 			{"not Ready for a minute", func() { <-time.After(50 * time.Second) }, "17/10/10 10 7"},
@@ -270,12 +270,12 @@ func TestCollectorTracksTheCapacityForAWorkload(t *testing.T) {
 				g.fail(ourReplicaSets, federation.FailureTimeout, "no answer")
 				<-time.After(10 * time.Minute)
 			}, "20/13/16 - 0"},
-			{"in sight again, unchanged", func() { g.tell(ourReplicaSets, watch.Listed) }, "20/13/13 - 0"},
+			{"in sight again, unchanged", func() { g.emit(ourReplicaSets, watch.Listed) }, "20/13/13 - 0"},
 			{"another of its name", func() {
 				g.put(ourReplicaSets, strings.Replace(set("nginx", 5, 5, 0, ""), "uid-nginx", "uid-new", 1))
 			}, "5/0/5 - 0"},
 			{"it may not be watched", func() { g.fail(ourReplicaSets, federation.FailureForbidden, "no") }, "5/0/5 - 0"},
-			{"it is not watched", func() { g.tell(ourReplicaSets, watch.Stopped) }, "0 workloads"},
+			{"it is not watched", func() { g.emit(ourReplicaSets, watch.Stopped) }, "0 workloads"},
 		} {
 			step.do()
 			if got := g.workload(); got != step.want {
@@ -298,7 +298,7 @@ func TestCollectorRetainsFactsWhileAWatchFails(t *testing.T) {
 		g.put(uidWatch, `{apiVersion: v1, kind: ConfigMap, metadata: {namespace: kube-system, name: ingress-uid}, data: {uid: abc}}`)
 		all := []watch.Watch{podsWatch, quotasWatch, ingressesWatch, uidWatch}
 		for _, w := range all {
-			g.tell(w, watch.Listed)
+			g.emit(w, watch.Listed)
 		}
 		state := func() string {
 			f := g.now()
@@ -321,13 +321,13 @@ func TestCollectorRetainsFactsWhileAWatchFails(t *testing.T) {
 		}
 		membertest.Want(t, "refused", []string{state()}, []string{"5/3/5 3 2, 1 quotas, 1 ingresses, uid false true"})
 		for _, w := range all {
-			g.tell(w, watch.Restored)
-			g.tell(w, watch.Listed)
+			g.emit(w, watch.Restored)
+			g.emit(w, watch.Listed)
 		}
 		// The two pods have been missing for hours, as is known now.
 		membertest.Want(t, "seen again", []string{state()}, []string{"5/3/3 3 2, 1 quotas, 1 ingresses, uid true true"})
 		for _, w := range all {
-			g.tell(w, watch.Stopped)
+			g.emit(w, watch.Stopped)
 		}
 		g.put(ourReplicaSets, set("nginx", 5, 5, 5, ""))
 		membertest.Want(t, "no longer watched", []string{state()}, []string{"5/5/5 - 0, 0 quotas, 0 ingresses, uid false false"})
@@ -341,7 +341,7 @@ func TestCollectorReportsWhenTimeChangesTheFacts(t *testing.T) {
 		if got := g.next(); !got.IsZero() {
 			t.Errorf("Next of nothing = %v, want never", got)
 		}
-		g.tell(podsWatch, watch.Listed)
+		g.emit(podsWatch, watch.Listed)
 		g.put(ourReplicaSets, set("nginx", 17, 17, 10, ""))
 		<-time.After(10 * time.Second)
 		g.put(podsWatch, waiting("p", "nginx", 0))
@@ -374,7 +374,7 @@ func TestCollectorDoesNotTrustTheClustersClock(t *testing.T) {
 		g.put(ourReplicaSets, set("nginx", 3, 3, 2, ""))
 		ahead := waiting("p", "nginx", -time.Hour)
 		g.put(podsWatch, ahead)
-		g.tell(podsWatch, watch.Listed)
+		g.emit(podsWatch, watch.Listed)
 		<-time.After(59 * time.Second)
 		g.put(podsWatch, strings.Replace(ahead, "no room", "no room at all", 1)) // the same with another message
 		membertest.Want(t, "after 59 s", []string{g.workload()}, []string{"3/2/3 - 1"})
@@ -456,7 +456,7 @@ func TestCollectorLooksUpAReplicaSetsOwnerOnce(t *testing.T) {
 		g.put(podsWatch, waiting("p1", "nginx-1", time.Hour), waiting("p2", "nginx-2", time.Hour), waiting("p3", "nginx-2", time.Hour),
 			waiting("e1", "echo-1", time.Hour),
 			strings.Replace(waiting("far", "nginx-3", time.Hour), "namespace: web", "namespace: elsewhere", 1))
-		g.tell(podsWatch, watch.Listed)
+		g.emit(podsWatch, watch.Listed)
 		if g.asking() {
 			t.Error("asking = true although there is no Deployment")
 		}
@@ -497,7 +497,7 @@ func TestCollectorLooksUpAFewAtATimeAndFewerIfRefused(t *testing.T) {
 		for i := range 10 {
 			g.put(podsWatch, waiting(fmt.Sprintf("p%d", i), fmt.Sprintf("nginx-%d", i), 0))
 		}
-		g.tell(podsWatch, watch.Listed)
+		g.emit(podsWatch, watch.Listed)
 		<-time.After(10 * time.Second)
 		known.mu.Lock()
 		if known.most != maxQuestions {
@@ -560,7 +560,7 @@ func TestCollectorRepeatsFailedLookups(t *testing.T) {
 		g.runs()
 		g.put(ourDeployments, deployment(10, 10, 0))
 		g.put(podsWatch, waiting("p1", "nginx-1", 0), waiting("p2", "nginx-2", 0))
-		g.tell(podsWatch, watch.Listed)
+		g.emit(podsWatch, watch.Listed)
 		<-time.After(time.Hour)
 		if got := len(known.list()); got < 2*60 || got > 2*70 {
 			t.Errorf("asked %d times in an hour, want about once a minute each", got)
@@ -573,7 +573,7 @@ func TestCollectorStopsLookupsWhenThePodsAreGone(t *testing.T) {
 		known := &sets{err: errors.New("no answer")}
 		g := gather(t, known.get)
 		g.runs()
-		g.tell(podsWatch, watch.Listed)
+		g.emit(podsWatch, watch.Listed)
 		g.put(ourDeployments, deployment(10, 10, 0))
 		g.put(podsWatch, waiting("p", "nginx-1", 0))
 		<-time.After(500 * time.Millisecond)
@@ -653,11 +653,11 @@ func TestCollectorReportsOnlyADigestOfCertificates(t *testing.T) {
 		do   func()
 		want []federation.Certificate
 	}{
-		{"nobody has looked", func() {}, []federation.Certificate{}},
+		{"not read yet", func() {}, []federation.Certificate{}},
 		{"one is there and one is not", func() {
 			g.put(secretWatch("a"), secret("a", "tls.crt: b25l, tls.key: c2VjcmV0"))
-			g.tell(secretWatch("a"), watch.Listed)
-			g.tell(secretWatch("b"), watch.Listed)
+			g.emit(secretWatch("a"), watch.Listed)
+			g.emit(secretWatch("b"), watch.Listed)
 		}, []federation.Certificate{certificate("a", "7692c3ad3540bb803c020b3aee66cd88"), absent}}, // sha256 of "one"
 		{"another key is no other certificate", func() {
 			g.put(secretWatch("a"), secret("a", "tls.crt: b25l, tls.key: b3RoZXI="))
@@ -676,7 +676,7 @@ func TestCollectorReportsOnlyADigestOfCertificates(t *testing.T) {
 			"one is refused", func() { g.fail(secretWatch("b"), federation.FailureForbidden, "no") },
 			[]federation.Certificate{certificate("a", ""), absent},
 		},
-		{"one is no longer watched", func() { g.tell(secretWatch("a"), watch.Stopped) }, []federation.Certificate{absent}},
+		{"one is no longer watched", func() { g.emit(secretWatch("a"), watch.Stopped) }, []federation.Certificate{absent}},
 	} {
 		step.do()
 		if diff := cmp.Diff(step.want, g.now().Certificates); diff != "" {
@@ -710,13 +710,13 @@ func TestCollectorKnowsTheControllerOfAnIngress(t *testing.T) {
 		name, metadata, spec string
 		want                 federation.Ingress
 	}{
-		{"nobody's", "", "", federation.Ingress{}},
+		{"without a controller", "", "", federation.Ingress{}},
 		{"Google's by an annotation", `annotations: {ingress.kubernetes.io/backends: '{}'}`, "", federation.Ingress{Google: true}},
 		{"Google's by its rule for HTTPS", `annotations: {ingress.kubernetes.io/https-forwarding-rule: a}`, "", federation.Ingress{Google: true}},
 		{"an annotation without a value", `annotations: {ingress.kubernetes.io/forwarding-rule: ""}`, "", federation.Ingress{}},
 		{"another's annotation", `annotations: {ingress.kubernetes.io/rewrite: a}`, "", federation.Ingress{}},
 		{"held by Google's controller", `finalizers: [networking.gke.io/ingress-finalizer-V2]`, "", federation.Ingress{Google: true, GoogleHeld: true}},
-		{"held by somebody", `finalizers: [example.com/ingress-finalizer]`, "", federation.Ingress{}},
+		{"held by another controller", `finalizers: [example.com/ingress-finalizer]`, "", federation.Ingress{}},
 		{"the field counts before the annotation", `annotations: {kubernetes.io/ingress.class: gce}`, `ingressClassName: fedsync-global`, federation.Ingress{ClassName: "fedsync-global"}},
 		{"an address by a controller", `managedFields: [` + address("glbc") + `]`, "", federation.Ingress{StatusBy: untrusted.New("glbc")}},
 		{"an address by fedsync", `managedFields: [` + address("fedsync-address") + `]`, "", federation.Ingress{StatusBy: untrusted.New("fedsync-address")}},
@@ -724,12 +724,12 @@ func TestCollectorKnowsTheControllerOfAnIngress(t *testing.T) {
 		{"an address by two, the other way", `managedFields: [` + address("nginx") + `, ` + address("fedsync-address") + `]`, "", federation.Ingress{StatusBy: untrusted.New("nginx")}},
 		{"a status without an address", `managedFields: [` + fmt.Sprintf(by, "glbc", "status", "{}") + `]`, "", federation.Ingress{}},
 		{"fields of the object itself", `managedFields: [` + fmt.Sprintf(by, "fedsync", `""`, `{"f:ingress": {}}`) + `]`, "", federation.Ingress{}},
-		{"fields that nobody can read", `managedFields: [{manager: a, subresource: status, fieldsV1: {"f:status": 7}}]`, "", federation.Ingress{}},
+		{"unreadable fields", `managedFields: [{manager: a, subresource: status, fieldsV1: {"f:status": 7}}]`, "", federation.Ingress{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := gather(t, nil)
 			g.put(ingressesWatch, fmt.Sprintf("{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {namespace: web, name: a, %s}, spec: {%s}}", c.metadata, c.spec))
-			g.tell(ingressesWatch, watch.Listed)
+			g.emit(ingressesWatch, watch.Listed)
 			got, found := g.now().Ingress("web", "a")
 			c.want.Namespace, c.want.Name = "web", "a"
 			if diff := cmp.Diff(c.want, got); diff != "" || !found {
@@ -824,7 +824,7 @@ func TestCollectorCountsTheEndpointsOfAService(t *testing.T) {
 			if diff := cmp.Diff(c.want, g.now().Endpoints); diff != "" {
 				t.Errorf("Endpoints (-want +got):\n%s", diff)
 			}
-			g.tell(ourSlices, watch.Stopped)
+			g.emit(ourSlices, watch.Stopped)
 			if got := g.now().Endpoints; len(got) > 0 {
 				t.Errorf("after the watch's end, Endpoints = %v, want none", got)
 			}
@@ -905,7 +905,7 @@ func TestHeartbeatsOfNodesChangeNoFact(t *testing.T) {
 		status: {conditions: [{type: Ready, status: "%s", lastHeartbeatTime: "2026-01-02T03:%02d:00Z", lastTransitionTime: "2026-01-02T03:00:00Z"}]}}`
 	g := gather(t, nil)
 	g.put(nodesWatch, fmt.Sprintf(beat, 1, "True", 0))
-	g.tell(nodesWatch, watch.Listed)
+	g.emit(nodesWatch, watch.Listed)
 	before, nodes := g.changes.Load(), g.now().Nodes
 	for minute := range 10 {
 		g.put(nodesWatch, fmt.Sprintf(beat, minute+2, "True", minute))
@@ -933,7 +933,7 @@ func TestAResourceThatCannotBeListedIsUnknownAndNotEmpty(t *testing.T) {
 			g.put(nodesWatch, `{apiVersion: v1, kind: Node, metadata: {name: n1}}`)
 			g.put(ingressesWatch, route("a", "shop", ""))
 		}, "nodes false 1 ingresses false 1"},
-		{"both were", func() { g.tell(nodesWatch, watch.Listed); g.tell(ingressesWatch, watch.Listed) }, "nodes true 1 ingresses true 1"},
+		{"both were", func() { g.emit(nodesWatch, watch.Listed); g.emit(ingressesWatch, watch.Listed) }, "nodes true 1 ingresses true 1"},
 		{"out of sight for a while", func() {
 			g.fail(nodesWatch, federation.FailureNetwork, "reset")
 			g.fail(ingressesWatch, federation.FailureTimeout, "slow")
@@ -960,8 +960,8 @@ func TestCollectorReadsTheIngressUID(t *testing.T) {
 		do   func()
 		want federation.IngressUID
 	}{
-		{"nobody has looked", func() {}, federation.IngressUID{}},
-		{"there is none", func() { g.tell(uidWatch, watch.Listed) }, federation.IngressUID{Known: true}},
+		{"not read yet", func() {}, federation.IngressUID{}},
+		{"there is none", func() { g.emit(uidWatch, watch.Listed) }, federation.IngressUID{Known: true}},
 		{"made", func() {
 			g.put(uidWatch, `{apiVersion: v1, kind: ConfigMap, metadata: {namespace: kube-system, name: ingress-uid}, data: {uid: a--0123, provider-uid: "4567"}}`)
 		}, federation.IngressUID{Known: true, Exists: true, UID: "a--0123", Provider: "4567"}},
@@ -970,7 +970,7 @@ func TestCollectorReadsTheIngressUID(t *testing.T) {
 			federation.IngressUID{Known: true, Exists: true, UID: "a--0123", Provider: "4567"},
 		},
 		{"deleted", func() {
-			g.tell(uidWatch, watch.Listed)
+			g.emit(uidWatch, watch.Listed)
 			g.remove(uidWatch, `{apiVersion: v1, kind: ConfigMap, metadata: {namespace: kube-system, name: ingress-uid}}`)
 		}, federation.IngressUID{Known: true}},
 		{"refused", func() { g.fail(uidWatch, federation.FailureForbidden, "no") }, federation.IngressUID{}},
@@ -1001,9 +1001,9 @@ func TestCollectorNamesEachUnwatchableResource(t *testing.T) {
 	if diff := cmp.Diff(wanted, g.now().Blind); diff != "" {
 		t.Errorf("Blind (-want +got):\n%s", diff)
 	}
-	g.tell(ingressesWatch, watch.Listed)
-	g.tell(secretWatch("a"), watch.Stopped)
-	g.tell(quotasWatch, watch.Listed)
+	g.emit(ingressesWatch, watch.Listed)
+	g.emit(secretWatch("a"), watch.Stopped)
+	g.emit(quotasWatch, watch.Listed)
 	wanted = []federation.Blind{{
 		Resource: "secrets", Failure: federation.FailureForbidden, Error: untrusted.New("watch secrets in web, fields metadata.name=b: no"),
 	}}

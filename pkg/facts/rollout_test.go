@@ -31,7 +31,7 @@ func TestPodsThatARolloutMayReplaceAreNotMissing(t *testing.T) {
 		{"one where neither fewer nor more may run", rolling(30, 20, 10, "rollingUpdate: {maxUnavailable: 0, maxSurge: 0}", ""), 1},
 		{"nonsense", rolling(30, 20, 10, "rollingUpdate: {maxUnavailable: x}", ""), 0},
 		{"it is done", rolling(30, 20, 30, "", ""), 0},
-		{"its controller has not looked yet", strings.Replace(rolling(30, 20, 30, "", ""), "metadata: {", "metadata: {generation: 2, ", 1), 7},
+		{"its controller has not seen it yet", strings.Replace(rolling(30, 20, 30, "", ""), "metadata: {", "metadata: {generation: 2, ", 1), 7},
 		{"it goes on", rolling(30, 20, 10, "", "{type: Progressing, status: 'True'}"), 7},
 		{"it has given up", rolling(30, 20, 10, "", "{type: Progressing, status: 'False'}"), 0},
 		{"all pods end first", rolling(30, 20, 10, "type: Recreate", ""), 0},
@@ -47,7 +47,7 @@ func TestPodsThatARolloutMayReplaceAreNotMissing(t *testing.T) {
 func TestARollingUpdateDoesNotChangeTheRunningCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := gather(t, nil)
-		g.tell(podsWatch, watch.Listed)
+		g.emit(podsWatch, watch.Listed)
 		g.put(ourDeployments, rolling(30, 30, 30, "", ""))
 		for i := range 24 { // nearly three minutes with 6 or 7 pods that are not Ready, different ones each time
 			g.put(ourDeployments, rolling(30, 23+i%2, i, "", "{type: Progressing, status: 'True'}"))

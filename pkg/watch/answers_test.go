@@ -107,7 +107,7 @@ func TestNoAnswerCausesEndlessRequests(t *testing.T) {
 	for name, answer := range answers {
 		for where, respond := range map[string]http.HandlerFunc{
 			"everything":                                answer,
-			"lists that are not streamed":               byRequest(answers["422"], answer, stand),
+			"lists that are not streamed":               byRequest(answers["422"], answer, stayOpen),
 			"watches after lists that are not streamed": byRequest(answers["422"], listed, answer),
 			"resumed watches": byRequest(func(w http.ResponseWriter, r *http.Request) {
 				listedAt5(w)

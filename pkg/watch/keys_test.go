@@ -63,7 +63,7 @@ func described() (*keys, func() []string) {
 }
 
 func TestKeysEmitTheChangesBetweenTwoLists(t *testing.T) {
-	store, said := described()
+	store, emitted := described()
 	replace := func(l listed) func() error {
 		return func() error {
 			listing, err := store.replace(l)
@@ -91,7 +91,7 @@ func TestKeysEmitTheChangesBetweenTwoLists(t *testing.T) {
 			[]string{"upserted ConfigMap web/a 1@10", "upserted ConfigMap web/b 2@11", "upserted ConfigMap web/c 3@12"},
 		},
 		{"changed", func() error { return store.put(membertest.ConfigMap("a", "1", "13")) }, []string{"upserted ConfigMap web/a 1@13"}},
-		{"said twice", func() error { return store.put(membertest.ConfigMap("a", "1", "13")) }, nil},
+		{"sent twice", func() error { return store.put(membertest.ConfigMap("a", "1", "13")) }, nil},
 		{"deleted", func() error { return store.drop(membertest.ConfigMap("c", "3", "14")) }, []string{"deleted ConfigMap web/c 3@14"}},
 		{"deleted twice", func() error { return store.drop(membertest.ConfigMap("c", "3", "14")) }, nil},
 		{"listed again", replace(listAt("16", membertest.ConfigMap("b", "20", "15"), membertest.ConfigMap("d", "4", "16"))), []string{
@@ -109,7 +109,7 @@ func TestKeysEmitTheChangesBetweenTwoLists(t *testing.T) {
 		if err := step.do(); err != nil {
 			t.Fatalf("%s: %v", step.name, err)
 		}
-		got := said()
+		got := emitted()
 		if step.name == "empty list" {
 			slices.Sort(got) // deletions have no order
 		}
@@ -166,25 +166,25 @@ func TestKeysNoticeThatTheClusterWentBack(t *testing.T) {
 			list: listAt("3", membertest.ConfigMap("a", "1", "90")), want: nil,
 		},
 	} {
-		store, said := described()
+		store, emitted := described()
 		again := func(l listed) {
 			if _, err := store.replace(l); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
 		}
 		again(listAt("100", membertest.ConfigMap("a", "1", "90")))
-		said()
+		emitted()
 		for _, u := range c.events {
 			if err := store.put(u); err != nil && !errors.Is(err, errRestored) {
 				t.Fatal(err)
 			}
 		}
 		again(c.list)
-		if got := said(); !slices.Equal(got, c.want) {
+		if got := emitted(); !slices.Equal(got, c.want) {
 			t.Errorf("%s:\n got %q\nwant %q", name, got, c.want)
 		}
 		again(c.list)
-		if got := said(); len(got) > 0 {
+		if got := emitted(); len(got) > 0 {
 			t.Errorf("%s: the same list again emits %q, want nothing", name, got)
 		}
 	}

@@ -102,7 +102,7 @@ func TestOneEndlessListIsReadAtATime(t *testing.T) {
 			n := pages.Add(1)
 			send(w, fmt.Sprintf(`{"kind":"ConfigMapList","apiVersion":"v1","metadata":{"resourceVersion":"5","continue":"c%d"},`+
 				`"items":[{"metadata":{"name":"n%[1]d","namespace":"web","uid":"u","resourceVersion":"3"}}]}`, n))
-		}, stand))
+		}, stayOpen))
 		client, _ := membertest.NewClient(t, cluster.Config())
 		var all []Watch
 		for i := range watches {

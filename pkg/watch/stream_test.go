@@ -30,8 +30,8 @@ func send(w http.ResponseWriter, event string) {
 	w.(http.Flusher).Flush()
 }
 
-// stand keeps a watch open for the requested time.
-func stand(w http.ResponseWriter, r *http.Request) {
+// stayOpen keeps a watch open for the requested time.
+func stayOpen(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.(http.Flusher).Flush()
 	seconds, _ := strconv.Atoi(r.URL.Query().Get("timeoutSeconds"))
@@ -41,12 +41,12 @@ func stand(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// standing is a healthy server.
-func standing(w http.ResponseWriter, r *http.Request) {
+// healthyServer is a healthy server.
+func healthyServer(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("sendInitialEvents") == "true" {
 		listedAt5(w)
 	}
-	stand(w, r)
+	stayOpen(w, r)
 }
 
 func refuse(w http.ResponseWriter, code int, reason string) {
@@ -113,7 +113,7 @@ func whats(list []asked) []string {
 
 func TestWatchIsResumedWhereTheServerEndedIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, events, requests := watchPipe(t, standing)
+		w, events, requests := watchPipe(t, healthyServer)
 		<-time.After(time.Hour)
 		got := requests()
 		if len(got) < 6 || len(got) > 12 {
@@ -145,7 +145,7 @@ func TestWatchListsAgainIfItsHistoryIsGone(t *testing.T) {
 				send(w, `{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","code":410,"reason":"Expired","message":"too old"}}`)
 				return
 			}
-			standing(w, r)
+			healthyServer(w, r)
 		})
 		<-time.After(11 * time.Minute)
 		got := requests()
@@ -164,7 +164,7 @@ func TestWatchListsIfTheServerDoesNotStream(t *testing.T) {
 			case query.Get("sendInitialEvents") != "":
 				refuse(w, http.StatusUnprocessableEntity, "Invalid")
 			case query.Get("watch") != "":
-				stand(w, r)
+				stayOpen(w, r)
 			default:
 				w.Header().Set("Content-Type", "application/json")
 				_, _ = io.WriteString(w, `{"kind":"ConfigMapList","apiVersion":"v1","metadata":{"resourceVersion":"5"},"items":[{"metadata":{"name":"a","uid":"u","resourceVersion":"3"}}]}`)
@@ -251,7 +251,7 @@ func TestPokeDoesNotAbortARecentRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, events, requests := watchPipe(t, func(w http.ResponseWriter, r *http.Request) {
 			<-time.After(young / 2)
-			standing(w, r)
+			healthyServer(w, r)
 		})
 		synctest.Wait()
 		w.Poke()
@@ -266,7 +266,7 @@ func TestWatchReportsAnErrorInTheStream(t *testing.T) {
 		broken := true
 		_, events, requests := watchPipe(t, func(w http.ResponseWriter, r *http.Request) {
 			if !broken {
-				standing(w, r)
+				healthyServer(w, r)
 				return
 			}
 			broken = false
@@ -324,7 +324,7 @@ func TestWatchNoticesARestoredCluster(t *testing.T) {
 					if r.URL.Query().Get("sendInitialEvents") != "" {
 						send(w, restored)
 					}
-					stand(w, r)
+					stayOpen(w, r)
 				})
 				<-time.After(time.Hour)
 				got := events.all()
@@ -340,13 +340,13 @@ func TestWatchNoticesARestoredCluster(t *testing.T) {
 
 func TestWatchRecoversAndReportsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		healthy := time.Now().Add(20 * time.Minute)
+		until := time.Now().Add(20 * time.Minute)
 		_, events, _ := watchPipe(t, func(w http.ResponseWriter, r *http.Request) {
-			if time.Now().Before(healthy) {
+			if time.Now().Before(until) {
 				refuse(w, 403, "Forbidden")
 				return
 			}
-			standing(w, r)
+			healthyServer(w, r)
 		})
 		<-time.After(time.Hour)
 		synctest.Wait()

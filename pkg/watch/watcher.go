@@ -122,7 +122,7 @@ func (w *Watcher) Run(ctx context.Context) {
 			streamCtx, stop := context.WithCancel(ctx)
 			s.stop = stop
 			running.Go(func() {
-				defer w.wake() // it may be wanted again by now
+				defer w.wake() // it may be wanted again
 				defer w.remove(s)
 				defer stop()
 				s.run(streamCtx)

@@ -91,7 +91,7 @@ func TestWatcherListsMissedChanges(t *testing.T) {
 	got, took := events.wait(t, "listed")
 	t.Logf("listed %v after the poke", took)
 	slices.Sort(got)
-	membertest.Want(t, "mended", got, []string{
+	membertest.Want(t, "restored", got, []string{
 		"deleted goes", "deleted renewed", "listed", "upserted changes", "upserted comes", "upserted renewed",
 	})
 	if took > soon {
