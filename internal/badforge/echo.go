@@ -20,15 +20,15 @@ type Mode struct {
 
 // An Echo sends back the received credential in one place of its answers.
 type Echo struct {
-	Name string
-	at   func(*http.Request) bool
-	say  func(s *Server, w http.ResponseWriter, text string)
+	Name  string
+	at    func(*http.Request) bool
+	write func(s *Server, w http.ResponseWriter, text string)
 }
 
 // Mode returns the mode that echoes in one shape.
 func (e Echo) Mode(shape canary.Shape) Mode {
 	return Mode{Name: e.Name + ", " + shape.Name, at: e.at, answer: func(s *Server, w http.ResponseWriter, r *http.Request) {
-		e.say(s, w, shape.Write(canary.Credential(r)))
+		e.write(s, w, shape.Write(canary.Credential(r)))
 	}}
 }
 

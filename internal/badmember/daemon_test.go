@@ -43,24 +43,24 @@ func modes() []badmember.Mode {
 // figures are the cost of one mode.
 type figures struct {
 	mode           string
-	told           time.Duration // until the misbehaviour was reported; 0 if it is not
+	reported       time.Duration // until the misbehaviour was reported; 0 if it is not
 	memory         int64         // above the usual, in bytes
 	requests, rest int           // to the member, and of them in the last seconds
 	lines          int           // in the log
 	processor      time.Duration // of the daemon
-	before, beside time.Duration // until a push was in the other members
+	before, during time.Duration // until a push was in the other members
 	failover       time.Duration // until another member's replicas were placed elsewhere
 }
 
-const heading = "MODE                               TOLD s  MiB  REQUESTS  AT REST  LOG LINES  CPU s  PUSH BEFORE  BESIDE ms  FAILOVER s"
+const heading = "MODE                               SEEN s  MiB  REQUESTS  AT REST  LOG LINES  CPU s  PUSH BEFORE  DURING ms  FAILOVER s"
 
 func (f figures) String() string {
-	told := "-"
-	if f.told > 0 {
-		told = fmt.Sprintf("%.1f", f.told.Seconds())
+	reported := "-"
+	if f.reported > 0 {
+		reported = fmt.Sprintf("%.1f", f.reported.Seconds())
 	}
-	return fmt.Sprintf("%-34s %6s %4d %9d %8d %10d %6.1f %12d %10d %11.1f", f.mode, told, f.memory>>20, f.requests, f.rest, f.lines,
-		f.processor.Seconds(), f.before.Milliseconds(), f.beside.Milliseconds(), f.failover.Seconds())
+	return fmt.Sprintf("%-34s %6s %4d %9d %8d %10d %6.1f %12d %10d %11.1f", f.mode, reported, f.memory>>20, f.requests, f.rest, f.lines,
+		f.processor.Seconds(), f.before.Milliseconds(), f.during.Milliseconds(), f.failover.Seconds())
 }
 
 // TestOtherMembersWorkNextToAMisbehavingOne starts with three members that behave. Then
@@ -70,7 +70,7 @@ func TestOtherMembersWorkNextToAMisbehavingOne(t *testing.T) {
 	table := []string{heading}
 	for _, mode := range modes() {
 		t.Run(mode.Name, func(t *testing.T) {
-			row := beside(t, mode).String()
+			row := measure(t, mode).String()
 			table = append(table, row)
 			t.Logf("\n%s\n%s", heading, row)
 		})
@@ -78,7 +78,7 @@ func TestOtherMembersWorkNextToAMisbehavingOne(t *testing.T) {
 	t.Logf("\n%s", strings.Join(table, "\n"))
 }
 
-func beside(t *testing.T, mode badmember.Mode) figures {
+func measure(t *testing.T, mode badmember.Mode) figures {
 	w, f := newWorld(t), figures{mode: mode.Name}
 	bad := w.members["bad"]
 	w.push()
@@ -94,10 +94,10 @@ func beside(t *testing.T, mode badmember.Mode) figures {
 		w.start()
 		processor = 0
 	}
-	f.beside = w.pushed()
+	f.during = w.pushed()
 	if mode.Words != "" {
 		w.misbehaves(mode.Words)
-		f.told = time.Since(began)
+		f.reported = time.Since(began)
 	}
 	if a, e := w.replicas("asia"), w.replicas("europe"); !mode.Away && a+e != 4 {
 		t.Errorf("asia has %d replicas, europe %d: the misbehaving member's replicas were moved", a, e)
@@ -126,8 +126,8 @@ func beside(t *testing.T, mode badmember.Mode) figures {
 	}
 	// A push that takes longer because the processors are busy is no failure; one that
 	// waits for the member is.
-	if f.beside > 10*f.before+patience/10 {
-		t.Errorf("a push takes %v with the misbehaving member, %v without", f.beside, f.before)
+	if f.during > 10*f.before+patience/10 {
+		t.Errorf("a push takes %v with the misbehaving member, %v without", f.during, f.before)
 	}
 	if f.rest > few {
 		t.Errorf("%d requests in %v, after %v of misbehaviour; want %d at most", f.rest, restFor, atRest, few)

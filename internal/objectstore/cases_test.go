@@ -78,7 +78,7 @@ var cases = []conformance{
 	{"managed fields that were cleared", []step{
 		{name: "create", method: "apply", path: configMaps + "/a", as: "fedsync", body: `{apiVersion: v1, kind: ConfigMap, metadata: {name: a, labels: {x: "1"}}, data: {k: v, l: w}}`},
 		{name: "kubectl adds", method: "merge", path: configMaps + "/a", as: "kubectl-edit", body: `{"data":{"m":"added"}}`},
-		{name: "somebody clears them", method: "merge", path: configMaps + "/a", as: "kubectl-patch", body: `{"metadata":{"managedFields":[{}]}}`, save: "cleared"},
+		{name: "a client clears them", method: "merge", path: configMaps + "/a", as: "kubectl-patch", body: `{"metadata":{"managedFields":[{}]}}`, save: "cleared"},
 		{name: "apply", method: "apply", path: configMaps + "/a", as: "fedsync", force: true, body: `{apiVersion: v1, kind: ConfigMap, metadata: {name: a, labels: {x: "1"}}, data: {k: v}}`, save: "applied"},
 		{name: "fedsync tidies, too late", method: "json", path: configMaps + "/a", as: "fedsync", body: `[{"op":"replace","path":"/metadata/managedFields","value":[{"manager":"fedsync","operation":"Apply","apiVersion":"v1","time":"2026-01-01T00:00:00Z","fieldsType":"FieldsV1","fieldsV1":{"f:data":{"f:k":{},"f:l":{}}}}]},{"op":"replace","path":"/metadata/resourceVersion","value":"{cleared.rv}"}]`},
 		{name: "fedsync tidies", method: "json", path: configMaps + "/a", as: "fedsync", body: `[{"op":"replace","path":"/metadata/managedFields","value":[{"manager":"fedsync","operation":"Apply","apiVersion":"v1","time":"2026-01-01T00:00:00Z","fieldsType":"FieldsV1","fieldsV1":{"f:data":{"f:k":{},"f:l":{}},"f:metadata":{"f:labels":{"f:x":{}}}}}]},{"op":"replace","path":"/metadata/resourceVersion","value":"{applied.rv}"}]`},
