@@ -31,7 +31,7 @@ func (s *summary) absent(c Cluster) wait {
 	case federation.FailureServer, federation.FailureInvalid, federation.FailureConflict:
 		f.ID, state = federation.FindingNotReady, "not ready"
 	case federation.FailureMisbehaves:
-		f.ID, state = federation.FindingNotReady, "misbehaves"
+		f.ID, state = federation.FindingNotReady, "misbehaving"
 	case federation.FailureFiles:
 		f.ID, state = federation.FindingNoContext, "credentials missing"
 	case federation.FailureNone:

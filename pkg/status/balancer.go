@@ -102,7 +102,7 @@ func (s *summary) unseenBalancers() {
 		}
 		f := federation.Finding{
 			ID: federation.FindingBalancer, App: d.App, Object: d.Ingress, File: d.File,
-			Message: untrusted.Const("its load balancer has not been checked yet"),
+			Message: untrusted.Const("load balancer has not been checked yet"),
 			Remedy:  untrusted.Const("see the log for the current work on load balancers"),
 		}
 		s.waits = append(s.waits, wait{finding: f, words: place(federation.Finding{Object: d.Ingress}) + " load balancer not checked yet"})
@@ -122,7 +122,7 @@ func (s *summary) refused(b *Balancer) {
 	}
 	s.note(federation.Finding{
 		ID: federation.FindingBalancer, Severity: federation.SeverityError, App: b.App, Object: b.Ingress, File: b.File,
-		Message: untrusted.New("its load balancer is not built: " + b.Refused.String()),
+		Message: untrusted.New("load balancer is not built: " + b.Refused.String()),
 	})
 }
 
@@ -130,7 +130,7 @@ func (s *summary) refused(b *Balancer) {
 func (s *summary) incomplete(b *Balancer) {
 	f := federation.Finding{
 		ID: federation.FindingBalancer, App: b.App, Object: b.Ingress, File: b.File,
-		Message: untrusted.Const("its load balancer is still incomplete"),
+		Message: untrusted.Const("load balancer is still incomplete"),
 		Remedy:  untrusted.Const("see the page for the actions on Compute Engine and their errors"),
 	}
 	words := place(federation.Finding{Object: b.Ingress}) + " load balancer is being set up"
