@@ -46,7 +46,7 @@ func run(t *testing.T, logs *buffer, cache string, args ...string) *process {
 	return p
 }
 
-// end stops the daemon, at most one time.
+// end stops the daemon, at most once.
 func (p *process) end() {
 	if p.cmd.ProcessState != nil {
 		return

@@ -46,7 +46,7 @@ func (s *Store) controlChange(c change) {
 	}
 }
 
-// queue has a controller process an object after a while: only one time, however often it
+// queue has a controller process an object after a while, only once however often it
 // changes until then.
 func (s *Store) queue(w work, after time.Duration) {
 	same := func(o work) bool { return o.rule == w.rule && o.resource == w.resource && o.name == w.name }

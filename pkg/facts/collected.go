@@ -169,9 +169,9 @@ func (c *Collector) forgetLabels() {
 	c.manyLabels = max(firstManyLabels, 2*len(c.labels))
 }
 
-// blindFacts names each unreadable resource one time, even if several of its watches
-// fail. A single failure that may be temporary is not reported. The watches of our
-// workloads and claims are reported by the package that requests them.
+// blindFacts names each unreadable resource once, even if several of its watches fail. A
+// single failure that may be temporary is not reported. The watches of our workloads and
+// claims are reported by the package that requests them.
 func (c *Collector) blindFacts() []federation.Blind {
 	var list []federation.Blind
 	for w, err := range c.failed {

@@ -34,8 +34,8 @@ const (
 	nameMost    = 1024
 	versionMost = 256
 	// eventRate is how many events are processed per second, after eventBurst: every
-	// object one time, and another time after a lost connection. Large clusters create
-	// and bind a few hundred pods per second.
+	// object once, and once more after a lost connection. Large clusters create and bind
+	// a few hundred pods per second.
 	eventRate  = 1000
 	eventBurst = 2 * objectsMost
 	// burstRate is how many events of such a burst are processed per second, after

@@ -94,8 +94,8 @@ func (w *Watcher) Poke() {
 }
 
 // release retries the watches that failed for a reason that has passed for one of them.
-// It acts at most one time per minute: a watch that comes and goes must not keep the
-// others busy.
+// It acts at most once per minute: a watch that comes and goes must not keep the others
+// busy.
 func (w *Watcher) release(class federation.FailureClass) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -289,8 +289,7 @@ func (p *Provider) ours(ctx context.Context, api *sdk.Client, number int64, mark
 	}), nil
 }
 
-// account returns the number of the token's account. It is requested one time for each
-// token.
+// account returns the number of the token's account. It is requested once for each token.
 func (p *Provider) account(ctx context.Context, api *sdk.Client) (int64, error) {
 	token, err := p.forge.Token()
 	if err != nil {

@@ -137,8 +137,7 @@ func (p *Provider) post(ctx context.Context, c status.Commit) error {
 	response, err := p.set(ctx, c.SHA, options)
 	from, stuck := stuckIn(response, err)
 	if stuck && c.State == status.Pending && from == sdk.Pending {
-		// A pending job cannot change its description, except one time: when it starts to
-		// run.
+		// A pending job can change its description only once: when it starts to run.
 		options.State = sdk.Running
 		response, err = p.set(ctx, c.SHA, options)
 		from, stuck = stuckIn(response, err)

@@ -75,7 +75,7 @@ func TestChangedDetailsArePostedAtMostOnceAMinute(t *testing.T) {
 		for range 600 {
 			wantDetails("the same")
 		}
-		check(t, f.shown(), []string{"soon 54", "the same"}) // the newest after a minute, and the same details only one time
+		check(t, f.shown(), []string{"soon 54", "the same"}) // the newest after a minute, and the same details once
 		for i := range 3 * 3600 {
 			wantDetails(fmt.Sprint("later ", i))
 		}

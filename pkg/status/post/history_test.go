@@ -318,7 +318,7 @@ func live(t *testing.T, seed uint64, folder bool) (wrong []string) {
 	return wrong
 }
 
-// Every commit that was ever wanted has the right last status exactly one time, whatever
+// Every commit that was ever wanted has the right last status exactly once, whatever
 // happened to the forge, its answers, this process and its folder.
 func TestEveryCommitHasItsLastStatusOnceAfterAnyHistory(t *testing.T) {
 	count := uint64(60)
