@@ -124,7 +124,7 @@ func (o *owners) next(now time.Time) time.Time {
 	return next
 }
 
-// open reports whether a question has not been asked successfully or in vain, and may be
+// open reports whether a question has neither an answer nor a failure yet, and may be
 // answered soon.
 func (o *owners) open() bool {
 	if o.refused != "" {
