@@ -189,7 +189,7 @@ func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
 	}
 	want := [][]sandboxtest.Status{
 		{
-			{Context: "fedsync/web", State: "success", Description: "superseded by " + r.shas[1][:7] + " · it was: 203.0.113.10 · 13/13 clusters · 26/26 ready"},
+			{Context: "fedsync/web", State: "success", Description: "superseded by " + r.shas[1][:7] + " · was: 203.0.113.10 · 13/13 clusters · 26/26 ready"},
 			{Context: "fedsync/web", State: "pending", Description: "0/13 synced"},
 		},
 		{
