@@ -1,7 +1,7 @@
-// Package badforge is a forge and Git server that misbehaves, for tests: it stands
-// before one that behaves, and answers otherwise as its mode says. It sends back the
-// credentials that it was sent, in whatever place and shape, or answers without end.
+// Package badforge is a misbehaving forge and Git server for tests. It is a proxy for a
+// server that behaves, and answers differently as its mode defines: it sends back the
+// credentials that it received, in any place and shape, or answers without end.
 //
-// Beside it runs another server, Elsewhere, to which its redirects lead and which
-// nobody should ever send a credential.
+// It runs a second server, Elsewhere, to which its redirects lead. No client should ever
+// send a credential there.
 package badforge

@@ -11,28 +11,28 @@ import (
 	"github.com/fedsync/fedsync/internal/canary"
 )
 
-// Mode is a way to misbehave. The zero Mode is to behave.
+// Mode is a way to misbehave. The zero Mode behaves.
 type Mode struct {
 	Name   string
 	at     func(*http.Request) bool // which requests; nil for all
 	answer func(s *Server, w http.ResponseWriter, r *http.Request)
 }
 
-// An Echo sends back, in one place of its answers, what credential it was sent.
+// An Echo sends back the received credential in one place of its answers.
 type Echo struct {
-	Name string
-	at   func(*http.Request) bool
-	say  func(s *Server, w http.ResponseWriter, text string)
+	Name  string
+	at    func(*http.Request) bool
+	write func(s *Server, w http.ResponseWriter, text string)
 }
 
-// Mode is the echo of one shape.
+// Mode returns the mode that echoes in one shape.
 func (e Echo) Mode(shape canary.Shape) Mode {
 	return Mode{Name: e.Name + ", " + shape.Name, at: e.at, answer: func(s *Server, w http.ResponseWriter, r *http.Request) {
-		e.say(s, w, shape.Write(canary.Credential(r)))
+		e.write(s, w, shape.Write(canary.Credential(r)))
 	}}
 }
 
-// Echoes are the places of an answer to any request of HTTP.
+// Echoes returns the places in an answer to any HTTP request.
 func Echoes() []Echo {
 	all := []Echo{
 		{"reason phrase", nil, func(_ *Server, w http.ResponseWriter, text string) {
@@ -81,14 +81,14 @@ func Echoes() []Echo {
 	return all
 }
 
-// message answers as Gitea does.
+// message answers in the format of Gitea.
 func message(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(map[string]any{"message": "denied: " + text, "url": text, "errors": []string{text}}) // who does not read it has gone
+	_ = json.NewEncoder(w).Encode(map[string]any{"message": "denied: " + text, "url": text, "errors": []string{text}}) // an error means that the client has gone
 }
 
-// ForgeEchoes are places in what forges answer that went well.
+// ForgeEchoes returns the places in successful answers of forges.
 func ForgeEchoes() []Echo {
 	get := func(r *http.Request) bool {
 		return r.Method == http.MethodGet && (strings.Contains(r.URL.Path+"/", "/statuses/") || strings.HasSuffix(r.URL.Path, "/deployments"))
@@ -117,7 +117,7 @@ func ForgeEchoes() []Echo {
 	}
 }
 
-// Push reports whether only a push meets the echo.
+// Push reports whether the echo applies only to pushes.
 func (e Echo) Push() bool {
 	return e.at != nil && e.at(pushing)
 }

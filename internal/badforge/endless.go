@@ -8,8 +8,7 @@ import (
 	"strings"
 )
 
-// Endless are the modes without an end. Words of what a client may say of them are
-// its own.
+// Endless returns the modes without an end. Each client describes them in its own words.
 func Endless() []Mode {
 	write := func(begin, again string) func(*Server, http.ResponseWriter, *http.Request) {
 		return func(_ *Server, w http.ResponseWriter, _ *http.Request) { endless(w, begin, again) }
@@ -27,7 +26,7 @@ func Endless() []Mode {
 		}},
 		{"compressed", nil, func(_ *Server, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
-			z, _ := gzip.NewWriterLevel(w, gzip.BestCompression) // a level that there is
+			z, _ := gzip.NewWriterLevel(w, gzip.BestCompression) // the level is valid
 			endless(z, `["`, "\x00")
 		}},
 		{"redirect", nil, func(s *Server, w http.ResponseWriter, r *http.Request) {
@@ -39,7 +38,7 @@ func Endless() []Mode {
 	}
 }
 
-// EndlessGit are those of Git's protocol.
+// EndlessGit returns the modes without an end of Git's protocol.
 func EndlessGit() []Mode {
 	head := line(aCommit + " HEAD\x00" + capabilities + "\n")
 	nak := line("shallow "+aCommit) + flush + line("NAK\n")
@@ -61,7 +60,7 @@ func EndlessGit() []Mode {
 	}
 }
 
-// endless writes a beginning, and then the same again and again until nobody reads it.
+// endless writes a beginning, and then repeats a block until the client stops reading.
 func endless(w io.Writer, begin, again string) {
 	_, err := io.WriteString(w, begin)
 	for block := strings.Repeat(again, 1+32<<10/len(again)); err == nil; {
@@ -69,5 +68,5 @@ func endless(w io.Writer, begin, again string) {
 	}
 }
 
-// Push reports whether only a push meets the mode.
+// Push reports whether the mode applies only to pushes.
 func (m Mode) Push() bool { return m.at != nil && m.at(pushing) }

@@ -17,10 +17,10 @@ func isFetch(r *http.Request) bool   { return strings.HasSuffix(r.URL.Path, "/gi
 func isPush(r *http.Request) bool    { return strings.HasSuffix(r.URL.Path, "/git-receive-pack") }
 func service(r *http.Request) string { return r.URL.Query().Get("service") }
 
-// line is a line of Git's protocol.
+// line returns a pkt-line of Git's protocol.
 func line(text string) string { return fmt.Sprintf("%04x%s", len(text)+4, text) }
 
-// band is a line in one of the bands of an answer.
+// band returns a pkt-line in one of the sidebands of an answer.
 func band(number byte, text string) string { return line(string(number) + text) }
 
 const flush = "0000"
@@ -35,7 +35,7 @@ func answering(answer func(text string) string) func(*Server, http.ResponseWrite
 	return func(_ *Server, w http.ResponseWriter, text string) { _, _ = io.WriteString(w, answer(text)) }
 }
 
-// ref is a name as Git takes it, more or less.
+// ref returns roughly a valid name of a Git ref.
 func ref(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r <= ' ' {
@@ -45,7 +45,7 @@ func ref(text string) string {
 	}, text)
 }
 
-// GitEchoes are places of Git's protocol.
+// GitEchoes returns the places in Git's protocol.
 func GitEchoes() []Echo {
 	head := func(more string) string { return line(aCommit + " HEAD\x00" + capabilities + more + "\n") }
 	return []Echo{

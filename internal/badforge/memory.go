@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// WatchMemory returns what tells how much more memory the process took at most since
-// then, in bytes.
+// WatchMemory returns a function that stops the measurement and returns the peak growth
+// of the process's memory since the call, in bytes.
 func WatchMemory(t testing.TB) (more func() int64) {
 	sample := func() int64 {
 		s := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// Server is what a client of a forge, or of a Git server over HTTP, is led to.
+// Server stands in for a forge, or for a Git server over HTTP.
 type Server struct {
 	*httptest.Server
 
@@ -24,7 +24,8 @@ type Server struct {
 	strayed []string // requests to Elsewhere with a credential
 }
 
-// New starts a server before another's handler, and behaves. It ends with the test.
+// New starts a server in front of another's handler. It behaves until SetMode, and ends
+// with the test.
 func New(t testing.TB, good http.Handler) *Server {
 	t.Helper()
 	s := &Server{good: good}
@@ -47,21 +48,21 @@ func New(t testing.TB, good http.Handler) *Server {
 	return s
 }
 
-// SetMode has the server answer otherwise from the next request on.
+// SetMode sets the mode from the next request on.
 func (s *Server) SetMode(m Mode) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mode, s.asked = m, 0
 }
 
-// Asked is how many requests the mode has answered.
+// Asked returns how many requests the mode has answered.
 func (s *Server) Asked() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.asked
 }
 
-// Elsewhere is the address of another host: the same machine under another name.
+// Elsewhere returns the address of another host: the same machine under another name.
 func (s *Server) Elsewhere() string {
 	return strings.Replace(s.other.URL, "127.0.0.1", "localhost", 1)
 }
@@ -91,13 +92,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 func raw(w http.ResponseWriter, answer string) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return // of HTTP/2, which no mode uses
+		return // HTTP/2 cannot be hijacked, and no mode uses it
 	}
 	defer func() { _ = conn.Close() }()
 	_, _ = io.WriteString(conn, answer)
 }
 
-// oneLine is a text as it can stand in a header.
+// oneLine returns a text that is valid in a header.
 func oneLine(text string) string {
 	return strings.NewReplacer("\n", " ", "\r", " ", "\u202e", "").Replace(text)
 }

@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// trailers are headers after the body.
+// trailers sends headers after the body.
 func trailers(_ *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1"`)
-	_ = http.NewResponseController(w).Flush() // or the headers would have a length
+	_ = http.NewResponseController(w).Flush() // or there would be a Content-Length
 	for i := range 2000 {
 		w.Header().Set(fmt.Sprintf("%sX-%d", http.TrailerPrefix, i), strings.Repeat("x", 1000))
 	}
 }
 
-// informational is a hint that the answer will come, again and again.
+// informational sends endless hints that the answer will come.
 func informational(_ *Server, w http.ResponseWriter, r *http.Request) {
 	for r.Context().Err() == nil {
 		w.Header().Set("Link", strings.Repeat("x", 1000))
@@ -28,7 +28,7 @@ func informational(_ *Server, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// redirects are all the codes that lead elsewhere, and all the ways to write that.
+// redirects uses all codes of redirects, and all ways to write their targets.
 func redirects(s *Server, w http.ResponseWriter, r *http.Request) {
 	n := int(s.next.Add(1))
 	host := strings.TrimPrefix(s.Elsewhere(), "http://")
@@ -38,7 +38,7 @@ func redirects(s *Server, w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(codes[n%len(codes)])
 }
 
-// elsewhere answers as the store does, with headers that name another host.
+// elsewhere has the store answer, and adds headers that name another host.
 func elsewhere(s *Server, w http.ResponseWriter, r *http.Request) bool {
 	host := strings.TrimPrefix(s.Elsewhere(), "http://")
 	for name, value := range map[string]string{
@@ -60,13 +60,13 @@ func challenge(s *Server, w http.ResponseWriter, _ *http.Request) {
 	status(w, []int{http.StatusUnauthorized, http.StatusProxyAuthRequired}[n%2], "who are you?")
 }
 
-// people are shown a page.
-func people(_ *Server, w http.ResponseWriter, _ *http.Request) {
+// signInPage answers with a web page.
+func signInPage(_ *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = io.WriteString(w, "<html><body>Sign in</body></html>")
 }
 
-// encoded is a text in CBOR that has no end, with what ends an event in JSON.
+// encoded sends an endless CBOR text that contains the end of a JSON event.
 func encoded(_ *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/cbor-seq")
 	_, err := io.WriteString(w, "\x7b\x00\x00\x00\xff\xff\xff\xff\xff")
@@ -75,7 +75,7 @@ func encoded(_ *Server, w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// comesAndGoes answers every second request with a failure, probes included.
+// comesAndGoes fails every second request, including probes.
 func comesAndGoes(s *Server, w http.ResponseWriter, _ *http.Request) bool {
 	if s.next.Add(1)%2 == 0 {
 		status(w, http.StatusInternalServerError, "not now")

@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// crowdModes are as many objects as a cluster may have, of one kind each, which change
-// as fast as they are read.
+// crowdModes returns modes with the maximum number of objects, each of one kind, that
+// change as fast as they are read.
 func crowdModes() []Mode {
 	crowd := func(resource, kind, version, format string) Mode {
 		return Mode{Name: "many " + resource, Long: true, answer: func(s *Server, w http.ResponseWriter, r *http.Request) bool {
@@ -29,8 +29,8 @@ func crowdModes() []Mode {
 	}
 }
 
-// crowd shows so many objects as a watch may have, and then changes them. They bear the
-// labels of what is ours, and belong to a zone and to a ReplicaSet each.
+// crowd shows as many objects as a watch may have, and then changes them. They have our
+// labels, and each has its own zone and ReplicaSet.
 func (s *Server) crowd(w http.ResponseWriter, kind, version, format string) {
 	w.Header().Set("Content-Type", "application/json")
 	own := s.object("/apis/apps/v1/namespaces/default/replicasets/web")

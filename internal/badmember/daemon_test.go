@@ -13,26 +13,26 @@ import (
 )
 
 const (
-	// canary is the token of the member that misbehaves.
+	// canary is the token of the misbehaving member.
 	canary = "CANARY+token/of.the=bad_member-0123456789abcdef"
-	// memory is how much more than usual a daemon may take, in bytes. What is promised
-	// is 256 MiB.
+	// memory is how much additional memory a daemon may use, in bytes. The promise is 256
+	// MiB.
 	memory = 192 << 20
 	// patience is how long a test waits for what should take a second.
 	patience = 30 * time.Second
-	// longPatience is how long it waits until a member is found out that floods the daemon:
-	// what it sends is read slowly, for the sake of the others.
+	// longPatience is how long it waits until a flooding member is detected: its data is
+	// read slowly, to protect the other members.
 	longPatience = 3 * patience
-	// atRest is how long after it began something is tried no more than now and then,
-	// and few is how many requests in restFor that is, probes included, of which there
-	// are five in a second, and what the HTTP/2 of Go tries again by itself.
+	// atRest is the time after which retries are rare. few is the maximum of requests
+	// during restFor then, including probes, of which there are five per second, and what
+	// Go's HTTP/2 retries itself.
 	atRest, restFor, few = 6 * time.Second, 4 * time.Second, 250
 )
 
-// all is set in the environment for every mode to be tried, which takes many minutes.
+// all is the environment variable that enables every mode, which takes many minutes.
 const all = "FEDSYNC_BADMEMBER_ALL"
 
-// modes are one of each kind that takes a few seconds, or all.
+// modes returns one mode of each kind that takes a few seconds, or all.
 func modes() []badmember.Mode {
 	short := []string{"compressed discovery", "endless objects of a list", "event of small values", "endless pages", "another content for a write", "redirect of watches"}
 	return slices.DeleteFunc(badmember.Modes(), func(m badmember.Mode) bool {
@@ -40,37 +40,37 @@ func modes() []badmember.Mode {
 	})
 }
 
-// figures are what one mode costs.
+// figures are the cost of one mode.
 type figures struct {
 	mode           string
-	told           time.Duration // until it was said that the member misbehaves; 0 where it is not
+	reported       time.Duration // until the misbehaviour was reported; 0 if it is not
 	memory         int64         // above the usual, in bytes
 	requests, rest int           // to the member, and of them in the last seconds
 	lines          int           // in the log
 	processor      time.Duration // of the daemon
-	before, beside time.Duration // until a push was in the other members
-	failover       time.Duration // until what another member ran was placed elsewhere
+	before, during time.Duration // until a push was in the other members
+	failover       time.Duration // until another member's replicas were placed elsewhere
 }
 
-const heading = "MODE                               TOLD s  MiB  REQUESTS  AT REST  LOG LINES  CPU s  PUSH BEFORE  BESIDE ms  FAILOVER s"
+const heading = "MODE                               SEEN s  MiB  REQUESTS  AT REST  LOG LINES  CPU s  PUSH BEFORE  DURING ms  FAILOVER s"
 
 func (f figures) String() string {
-	told := "-"
-	if f.told > 0 {
-		told = fmt.Sprintf("%.1f", f.told.Seconds())
+	reported := "-"
+	if f.reported > 0 {
+		reported = fmt.Sprintf("%.1f", f.reported.Seconds())
 	}
-	return fmt.Sprintf("%-34s %6s %4d %9d %8d %10d %6.1f %12d %10d %11.1f", f.mode, told, f.memory>>20, f.requests, f.rest, f.lines,
-		f.processor.Seconds(), f.before.Milliseconds(), f.beside.Milliseconds(), f.failover.Seconds())
+	return fmt.Sprintf("%-34s %6s %4d %9d %8d %10d %6.1f %12d %10d %11.1f", f.mode, reported, f.memory>>20, f.requests, f.rest, f.lines,
+		f.processor.Seconds(), f.before.Milliseconds(), f.during.Milliseconds(), f.failover.Seconds())
 }
 
-// TestTheOthersGoOnBesideAMemberThatMisbehaves begins with three members that behave.
-// Then one of them misbehaves, while it runs a share of the replicas; then another one
-// fails. With all modes it prints what each costs.
-func TestTheOthersGoOnBesideAMemberThatMisbehaves(t *testing.T) {
+// TestOtherMembersWorkNextToAMisbehavingOne starts with three members that behave. Then
+// one of them misbehaves while it runs a share of the replicas; then another one fails.
+// With all modes it prints the cost of each.
+func TestOtherMembersWorkNextToAMisbehavingOne(t *testing.T) {
 	table := []string{heading}
 	for _, mode := range modes() {
 		t.Run(mode.Name, func(t *testing.T) {
-			row := beside(t, mode).String()
+			row := measure(t, mode).String()
 			table = append(table, row)
 			t.Logf("\n%s\n%s", heading, row)
 		})
@@ -78,7 +78,7 @@ func TestTheOthersGoOnBesideAMemberThatMisbehaves(t *testing.T) {
 	t.Logf("\n%s", strings.Join(table, "\n"))
 }
 
-func beside(t *testing.T, mode badmember.Mode) figures {
+func measure(t *testing.T, mode badmember.Mode) figures {
 	w, f := newWorld(t), figures{mode: mode.Name}
 	bad := w.members["bad"]
 	w.push()
@@ -94,13 +94,13 @@ func beside(t *testing.T, mode badmember.Mode) figures {
 		w.start()
 		processor = 0
 	}
-	f.beside = w.pushed()
+	f.during = w.pushed()
 	if mode.Words != "" {
 		w.misbehaves(mode.Words)
-		f.told = time.Since(began)
+		f.reported = time.Since(began)
 	}
 	if a, e := w.replicas("asia"), w.replicas("europe"); !mode.Away && a+e != 4 {
-		t.Errorf("asia has %d replicas, europe %d: what the one that misbehaves runs was moved", a, e)
+		t.Errorf("asia has %d replicas, europe %d: the misbehaving member's replicas were moved", a, e)
 	}
 
 	outage := time.Now()
@@ -126,11 +126,11 @@ func beside(t *testing.T, mode badmember.Mode) figures {
 	}
 	// A push that takes longer because the processors are busy is no failure; one that
 	// waits for the member is.
-	if f.beside > 10*f.before+patience/10 {
-		t.Errorf("a push takes %v beside it, %v without", f.beside, f.before)
+	if f.during > 10*f.before+patience/10 {
+		t.Errorf("a push takes %v with the misbehaving member, %v without", f.during, f.before)
 	}
 	if f.rest > few {
-		t.Errorf("%d requests in %v, when it has misbehaved for %v; want %d at most", f.rest, restFor, atRest, few)
+		t.Errorf("%d requests in %v, after %v of misbehaviour; want %d at most", f.rest, restFor, atRest, few)
 	}
 	return f
 }
@@ -144,7 +144,7 @@ func pause(t *testing.T, d time.Duration) {
 	}
 }
 
-func TestModesAreTold(t *testing.T) {
+func TestModesHaveUniqueNames(t *testing.T) {
 	seen := map[string]bool{}
 	for _, m := range badmember.Modes() {
 		if m.Name == "" || seen[m.Name] {

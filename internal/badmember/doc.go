@@ -1,8 +1,8 @@
-// Package badmember is a member cluster that misbehaves, for tests: a real server,
-// with TLS and HTTP/2, that answers like an API server but for what its mode says.
+// Package badmember is a misbehaving member cluster for tests: a real server, with TLS
+// and HTTP/2, that answers like an API server except for what its mode defines.
 //
-// What is not touched by the mode comes from an [objectstore.Store]. A mode may be
-// changed while the server runs. The server knows what credentials it was sent, and
-// runs another one, Elsewhere, to which its redirects lead and which nobody should
-// ever ask.
+// Everything else is answered by an [objectstore.Store]. A mode may be changed while the
+// server runs. The server records the credentials that it received. It runs a second
+// server, Elsewhere, to which its redirects lead and to which no client should ever send
+// a request.
 package badmember

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// event is one about an object, which is the argument.
+// event is the format of an event; its arguments are the type and the object.
 const event = `{"type":"%s","object":%s}` + "\n"
 
 const bookmark = `{"type":"BOOKMARK","object":{"kind":"Thing","apiVersion":"v1","metadata":{"resourceVersion":"7"}}}` + "\n"
 
-// events are objects without end.
+// events sends endless objects.
 func events(s *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	for err := error(nil); err == nil; {
@@ -22,7 +22,7 @@ func events(s *Server, w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// largeEvents are objects of a megabyte without end.
+// largeEvents sends endless objects of a megabyte.
 func largeEvents(s *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	text := strings.Repeat("x", 1<<20)
@@ -31,7 +31,7 @@ func largeEvents(s *Server, w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// oneLargeEvent is a list of one object, as large as one may be, and then nothing.
+// oneLargeEvent sends a list of one object of the maximum size, and then nothing.
 func oneLargeEvent(s *Server, w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = fmt.Fprintf(w, event+event, "ADDED", fmt.Sprintf(`{"kind":"Thing","apiVersion":"v1","metadata":{"name":"n%d","namespace":"default","uid":"u%[1]d","resourceVersion":"1"},"a":"%s"}`,
@@ -40,7 +40,7 @@ func oneLargeEvent(s *Server, w http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
-// sameEvent is one object that changes without end.
+// sameEvent sends one object that changes endlessly.
 func sameEvent(s *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, err := fmt.Fprintf(w, event, "ADDED", numbered(0))
@@ -50,7 +50,7 @@ func sameEvent(s *Server, w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// shortWatch is a list, and the end.
+// shortWatch sends a list, and ends.
 func shortWatch(s *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	n := s.next.Add(1)
@@ -58,7 +58,7 @@ func shortWatch(s *Server, w http.ResponseWriter, _ *http.Request) {
 		fmt.Sprintf(`{"kind":"Thing","apiVersion":"v1","metadata":{"resourceVersion":"%d","annotations":{"k8s.io/initial-events-end":"true"}}}`, n))
 }
 
-// older is an object whose versions go back.
+// older sends an object whose versions decrease.
 func older(s *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	for err := error(nil); err == nil; {
@@ -66,14 +66,14 @@ func older(s *Server, w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// errorEvents end every watch with a long failure.
+// errorEvents ends every watch with a long failure.
 func errorEvents(_ *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = fmt.Fprintf(w, event, "ERROR", `{"kind":"Status","apiVersion":"v1","status":"Failure","code":410,"reason":"Expired","message":"`+
 		strings.Repeat("token=x https://a:b@c/ ", 3<<20/23)+`"}`)
 }
 
-// deep is valid JSON that nests a hundred thousand times.
+// deep sends valid JSON that is nested a hundred thousand levels deep.
 func deep(_ *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	const depth = 100_000
@@ -90,7 +90,7 @@ func duplicates(_ *Server, w http.ResponseWriter, _ *http.Request) {
 	_, _ = fmt.Fprintf(w, event, "ADDED", `{"kind":"Thing","apiVersion":"v1","metadata":{"name":"n"}`+strings.Repeat(`,"metadata":{"name":"m"}`, 80_000)+"}")
 }
 
-// oddNames are names that fool a terminal, in every watch.
+// oddNames sends names that fool a terminal, in every watch.
 func oddNames(s *Server, w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	const odd = `a\u001b[31m\u202e\nfedsync: all is well\u0000<script>`
@@ -101,7 +101,8 @@ func oddNames(s *Server, w http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
-// flapping are workloads of ours that are ready and not, as fast as they can be read.
+// flapping sends workloads of ours that become ready and unready as fast as they can be
+// read.
 func flapping(s *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	object := s.object("/apis/apps/v1/namespaces/default/replicasets/web")
@@ -120,7 +121,7 @@ func flapping(s *Server, w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// inventories are forged ones, each as large as an object may be.
+// inventories sends forged inventories, each of the maximum size of an object.
 func inventories(_ *Server, w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	text := strings.Repeat("apps/v1/ReplicaSet/default/web,", 1<<20/31)
@@ -131,7 +132,7 @@ func inventories(_ *Server, w http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
-// leases have times that are none, or far away.
+// leases sends leases with invalid or distant times.
 func leases(s *Server, w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, name, _ := strings.Cut(r.URL.Query().Get("fieldSelector"), "=")
@@ -148,7 +149,7 @@ func leases(s *Server, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// slow is a byte a second.
+// slow sends one byte per second.
 func slow(_ *Server, w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	tick := time.NewTicker(time.Second)

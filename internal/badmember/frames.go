@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// framer is a connection of HTTP/2 whose frames a mode writes itself.
+// framer is an HTTP/2 connection whose frames a mode writes itself.
 type framer struct {
 	*http2.Framer
 
@@ -45,7 +45,7 @@ func (f *framer) requests(answer func(stream uint32) error) {
 	}
 }
 
-// headers are those of an answer.
+// headers writes the headers of an answer.
 func (f *framer) headers(stream uint32, end bool, fields ...hpack.HeaderField) error {
 	var block bytes.Buffer
 	encoder := hpack.NewEncoder(&block)
@@ -57,7 +57,7 @@ func (f *framer) headers(stream uint32, end bool, fields ...hpack.HeaderField) e
 	return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block.Bytes(), EndHeaders: end})
 }
 
-// flood writes the same again and again in place of an answer.
+// flood repeats a write instead of an answer.
 func flood(write func(f *framer, stream uint32) error) func(*framer) {
 	return func(f *framer) {
 		go func() { _, _ = io.Copy(io.Discard, f.conn) }() // acknowledgements, until it ends

@@ -7,22 +7,22 @@ import (
 	"strings"
 )
 
-// beginList is what a list begins with.
+// beginList is the beginning of a list.
 const beginList = `{"kind":"List","apiVersion":"v1","metadata":{"resourceVersion":"1000","continue":%q},"items":[`
 
-// numbered is one of endlessly many objects.
+// numbered returns one of endlessly many objects.
 func numbered(n int64) string {
 	return fmt.Sprintf(`{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"n%d","namespace":"default","uid":"u%[1]d","resourceVersion":"%[1]d"}}`, n)
 }
 
-// pages are lists that go on.
+// pages sends a list with endless pages.
 func pages(s *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	n := s.next.Add(1)
 	_, _ = fmt.Fprintf(w, beginList+"%s]}", fmt.Sprintf("c%d", n), numbered(n))
 }
 
-// emptyPages go on with nothing on them.
+// emptyPages sends a list with endless empty pages.
 func emptyPages(s *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = fmt.Fprintf(w, beginList+"]}", fmt.Sprintf("c%d", s.next.Add(1)))
@@ -33,13 +33,13 @@ func samePage(_ *Server, w http.ResponseWriter, _ *http.Request) {
 	_, _ = fmt.Fprintf(w, beginList+"%s]}", "again", numbered(1))
 }
 
-// longToken has every next request be a megabyte.
+// longToken makes every next request a megabyte long.
 func longToken(_ *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = fmt.Fprintf(w, beginList+"]}", strings.Repeat("c", 1<<20))
 }
 
-// objects are one page that goes on.
+// objects sends one endless page.
 func objects(s *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, err := fmt.Fprintf(w, beginList+"%s", "", numbered(0))
@@ -48,7 +48,7 @@ func objects(s *Server, w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// rest is a list with endlessly much besides its objects.
+// rest sends a list with endless fields after its objects.
 func rest(s *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, err := fmt.Fprintf(w, beginList+"]", "")
@@ -57,7 +57,7 @@ func rest(s *Server, w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// otherList has other objects each time.
+// otherList sends other objects each time.
 func otherList(s *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	first := s.next.Add(400)
@@ -68,7 +68,8 @@ func otherList(s *Server, w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "]}")
 }
 
-// oddGroups have names that fool a terminal, and versions that name each other.
+// oddGroups sends groups with names that fool a terminal, and versions that refer to each
+// other.
 func oddGroups(_ *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = io.WriteString(w, `{"kind":"APIGroupList","apiVersion":"v1","groups":[`+

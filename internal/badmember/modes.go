@@ -16,27 +16,27 @@ import (
 // Mode is a way to misbehave.
 type Mode struct {
 	Name string
-	// Words are a part of what fedsync says of it; empty where no bound is exceeded
-	// and the cluster may stay Ready, or fail in a usual way.
+	// Words are a part of fedsync's message about it; empty if no bound is exceeded and
+	// the cluster may stay Ready, or fails in a usual way.
 	Words string
-	// Start is whether it shows only to who connects anew, as in what is asked once.
+	// Start means that it affects only new connections, as discovery does.
 	Start bool
-	// Away is whether it does not answer probes either, so that it is Offline.
+	// Away means that it does not answer probes either, so that it is Offline.
 	Away bool
-	// Long is whether it takes a while until all of it is seen.
+	// Long means that it takes a while to be seen completely.
 	Long bool
-	// Old is whether it speaks no HTTP/2.
+	// Old means that it does not support HTTP/2.
 	Old bool
-	// answer answers in place of the store, or returns false.
+	// answer answers instead of the store, or returns false.
 	answer func(s *Server, w http.ResponseWriter, r *http.Request) bool
-	// frames speaks HTTP/2 in place of the server; nil for none.
+	// frames implements HTTP/2 instead of the server; nil for none.
 	frames func(*framer)
 }
 
 // Good is the mode of a cluster that behaves.
 var Good = Mode{Name: "good"}
 
-// Modes are all ways to misbehave.
+// Modes returns all ways to misbehave.
 func Modes() []Mode {
 	return slices.Concat(discoveryModes(), listModes(), eventModes(), objectModes(), crowdModes(), writeModes(), answerModes(), frameModes(), oldModes())
 }
@@ -52,7 +52,7 @@ func discoveryModes() []Mode {
 }
 
 func listModes() []Mode {
-	// Lists that are not streamed are asked for where streams are refused.
+	// A client lists without streaming if streams are refused.
 	lists := func(a answer) func(*Server, http.ResponseWriter, *http.Request) bool {
 		return both(at(isStreamed, refuse(http.StatusBadRequest, "no")), at(isList, a))
 	}
@@ -64,7 +64,7 @@ func listModes() []Mode {
 		{Name: "endless rest of a list", Words: "with an object of more than 4 MiB", answer: lists(rest)},
 		{Name: "endless pages", Words: "without end", answer: lists(pages)},
 		{Name: "empty pages", Words: "without end, on more than 1000 pages", answer: lists(emptyPages)},
-		{Name: "the same page", Words: "without end: what was on a page is on the next one too", answer: lists(samePage)},
+		{Name: "the same page", Words: "without end: a page repeats objects of the page before it", answer: lists(samePage)},
 		{Name: "long continue token", Words: "with a continue token of more than", answer: lists(longToken)},
 		{Name: "other lists each time", answer: both(at(isWatch, refuse(http.StatusBadRequest, "no")), at(isList, otherList))},
 	}
@@ -126,10 +126,10 @@ func answerModes() []Mode {
 		{Name: "redirect of everything", Words: "with a redirect to", answer: at(always, redirects)},
 		{Name: "other hosts in headers", answer: elsewhere},
 		{Name: "challenges", answer: at(isResource, challenge)},
-		{Name: "pages for people", Words: "with text/html; charset=utf-8, which is not JSON", answer: at(isResource, people)},
+		{Name: "web pages", Words: "with text/html; charset=utf-8, which is not JSON", answer: at(isResource, signInPage)},
 		{Name: "other encodings", Words: "with application/cbor-seq, which is not JSON", answer: at(isWatch, encoded)},
 		{Name: "long message", answer: at(isResource, longMessage)},
-		{Name: "throttled for ever", answer: at(isResource, throttle("1000000000"))},
+		{Name: "throttled forever", answer: at(isResource, throttle("1000000000"))},
 		{Name: "throttled for less than nothing", answer: at(isResource, throttle("-1"))},
 		{Name: "throttled for no time", answer: at(isResource, throttle("0"))},
 		{Name: "slow answers", answer: at(isResource, slow)},
@@ -139,7 +139,7 @@ func answerModes() []Mode {
 
 type answer = func(s *Server, w http.ResponseWriter, r *http.Request)
 
-// at answers those requests that are asked about.
+// at answers the requests that match.
 func at(is func(*http.Request) bool, a answer) func(*Server, http.ResponseWriter, *http.Request) bool {
 	return func(s *Server, w http.ResponseWriter, r *http.Request) bool {
 		if !is(r) {
@@ -150,7 +150,7 @@ func at(is func(*http.Request) bool, a answer) func(*Server, http.ResponseWriter
 	}
 }
 
-// both tries one after the other.
+// both tries one answer after the other.
 func both(first, second func(*Server, http.ResponseWriter, *http.Request) bool) func(*Server, http.ResponseWriter, *http.Request) bool {
 	return func(s *Server, w http.ResponseWriter, r *http.Request) bool { return first(s, w, r) || second(s, w, r) }
 }
@@ -182,7 +182,7 @@ func isResource(r *http.Request) bool {
 	return strings.Count(r.URL.Path, "/") > 2 // not the probes, not discovery
 }
 
-// endless writes a beginning, and then the same again and again until nobody reads it.
+// endless writes a beginning, and then repeats a block until the client stops reading.
 func endless(begin, again string) answer {
 	block := strings.Repeat(again, 1+32<<10/len(again))
 	return func(_ *Server, w http.ResponseWriter, _ *http.Request) {
@@ -194,7 +194,7 @@ func endless(begin, again string) answer {
 	}
 }
 
-// bomb is a little on the wire and without end for who unpacks it.
+// bomb is small on the wire, but endless when decompressed.
 func bomb(_ *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Encoding", "gzip")
@@ -236,7 +236,7 @@ func refuse(code int, message string) answer {
 func status(w http.ResponseWriter, code int, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(map[string]any{ // who does not read it has gone
+	_ = json.NewEncoder(w).Encode(map[string]any{ // an error means that the client has gone
 		"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message,
 		"reason": map[int]string{400: "BadRequest", 403: "Forbidden", 422: "Invalid", 500: "InternalError"}[code],
 	})
@@ -246,7 +246,7 @@ func longMessage(_ *Server, w http.ResponseWriter, _ *http.Request) {
 	status(w, http.StatusInternalServerError, strings.Repeat("token=x https://a:b@c/ ", 5<<20/23))
 }
 
-// Shapes returns a secret as somebody may send it back.
+// Shapes returns a secret in all shapes in which a server may send it back.
 func Shapes(secret string) []string {
 	var all []string
 	for _, shape := range canary.Shapes() {
@@ -255,7 +255,8 @@ func Shapes(secret string) []string {
 	return all
 }
 
-// echo refuses every write in words that hold the token, in another shape each time.
+// echo refuses every write with a message that holds the token, in another shape each
+// time.
 func echo(s *Server, w http.ResponseWriter, r *http.Request) {
 	token := canary.Credential(r)
 	shapes := Shapes(token)
@@ -270,11 +271,11 @@ func echo(s *Server, w http.ResponseWriter, r *http.Request) {
 	status(w, code, `admission webhook "a.example.com" denied the request: `+text)
 }
 
-// echoEvents begins every watch with an object whose words hold the token.
+// echoEvents starts every watch with an object whose texts hold the token.
 func echoEvents(s *Server, w http.ResponseWriter, r *http.Request) {
 	token := canary.Credential(r)
 	w.Header().Set("Content-Type", "application/json")
-	text, _ := json.Marshal(strings.Join(Shapes(token), ", ")) // a string always can be
+	text, _ := json.Marshal(strings.Join(Shapes(token), ", ")) // a string always encodes
 	_, _ = fmt.Fprintf(w, `{"type":"ADDED","object":{"kind":"Service","apiVersion":"v1","metadata":{"name":"%s","namespace":"default","uid":"u","resourceVersion":"1",`+
 		`"labels":{"applyset.kubernetes.io/part-of":%s}},"spec":{"type":"NodePort","ports":[{"name":%[2]s,"port":80,"nodePort":30999}]},`+
 		`"status":{"loadBalancer":{"ingress":[{"hostname":%[2]s}]},"conditions":[{"type":"Ready","status":"False","message":%[2]s}]}}}`+"\n", token, text)

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// oldModes are those that only HTTP/1.1 has.
+// oldModes returns the modes that are specific to HTTP/1.1.
 func oldModes() []Mode {
 	endless := func(begin, again string) answer {
 		return raw(func(w io.Writer) {
@@ -41,12 +41,12 @@ func oldModes() []Mode {
 	}
 }
 
-// raw writes an answer itself, from its first byte.
+// raw writes the answer itself, from its first byte.
 func raw(write func(io.Writer)) answer {
 	return func(_ *Server, w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
-			return // it is HTTP/2, from before the mode was set
+			return // an HTTP/2 connection from before the mode was set
 		}
 		write(conn)
 		_ = conn.Close()

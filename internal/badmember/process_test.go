@@ -16,13 +16,13 @@ import (
 	"github.com/fedsync/fedsync/internal/testprogram"
 )
 
-// process is a daemon, the real program.
+// process is a daemon: the real program.
 type process struct {
 	cmd  *exec.Cmd
 	logs *buffer
 }
 
-// program is the fedsync that is tried.
+// program is the tested fedsync.
 var program string
 
 func TestMain(m *testing.M) {
@@ -46,7 +46,7 @@ func run(t *testing.T, logs *buffer, cache string, args ...string) *process {
 	return p
 }
 
-// end stops the daemon, once.
+// end stops the daemon, at most once.
 func (p *process) end() {
 	if p.cmd.ProcessState != nil {
 		return
@@ -54,13 +54,13 @@ func (p *process) end() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	late := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
 	defer late.Stop()
-	_ = p.cmd.Wait() // how it ended the test has seen
+	_ = p.cmd.Wait() // the test has seen how it ended
 }
 
-// memory returns the most that the daemon had in memory so far, in bytes; 0 where the
-// system does not tell.
+// memory returns the daemon's peak memory so far, in bytes; 0 if the system does not
+// report it.
 func (p *process) memory() int64 {
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)) // what there is not says nothing
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)) // a missing file means unknown
 	_, rest, _ := bytes.Cut(status, []byte("\nVmHWM:"))
 	fields := bytes.Fields(rest)
 	if len(fields) == 0 {
@@ -70,28 +70,28 @@ func (p *process) memory() int64 {
 	return n << 10
 }
 
-// processor returns the time that the daemon used so far; 0 where the system does not
-// tell.
+// processor returns the daemon's processor time so far; 0 if the system does not report
+// it.
 func (p *process) processor() time.Duration {
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid)) // what there is not says nothing
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid)) // a missing file means unknown
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 13 {
 		return 0
 	}
 	user, _ := strconv.Atoi(fields[11]) // numbers
 	system, _ := strconv.Atoi(fields[12])
-	const tick = 10 * time.Millisecond // USER_HZ is 100 on all that Linux runs on
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on every Linux
 	return time.Duration(user+system) * tick
 }
 
-// buffer may be written by many.
+// buffer is safe for concurrent writes.
 type buffer struct {
 	mu    sync.Mutex
 	text  bytes.Buffer
 	lines int
 }
 
-// Write implements io.Writer. What is more than a log may be is left out.
+// Write implements io.Writer. It discards what exceeds the limit of a log.
 func (b *buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -102,7 +102,7 @@ func (b *buffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String returns what was written.
+// String returns the written text.
 func (b *buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

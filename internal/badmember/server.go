@@ -22,31 +22,32 @@ import (
 // Server is a member cluster.
 type Server struct {
 	Store *objectstore.Store
-	Token string // that it is to be asked with
+	Token string // the token that requests must have
 
 	server, elsewhere *httptest.Server
 	asked             atomic.Int64 // requests
-	next              atomic.Int64 // numbers whatever there is no end of
+	next              atomic.Int64 // the next number of endless objects
 
 	mu      sync.Mutex // protects what follows
 	mode    Mode
-	strayed []string // what should not have come
+	strayed []string // requests that should not have come
 }
 
-// New starts a server of a store's objects that behaves. It ends with the test.
+// New starts a server of a store's objects that behaves until SetMode. It ends with the
+// test.
 func New(t testing.TB, store *objectstore.Store, token string) *Server {
 	t.Helper()
 	s := &Server{Store: store, Token: token, mode: Good}
 	s.server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.server.EnableHTTP2 = true
 	s.server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	if err := http2.ConfigureServer(s.server.Config, nil); err != nil { //nolint:staticcheck // what is newer does not let a connection be taken over
+	if err := http2.ConfigureServer(s.server.Config, nil); err != nil { //nolint:staticcheck // the newer API cannot take over a connection
 		t.Fatal(err)
 	}
 	usual := s.server.Config.TLSNextProto[http2.NextProtoTLS]
 	s.server.Config.TLSNextProto[http2.NextProtoTLS] = func(server *http.Server, conn *tls.Conn, h http.Handler) {
 		if frames := s.modeNow().frames; frames != nil {
-			s.asked.Add(1) // more cannot be counted
+			s.asked.Add(1) // its requests cannot be counted
 			frames(newFramer(conn))
 			_ = conn.Close()
 			return
@@ -64,7 +65,7 @@ func New(t testing.TB, store *objectstore.Store, token string) *Server {
 	return s
 }
 
-// protocols returns how a connection is spoken.
+// protocols returns the TLS configuration with the protocols of the current mode.
 func (s *Server) protocols(*tls.ClientHelloInfo) (*tls.Config, error) {
 	own := s.server.TLS.Clone()
 	if own.NextProtos = []string{http2.NextProtoTLS, "http/1.1"}; s.modeNow().Old {
@@ -73,8 +74,7 @@ func (s *Server) protocols(*tls.ClientHelloInfo) (*tls.Config, error) {
 	return own, nil
 }
 
-// SetMode has the server answer otherwise from now on. Connections and watches that
-// stand are cut.
+// SetMode changes the mode. It cuts open connections and watches.
 func (s *Server) SetMode(m Mode) {
 	s.mu.Lock()
 	s.mode = m
@@ -88,7 +88,7 @@ func (s *Server) modeNow() Mode {
 	return s.mode
 }
 
-// Elsewhere is the address of another host.
+// Elsewhere returns the address of another host.
 func (s *Server) Elsewhere() string { return s.elsewhere.URL }
 
 func (s *Server) stray(r *http.Request) {
@@ -97,15 +97,15 @@ func (s *Server) stray(r *http.Request) {
 	s.strayed = append(s.strayed, fmt.Sprintf("%s %s %q", r.Method, r.URL, r.Header))
 }
 
-// Strayed returns the requests that came to Elsewhere, or with other credentials than
-// the server's, where it has a token.
+// Strayed returns the requests that came to Elsewhere, or with a credential other than
+// the server's token, if it has one.
 func (s *Server) Strayed() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]string(nil), s.strayed...)
 }
 
-// Asked is how many requests there were.
+// Asked returns the number of requests.
 func (s *Server) Asked() int { return int(s.asked.Load()) }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
@@ -118,7 +118,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Kubeconfig returns a kubeconfig with a context of each server, by name.
+// Kubeconfig returns a kubeconfig with a context for each server, by name.
 func Kubeconfig(servers map[string]*Server) string {
 	var clusters, users, contexts strings.Builder
 	for name, s := range servers {
@@ -129,10 +129,10 @@ func Kubeconfig(servers map[string]*Server) string {
 	return "apiVersion: v1\nkind: Config\nclusters:\n" + clusters.String() + "users:\n" + users.String() + "contexts:\n" + contexts.String()
 }
 
-// URL is the server's address.
+// URL returns the server's address.
 func (s *Server) URL() string { return s.server.URL }
 
-// CA is the certificate that it is known by, in PEM form.
+// CA returns the server's certificate in PEM form.
 func (s *Server) CA() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.server.Certificate().Raw})
 }

@@ -28,7 +28,7 @@ import (
 type world struct {
 	t       *testing.T
 	members map[string]*badmember.Server
-	clients map[string]dynamic.Interface // of what is in the members' stores
+	clients map[string]dynamic.Interface // for the members' stores
 	repo    *sourcetest.Repo
 	address string // of the page
 	logs    *buffer
@@ -65,7 +65,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.address = free.Addr().String()
-	_ = free.Close() // for the daemon to take
+	_ = free.Close() // the daemon uses the port
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("log: %.20000s", w.logs.String())
@@ -74,7 +74,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// start runs a daemon until the test's end, in place of the one that runs.
+// start runs a daemon until the end of the test, and replaces the running one.
 func (w *world) start() {
 	w.t.Helper()
 	if w.daemon != nil {
@@ -93,7 +93,7 @@ func (w *world) push() (value string) {
 		"fedsync.yaml": "apiVersion: fedsync.dev/v1alpha1\nkind: Federation\nmetadata: {name: web}\nspec:\n" +
 			"  clusters: [{name: asia}, {name: bad}, {name: europe}]\n  apps: [{name: web, path: apps/web}]\n",
 		"apps/web/settings.yaml": fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, namespace: default}\ndata: {value: %q}\n", value),
-		// Another one each time, so that there is something to delete.
+		// Another object each time, so that there is something to delete.
 		"apps/web/other.yaml": fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other-%s, namespace: default}\n", value),
 		"apps/web/replicas.yaml": `apiVersion: apps/v1
 kind: ReplicaSet
@@ -114,7 +114,7 @@ spec:
 	return value
 }
 
-// live reads an object of a member as its store has it.
+// live returns an object from a member's store.
 func (w *world) live(cluster, group, resource, name string) *unstructured.Unstructured {
 	u, err := w.clients[cluster].Resource(schema.GroupVersionResource{Group: group, Version: "v1", Resource: resource}).
 		Namespace("default").Get(w.t.Context(), name, metav1.GetOptions{})
@@ -129,7 +129,7 @@ func (w *world) replicas(cluster string) int64 {
 	return n
 }
 
-// reached waits until a value is in the clusters, by default those that behave.
+// reached waits until a value is in the clusters, by default in those that behave.
 func (w *world) reached(value string, clusters ...string) {
 	w.t.Helper()
 	if len(clusters) == 0 {
@@ -151,8 +151,8 @@ func (w *world) divided(asia, bad, europe int64) {
 	})
 }
 
-// pushed returns how long a few pushes took until they were in the good clusters, the
-// one in the middle.
+// pushed returns the median time that a few pushes took until they were in the good
+// clusters.
 func (w *world) pushed() time.Duration {
 	w.t.Helper()
 	var took []time.Duration
@@ -176,18 +176,18 @@ func (w *world) page(path string) string {
 		return ""
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, _ := io.ReadAll(resp.Body) // what cannot be read is not there
+	body, _ := io.ReadAll(resp.Body) // a part is enough
 	return string(body)
 }
 
-// facts are how the report says that a cluster is.
+// facts returns the state of a cluster in the report.
 func (w *world) facts(cluster string) (state, class, reason string) {
 	var report struct {
 		Clusters []struct {
 			Name, State, Failure, Error string
 		}
 	}
-	_ = json.Unmarshal([]byte(w.page("/api/v1/report")), &report) // before there is one, it is empty
+	_ = json.Unmarshal([]byte(w.page("/api/v1/report")), &report) // it is empty before the first report
 	for _, c := range report.Clusters {
 		if c.Name == cluster {
 			return c.State, c.Failure, c.Error
@@ -196,7 +196,7 @@ func (w *world) facts(cluster string) (state, class, reason string) {
 	return "", "", ""
 }
 
-// misbehaves waits until the report says so.
+// misbehaves waits until the report has the misbehaviour.
 func (w *world) misbehaves(words string) {
 	w.t.Helper()
 	w.within(longPatience, "the report says: "+words, func() bool {
@@ -225,7 +225,7 @@ func (w *world) within(limit time.Duration, what string, done func() bool) {
 	}
 }
 
-// clean fails where a secret of the bad member can be seen, or what fools a terminal.
+// clean fails if a secret of the bad member, or text that fools a terminal, is visible.
 func (w *world) clean() {
 	w.t.Helper()
 	for where, text := range map[string]string{
@@ -248,7 +248,7 @@ func (w *world) clean() {
 	}
 	for name, m := range w.members {
 		if strayed := m.Strayed(); len(strayed) > 0 {
-			w.t.Errorf("%s: another host was asked, or with another token: %.500s", name, strings.Join(strayed, "; "))
+			w.t.Errorf("%s: a request went to another host, or had another token: %.500s", name, strings.Join(strayed, "; "))
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// ask asks the store, and returns what it answers.
+// ask sends a request to the store and returns its answer.
 func (s *Server) ask(method, target string, header http.Header, body []byte) (code int, answer []byte) {
 	r := httptest.NewRequest(method, target, bytes.NewReader(body))
 	r.Header = header.Clone()
@@ -20,20 +20,20 @@ func (s *Server) ask(method, target string, header http.Header, body []byte) (co
 	return w.Code, w.Body.Bytes()
 }
 
-// object is one of the store; empty where there is none.
+// object returns an object of the store; empty if there is none.
 func (s *Server) object(target string) map[string]any {
 	_, body := s.ask(http.MethodGet, target, http.Header{}, nil)
 	var object map[string]any
-	_ = json.Unmarshal(body, &object) // what is none has nothing
+	_ = json.Unmarshal(body, &object) // a refusal has no object
 	return object
 }
 
-// otherContent answers writes, and shows in watches, with another content each time than
-// what was written, which is in the store all the same.
+// otherContent answers writes, and shows in watches, other content each time than what
+// was written. The store still has the written content.
 func otherContent(s *Server, w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case isWrite(r) && strings.Contains(r.URL.Path, "/configmaps/settings"):
-		body, _ := io.ReadAll(r.Body) // what was read is what was sent
+		body, _ := io.ReadAll(r.Body) // a part is enough
 		code, answer := s.ask(r.Method, r.URL.String(), r.Header, body)
 		var object map[string]any
 		if json.Unmarshal(answer, &object) != nil {
@@ -42,7 +42,7 @@ func otherContent(s *Server, w http.ResponseWriter, r *http.Request) bool {
 		s.garble(object)
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(code)
-		_ = json.NewEncoder(w).Encode(object) // who does not read it has gone
+		_ = json.NewEncoder(w).Encode(object) // an error means that the client has gone
 		return true
 	case isWatchOf("configmaps")(r) && r.URL.Query().Get("labelSelector") == "applyset.kubernetes.io/part-of":
 		w.Header().Set("Content-Type", "application/json")
@@ -73,7 +73,7 @@ func otherContent(s *Server, w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// garble gives an object a content and a version that nobody gave it.
+// garble replaces the content and the version of an object.
 func (s *Server) garble(object map[string]any) {
 	n := s.next.Add(1)
 	object["data"] = map[string]any{"value": fmt.Sprintf("garbled %d", n)}
@@ -82,34 +82,34 @@ func (s *Server) garble(object map[string]any) {
 	}
 }
 
-// otherObject answers a write with an object that was not written.
+// otherObject answers a write with another object.
 func otherObject(s *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = fmt.Fprintf(w, `{"kind":"Secret","apiVersion":"v9","metadata":{"name":"other%d","namespace":"kube-system","uid":"u%[1]d","resourceVersion":"%[1]d"},"data":{}}`, s.next.Add(1))
 }
 
-// unwritten answers a write with what was sent, and writes nothing.
+// unwritten answers a write with the sent object, but writes nothing.
 func unwritten(s *Server, w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body) // what was read is what was sent
+	body, _ := io.ReadAll(r.Body) // a part is enough
 	var object map[string]any
 	if json.Unmarshal(body, &object) != nil {
-		status(w, http.StatusUnprocessableEntity, "that is no JSON")
+		status(w, http.StatusUnprocessableEntity, "invalid JSON")
 		return
 	}
 	if meta, ok := object["metadata"].(map[string]any); ok {
 		meta["uid"], meta["resourceVersion"] = fmt.Sprintf("u%d", s.next.Add(1)), fmt.Sprint(s.next.Load())
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(object) // who does not read it has gone
+	_ = json.NewEncoder(w).Encode(object) // an error means that the client has gone
 }
 
-// undeleted says that it deletes, and does not.
+// undeleted confirms a deletion, but does not delete.
 func undeleted(_ *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Success"}`)
 }
 
-// otherUID is the same cluster as another one each time.
+// otherUID gives the cluster another identity each time.
 func otherUID(s *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = fmt.Fprintf(w, `{"kind":"Namespace","apiVersion":"v1","metadata":{"name":"kube-system","uid":"u%d","resourceVersion":"1"}}`, s.next.Add(1))

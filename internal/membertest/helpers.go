@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Want fails the test where lines are other ones than those wanted.
+// Want fails the test if the lines differ from the wanted ones.
 func Want(t *testing.T, what string, got, want []string) {
 	t.Helper()
 	if !slices.Equal(got, want) {
@@ -19,7 +19,7 @@ func Want(t *testing.T, what string, got, want []string) {
 	}
 }
 
-// LiveObject parses an object, given in YAML, as a client does.
+// LiveObject decodes an object from YAML as a client does.
 func LiveObject(t *testing.T, data []byte) *unstructured.Unstructured {
 	t.Helper()
 	data, err := yaml.YAMLToJSON(data)
@@ -33,10 +33,10 @@ func LiveObject(t *testing.T, data []byte) *unstructured.Unstructured {
 	return u
 }
 
-// Padding is of the kind that live objects are full of.
+// Padding is filler text, of which live objects have much.
 var Padding = strings.Repeat("x", 1<<10)
 
-// Heap returns the bytes that are in use.
+// Heap returns the bytes of the heap in use.
 func Heap() int64 {
 	var stats runtime.MemStats
 	runtime.GC()
@@ -44,7 +44,7 @@ func Heap() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-// ConfigMap returns one of namespace web.
+// ConfigMap returns a ConfigMap in the namespace web.
 func ConfigMap(name, uid, resourceVersion string) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
 	u.SetAPIVersion("v1")

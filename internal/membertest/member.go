@@ -22,15 +22,15 @@ import (
 	"github.com/fedsync/fedsync/pkg/bounds"
 )
 
-// What tests against real clusters have in common.
+// Shared by tests against real clusters.
 
-// ConfigMaps are the objects that most tests make.
+// ConfigMaps are the objects that most tests create.
 var ConfigMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 
-// Patience is more than anything here takes on a busy machine.
+// Patience is longer than anything here takes on a busy machine.
 const Patience = 30 * time.Second
 
-// Member is a cluster, our namespace in it and clients of our own.
+// Member is a cluster with a namespace and clients for one test.
 type Member struct {
 	Sandbox   *sandboxtest.Sandbox
 	Name      string
@@ -39,7 +39,8 @@ type Member struct {
 	Client    dynamic.Interface
 }
 
-// NewMember returns the first cluster of a sandbox, with a namespace that the test's end deletes.
+// NewMember returns the first cluster of a sandbox, with a namespace that is deleted at
+// the end of the test.
 func NewMember(t *testing.T, s *sandboxtest.Sandbox) *Member {
 	t.Helper()
 	m := &Member{Sandbox: s, Name: s.Clusters()[0], Namespace: s.Namespace(t)}
@@ -48,8 +49,8 @@ func NewMember(t *testing.T, s *sandboxtest.Sandbox) *Member {
 	return m
 }
 
-// NewClient makes a client with connections of its own, which the test's end
-// closes.
+// NewClient returns a client with connections of its own, which are closed at the end of
+// the test.
 func NewClient(t *testing.T, cfg *rest.Config) (dynamic.Interface, *bounds.Connections) {
 	t.Helper()
 	cfg, connections := bounds.TrackConnections(cfg)
@@ -62,7 +63,7 @@ func NewClient(t *testing.T, cfg *rest.Config) (dynamic.Interface, *bounds.Conne
 	return client, connections
 }
 
-// Create makes a ConfigMap.
+// Create creates a ConfigMap.
 func (m *Member) Create(t *testing.T, name string, labels map[string]string) *unstructured.Unstructured {
 	t.Helper()
 	u := &unstructured.Unstructured{}
@@ -98,13 +99,13 @@ func (m *Member) Delete(t *testing.T, name string) {
 	}
 }
 
-// Counter counts the requests that go through it, by what they ask for.
+// Counter records the requests that pass through it.
 type Counter struct {
 	mu   sync.Mutex // protects seen
 	seen []string
 }
 
-// Wrap returns a configuration whose requests are counted.
+// Wrap returns a configuration whose requests are recorded.
 func (c *Counter) Wrap(cfg *rest.Config) *rest.Config {
 	cfg = rest.CopyConfig(cfg)
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
@@ -122,7 +123,7 @@ func (c *Counter) Wrap(cfg *rest.Config) *rest.Config {
 	return cfg
 }
 
-// List returns the requests in their order, as "VERB /path".
+// List returns the requests in order, as "VERB /path".
 func (c *Counter) List() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -135,12 +136,12 @@ type RoundTrip func(*http.Request) (*http.Response, error)
 // RoundTrip implements http.RoundTripper.
 func (f RoundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// Wire is a line between clients and a cluster, for a test to break.
+// Wire is the network between clients and a cluster, for a test to break.
 type Wire struct {
 	mu      sync.Mutex // protects what follows
 	state   wireState
 	conns   []*testConn
-	changed chan struct{} // closed at the next change; made by the first dial that waits
+	changed chan struct{} // closed at the next change; created by the first dial that waits
 }
 
 type wireState int
@@ -149,7 +150,7 @@ type wireState int
 const (
 	Whole    wireState = iota
 	Cut                // connections are reset, new ones refused
-	Swallows           // nothing arrives and nothing is told, as in a partition
+	Swallows           // data is lost without an error, as in a partition
 )
 
 // Config returns a configuration whose connections run over the wire.
@@ -188,8 +189,8 @@ func (w *Wire) dial(ctx context.Context, network, address string) (net.Conn, err
 	return c, nil
 }
 
-// Set changes the state. Connections that swallow do so for ever: what a partition
-// did to them shows only much later.
+// Set changes the state. Connections that swallow data do so forever, because real
+// clients notice only much later what a partition did to them.
 func (w *Wire) Set(state wireState) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

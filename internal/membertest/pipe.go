@@ -14,8 +14,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Pipe answers over net.Pipe, so that a bubble's clock is in force on both
-// sides of the connection.
+// Pipe is a server over net.Pipe, so that a synctest bubble's clock applies to both ends
+// of the connection.
 type Pipe struct {
 	server  http.Server
 	conns   chan net.Conn
@@ -23,7 +23,7 @@ type Pipe struct {
 
 	mu       sync.Mutex // protects what follows
 	respond  http.HandlerFunc
-	requests []string // when, and for what
+	requests []string // time and path
 }
 
 // NewPipe returns a server that is Ready, and closes with the test.
@@ -42,7 +42,7 @@ func NewPipe(t *testing.T) *Pipe {
 	return c
 }
 
-// Ready answers as an API server does that is well.
+// Ready answers as a healthy API server.
 func Ready(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/version" {
 		_, _ = io.WriteString(w, `{"major":"1","minor":"37","gitVersion":"v1.37.2"}`)
@@ -51,7 +51,7 @@ func Ready(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "ok")
 }
 
-// Hang answers nothing.
+// Hang never answers.
 func Hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 // Fail answers with a status.
@@ -59,14 +59,14 @@ func Fail(status int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
 }
 
-// Set changes how it answers from the next request on.
+// Set changes the answers from the next request on.
 func (c *Pipe) Set(respond http.HandlerFunc) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.respond = respond
 }
 
-// Config returns how to reach it.
+// Config returns a configuration that connects to it.
 func (c *Pipe) Config() *rest.Config {
 	return &rest.Config{Host: "http://cluster", Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		ours, theirs := net.Pipe()
@@ -94,7 +94,7 @@ func (c *Pipe) Close() error { close(c.conns); return nil }
 // Addr implements net.Listener.
 func (c *Pipe) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
-// Seen returns the requests in their order, each with the time since the start.
+// Seen returns the requests in order, each with the time since the start.
 func (c *Pipe) Seen() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

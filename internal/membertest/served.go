@@ -12,9 +12,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/bounds"
 )
 
-// Served gives how many requests of the restricted user an API server has counted
-// as dispatched. That user's are the only ones of their flow schema: all programs
-// of a sandbox, and the tests' other clients, are administrators.
+// Served returns how many requests of the restricted user an API server has counted as
+// dispatched. Its flow schema has no other users: all programs of a sandbox, and the
+// tests' other clients, are administrators.
 func Served(t *testing.T, cfg *rest.Config) int {
 	t.Helper()
 	cfg, connections := bounds.TrackConnections(cfg)

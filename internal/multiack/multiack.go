@@ -1,10 +1,10 @@
-// Package multiack lets go-git ask a Git server for multi_ack, without which Azure DevOps
-// refuses every fetch.
+// Package multiack makes go-git request multi_ack from a Git server. Azure DevOps refuses
+// every fetch without it.
 //
-// go-git takes the capability out of what a server offers, since it does not answer in
-// rounds: what it has, then what the server says of it, and so on. A fetch that sends all
-// that it has at once, and then "done", as those of this project do, has one round. The
-// acknowledgements that a server sends more are read by go-git like the others.
+// go-git ignores the capability, because it does not negotiate in rounds of haves and
+// acknowledgements. The fetches of this project need only one round: they send all haves
+// at once, and then "done". go-git reads the additional acknowledgements of the server
+// like any other.
 package multiack
 
 import (
@@ -16,8 +16,8 @@ import (
 
 var once sync.Once
 
-// Allow lets the fetches of this process ask for multi_ack where the server offers it. It
-// is called before the first of them begins; go-git has no setting but for all.
+// Allow makes the fetches of this process request multi_ack if the server offers it. It
+// must be called before the first fetch starts; go-git has only a global setting.
 func Allow() {
 	once.Do(func() {
 		transport.UnsupportedCapabilities = []capability.Capability{capability.ThinPack}

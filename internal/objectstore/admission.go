@@ -4,7 +4,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Operation is what admission is asked about.
+// Operation is the operation of an admission request.
 type Operation string
 
 // The operations.
@@ -14,20 +14,20 @@ const (
 	OperationDelete Operation = "DELETE"
 )
 
-// Attempt is a write that is valid and about to be stored.
+// Attempt is a valid write that is about to be stored.
 type Attempt struct {
 	*Request
 	Operation Operation
-	Object    metav1.Object // as it would be stored; nil for a deletion
-	Old       metav1.Object // as it is stored; nil for a creation
+	Object    metav1.Object // to be stored; nil for a deletion
+	Old       metav1.Object // as stored; nil for a creation
 }
 
-// Refusal is a validating admission: it returns the error with which it refuses a
-// write, or nil. It must neither change the objects nor call the store.
+// Refusal is a validating admission: it returns the error that refuses a write, or nil.
+// It must neither change the objects nor call the store.
 type Refusal func(Attempt) error
 
-// SetRefusals replaces the admission. Unlike a [Fault], a refusal sees what comes
-// of a patch, and comes after what the API server itself refuses.
+// SetRefusals replaces the admission. Unlike a [Fault], a refusal sees the result of a
+// patch, and runs after the API server's own checks.
 func (s *Store) SetRefusals(all ...Refusal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

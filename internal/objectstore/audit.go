@@ -36,7 +36,7 @@ func (s *Store) Requests() []Entry {
 	return slices.Clone(s.audit)
 }
 
-// Count returns how many requests a test selects.
+// Count returns the number of requests that which selects.
 func (s *Store) Count(which func(Entry) bool) int {
 	n := 0
 	for _, e := range s.Requests() {
@@ -47,7 +47,7 @@ func (s *Store) Count(which func(Entry) bool) int {
 	return n
 }
 
-// ForgetRequests begins the list of requests again.
+// ForgetRequests clears the list of requests.
 func (s *Store) ForgetRequests() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,23 +7,23 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Backup is what a cluster held at one time.
+// Backup is the content of a cluster at one time.
 type Backup struct {
 	objects map[schema.GroupResource]map[types.NamespacedName]*entry
 	served  map[schema.GroupResource]*definition
 	version uint64
 }
 
-// Backup returns what the cluster holds now.
+// Backup returns the current content of the cluster.
 func (s *Store) Backup() Backup {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return Backup{objects: copyObjects(s.objects), served: maps.Clone(s.served), version: s.version}
 }
 
-// Restore makes the cluster what it was at the time of the backup, as a restored
-// etcd does: resourceVersions go back, the watches end, and what is created from
-// now on gets versions that others had before, but uids that nobody had.
+// Restore resets the cluster to the backup, as a restored etcd does: resourceVersions go
+// back, the watches end, and new objects get resourceVersions that were used before, but
+// new uids.
 func (s *Store) Restore(b Backup) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,8 +38,8 @@ func (s *Store) Restore(b Backup) {
 	s.endWatches(errReset)
 }
 
-// Rebuild makes the cluster another one behind the same address: it is empty, and
-// its kube-system has another uid.
+// Rebuild replaces the cluster by another one with the same address: it is empty, and its
+// kube-system has another uid.
 func (s *Store) Rebuild() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

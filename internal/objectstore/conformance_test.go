@@ -23,27 +23,27 @@ import (
 )
 
 // step is one request of a conformance case. In path and body, NS is the case's
-// namespace, and "{name.uid}" and "{name.rv}" are those of the answer that an
-// earlier step saved as name.
+// namespace, and "{name.uid}" and "{name.rv}" refer to the answer that an earlier step
+// saved as name.
 type step struct {
 	name   string
-	method string // with "apply", "merge", "json" and "strategic" for the patches
+	method string // or "apply", "merge", "json" and "strategic" for patches
 	path   string
 	body   string
-	as     string // field manager; "kubectl" where empty
+	as     string // field manager; "kubectl" if empty
 	force  bool
 	query  string
 	save   string
 	until  string // repeats a GET until the answer contains it
 	gone   bool   // repeats a GET until there is nothing
-	// reads makes the step one whose answer is not compared, since controllers of
-	// the real cluster are at work: it is for what follows.
+	// reads excludes the answer from the comparison, because controllers of the real
+	// cluster are at work: the step only prepares the following ones.
 	reads bool
-	// same wants the resourceVersion that the step saved as that name had.
+	// same requires the resourceVersion of the step that was saved as that name.
 	same string
 }
 
-// result is what of an answer is compared.
+// result is the compared part of an answer.
 type result struct {
 	Step   string
 	Code   int
@@ -77,7 +77,7 @@ func create(t *testing.T, config *rest.Config, ns string) {
 	run(t, config, ns, []step{{name: "the namespace", method: "POST", path: "/api/v1/namespaces", body: `{metadata: {name: NS}}`}})
 }
 
-// run makes the requests of a case, and returns what is compared.
+// run sends the requests of a case, and returns what is compared.
 func run(t *testing.T, config *rest.Config, ns string, steps []step) []result {
 	t.Helper()
 	client, err := rest.HTTPClientFor(config)
@@ -165,7 +165,7 @@ func (r *runner) send(s step) (int, []byte) {
 	return answer.StatusCode, body
 }
 
-// fill puts in the namespace and what earlier steps saved.
+// fill inserts the namespace and the values that earlier steps saved.
 func (r *runner) fill(s string) string {
 	s = strings.ReplaceAll(s, "NS", r.ns)
 	for name, value := range r.saved {
@@ -186,7 +186,7 @@ func (r *runner) result(s step, code int, body []byte) result {
 				r.Fatalf("%s: event %q: %v", s.name, scanner.Text(), err)
 			}
 			if strings.Contains(scanner.Text(), `"type":"BOOKMARK"`) && !strings.Contains(scanner.Text(), "initial-events-end") {
-				continue // its time is not promised
+				continue // its time is not guaranteed
 			}
 			out.Events = append(out.Events, r.normalize(event))
 		}
@@ -226,8 +226,8 @@ var (
 	numbers  = regexp.MustCompile(`^\d+$`)
 )
 
-// normalize takes away what no two clusters have in common: uids, times,
-// resourceVersions, addresses, and what the real cluster's controllers did.
+// normalize removes the differences between any two clusters: uids, times,
+// resourceVersions, addresses, and the work of the real cluster's controllers.
 func (r *runner) normalize(in any) any {
 	switch v := in.(type) {
 	case map[string]any:
@@ -261,7 +261,7 @@ func (r *runner) normalize(in any) any {
 				}
 			case "items":
 				if list, ok := out[name].([]any); ok {
-					// The controllers put these into every namespace.
+					// The controllers create these in every namespace.
 					out[name] = slices.DeleteFunc(list, func(i any) bool { return strings.Contains(fmt.Sprint(i), "kube-root-ca.crt") })
 				}
 			}

@@ -9,19 +9,19 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// control is the queue of what the store's controllers will look at, and when.
+// control is the queue of objects that the store's controllers will process, and when.
 // The store's lock protects it.
 type control struct {
 	due    []work
 	timer  *time.Timer
-	number uint64 // of the last that was queued
+	number uint64 // of the last queued work
 }
 
-// work is one object that a controller will look at.
+// work is one object for one controller to process.
 type work struct {
 	resource schema.GroupResource
 	name     types.NamespacedName
-	rule     int // its place among the store's
+	rule     int // its index in the store's rules
 	at       time.Time
 	number   uint64
 }
@@ -33,7 +33,7 @@ func (c *control) clear() {
 	*c = control{number: c.number}
 }
 
-// controlChange queues what follows from a change.
+// controlChange queues the work that follows from a change.
 func (s *Store) controlChange(c change) {
 	for i, r := range s.rules {
 		if s.NoWorkloads && r.workload {
@@ -46,7 +46,7 @@ func (s *Store) controlChange(c change) {
 	}
 }
 
-// queue has a controller look at an object after a while, once however often it
+// queue has a controller process an object after a while, only once however often it
 // changes until then.
 func (s *Store) queue(w work, after time.Duration) {
 	same := func(o work) bool { return o.rule == w.rule && o.resource == w.resource && o.name == w.name }
@@ -60,7 +60,7 @@ func (s *Store) queue(w work, after time.Duration) {
 	s.arm()
 }
 
-// arm sets the timer to the work that is due first.
+// arm sets the timer to the next due work.
 func (s *Store) arm() {
 	if s.control.timer != nil {
 		s.control.timer.Stop()
@@ -71,7 +71,7 @@ func (s *Store) arm() {
 	}
 }
 
-// runDue does what is due by now. It is the timer's goroutine.
+// runDue does the work that is due. It runs in the timer's goroutine.
 func (s *Store) runDue() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

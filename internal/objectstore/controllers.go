@@ -12,10 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Pace says how long the controllers of a cluster take.
+// Pace is how long the controllers of a cluster take.
 type Pace struct {
 	Establish time.Duration // until a definition's kind is served
-	Collect   time.Duration // until a namespace, a definition or an owner that is deleted has lost another part
+	Collect   time.Duration // until a namespace, definition or owner being deleted has lost another part
 	Run       time.Duration // until the pods of a workload are ready
 	Address   time.Duration // until an Ingress or a load balancer has its address
 }
@@ -28,28 +28,26 @@ func (p Pace) withDefaults() Pace {
 	return p
 }
 
-// rule is one controller: it looks at an object some time after a change of it.
+// rule is one controller: it processes an object some time after a change.
 type rule struct {
-	workload bool // it plays what runs, and not what the API server needs
+	workload bool // it simulates workloads; the API server does not need it
 	pace     func(Pace) time.Duration
 	concerns func(change) bool
-	// apply looks at the object as it is now, and reports whether to look again.
+	// apply processes the current object, and reports whether to repeat that.
 	apply func(*Store, work) bool
 }
 
-// controllers are all that the control plane of a store does by itself:
+// controllers returns the controllers of a store:
 //
-//   - A namespace that is being deleted loses its objects, then itself.
-//   - A definition is established; one that is being deleted loses its objects
-//     first.
+//   - A namespace being deleted loses its objects, then itself.
+//   - A definition is established; one being deleted loses its objects first.
 //   - An object that is deleted in the foreground waits for the objects that it
-//     owns, one that orphans them does not, and what an owner that is gone owned
-//     is deleted.
+//     owns; one that orphans them does not. Objects whose owner is gone are deleted.
 //   - A Deployment, ReplicaSet or StatefulSet has all its replicas ready after a
-//     while, or as many as there is room for. Pods are not made.
+//     while, or as many as there is room for. Pods are not created.
 //   - An Ingress, and a Service of type LoadBalancer, has an address after a while.
 //   - A Service has an EndpointSlice with the pods of the ReplicaSets that its
-//     selector means.
+//     selector matches.
 func controllers() []rule {
 	return []rule{
 		{pace: collectPace, concerns: terminating("namespaces"), apply: (*Store).collectNamespace},
@@ -89,7 +87,7 @@ func waitsForDependents(c change) bool {
 
 func gone(c change) bool { return c.after == nil }
 
-// collectNamespace deletes what is in a namespace that is being deleted.
+// collectNamespace deletes the objects of a namespace being deleted.
 func (s *Store) collectNamespace(w work) bool {
 	e := s.find(w.resource, w.name)
 	if e == nil || e.meta.GetDeletionTimestamp() == nil {
@@ -153,7 +151,7 @@ func (s *Store) abolishDefinition(w work) bool {
 	return !done || err != nil
 }
 
-// collectDependents deletes or lets go of what an object owns that waits for it.
+// collectDependents deletes or orphans the dependents of an object being deleted.
 func (s *Store) collectDependents(w work) bool {
 	e := s.find(w.resource, w.name)
 	if e == nil || e.meta.GetDeletionTimestamp() == nil {
@@ -182,7 +180,7 @@ func (s *Store) collectDependents(w work) bool {
 	return s.unfinalize(e.kind, e, metav1.FinalizerDeleteDependents) != nil
 }
 
-// collectOrphans deletes what has owners and none of them is there.
+// collectOrphans deletes objects that have owners of which none exists.
 func (s *Store) collectOrphans(work) bool {
 	alive := map[string]bool{}
 	all := s.snapshot()
@@ -217,7 +215,7 @@ func (s *Store) ownedBy(m metav1.Object) []*entry {
 	return out
 }
 
-// runWorkload makes the status of a workload what its spec says.
+// runWorkload sets the status of a workload from its spec.
 func (s *Store) runWorkload(w work) bool {
 	e := s.find(w.resource, w.name)
 	if e == nil || e.meta.GetDeletionTimestamp() != nil {
@@ -263,7 +261,7 @@ func (s *Store) runWorkload(w work) bool {
 	return err != nil
 }
 
-// room is how many replicas of a workload run at most.
+// room returns how many replicas of a workload can run.
 func (s *Store) room(w work, want int32) int32 {
 	if n, ok := s.capacity[w.resource.Resource+"/"+w.name.String()]; ok {
 		return n
@@ -271,8 +269,8 @@ func (s *Store) room(w work, want int32) int32 {
 	return want
 }
 
-// SetCapacity says how many replicas of a workload are ready at most, and has its
-// controller look. The resource is a plural, "replicasets" say.
+// SetCapacity sets how many replicas of a workload can be ready, and triggers its
+// controller. The resource is a plural, such as "replicasets".
 func (s *Store) SetCapacity(resource, namespace, name string, n int32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -289,7 +287,7 @@ func (s *Store) SetCapacity(resource, namespace, name string, n int32) {
 	}
 }
 
-// setCondition replaces a condition. Its times stay where nothing else changes.
+// setCondition replaces a condition. It retains the times if nothing else changes.
 func setCondition(all []appsv1.DeploymentCondition, c appsv1.DeploymentCondition) []appsv1.DeploymentCondition {
 	out := slices.Clone(all)
 	i := slices.IndexFunc(out, func(o appsv1.DeploymentCondition) bool { return o.Type == c.Type })
@@ -306,7 +304,7 @@ func setCondition(all []appsv1.DeploymentCondition, c appsv1.DeploymentCondition
 	return out
 }
 
-// giveAddress gives an Ingress or a load balancer the cluster's address.
+// giveAddress sets the address of an Ingress or a load balancer to the cluster's.
 func (s *Store) giveAddress(w work) bool {
 	e := s.find(w.resource, w.name)
 	if e == nil || e.meta.GetDeletionTimestamp() != nil {

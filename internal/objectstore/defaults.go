@@ -14,9 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// setDefaults fills in what the API server fills in when it decodes an object, for
-// the kinds and fields that tests use. Whoever creates an object with an update
-// owns these defaults; whoever applies it does not.
+// setDefaults sets the defaults that the API server sets when it decodes an object, for
+// the kinds and fields that tests use. A client that creates an object with an update
+// owns these defaults; a client that applies it does not.
 func setDefaults(object runtime.Object) {
 	switch o := object.(type) {
 	case *corev1.Service:
@@ -29,7 +29,7 @@ func setDefaults(object runtime.Object) {
 			}
 			o.Data[name] = []byte(value)
 		}
-		o.StringData = nil // it is only written
+		o.StringData = nil // it is write-only
 	case *corev1.Namespace:
 		defaultNamespace(o)
 	case *corev1.Pod:
@@ -69,7 +69,7 @@ func setDefaults(object runtime.Object) {
 	}
 }
 
-// setDefault sets a value that is not there.
+// setDefault sets a zero value.
 func setDefault[T comparable](value *T, to T) {
 	var none T
 	if *value == none {
@@ -77,7 +77,7 @@ func setDefault[T comparable](value *T, to T) {
 	}
 }
 
-// point sets a pointer that is not there.
+// point sets a nil pointer.
 func point[T any](value **T, to T) {
 	if *value == nil {
 		*value = &to

@@ -27,13 +27,13 @@ var (
 // cleanup is the finalizer with which a definition waits for its objects.
 const cleanup = "customresourcecleanup.apiextensions.k8s.io"
 
-// definition is what a CustomResourceDefinition makes the store serve. The first
-// kind is that of the storage version.
+// definition holds the kinds that a CustomResourceDefinition makes the store serve. The
+// first kind is that of the storage version.
 type definition struct {
 	kinds []*kind
 }
 
-// definitionSpec is what the store reads of a CustomResourceDefinition.
+// definitionSpec is the part of a CustomResourceDefinition that the store reads.
 type definitionSpec struct {
 	Group string `json:"group"`
 	Scope string `json:"scope"`
@@ -69,7 +69,7 @@ func readDefinition(o runtime.Object) (definitionSpec, error) {
 	return d.Spec, err
 }
 
-// setDefinitionDefaults sets what the API server sets in a definition.
+// setDefinitionDefaults sets the API server's defaults in a definition.
 func setDefinitionDefaults(o runtime.Object) {
 	content := asUnstructured(o)
 	spec, ok := content["spec"].(map[string]any)
@@ -116,7 +116,7 @@ func prepareDefinition(u *unstructured.Unstructured) error {
 	return nil
 }
 
-// establish makes the kinds of a definition served.
+// establish starts serving the kinds of a definition.
 func (s *Store) establish(e *entry) error {
 	d, err := readDefinition(e.object)
 	if err != nil {
@@ -164,7 +164,7 @@ func (s *Store) establish(e *entry) error {
 	})
 }
 
-// markTerminating says in a definition's status that its objects are to go.
+// markTerminating records in a definition's status that its objects are to be deleted.
 func markTerminating(o runtime.Object) {
 	conditions, _, _ := unstructured.NestedSlice(asUnstructured(o), "status", "conditions")
 	conditions = append(conditions, map[string]any{
@@ -191,8 +191,8 @@ func hasCondition(o runtime.Object, name string) bool {
 	})
 }
 
-// abolish deletes the objects of a definition that is being deleted, and then the
-// definition. It reports whether it is done.
+// abolish deletes the objects of a definition being deleted, and then the definition. It
+// reports whether it is done.
 func (s *Store) abolish(e *entry) (bool, error) {
 	d, err := readDefinition(e.object)
 	if err != nil {
@@ -212,8 +212,8 @@ func (s *Store) abolish(e *entry) (bool, error) {
 	return true, s.unfinalize(builtin()[definitions], e, cleanup)
 }
 
-// newConverter reads the schema of a version as the API server does: metadata has
-// the schema of all kinds.
+// newConverter reads the schema of a version as the API server does: metadata has the
+// same schema for all kinds.
 func newConverter(gvk schema.GroupVersionKind, s *spec.Schema) (managedfields.TypeConverter, error) {
 	if s == nil {
 		return managedfields.NewDeducedTypeConverter(), nil
@@ -239,8 +239,8 @@ func newConverter(gvk schema.GroupVersionKind, s *spec.Schema) (managedfields.Ty
 	}, false)
 }
 
-// newDefinitionConverter knows the fields of definitions, as far as it matters for
-// who owns what: all structs and lists but the schemas of versions.
+// newDefinitionConverter returns the schema of definitions, as far as it matters for
+// field ownership: all structs and lists except the schemas of versions.
 func newDefinitionConverter() managedfields.TypeConverter {
 	text := *spec.StringProperty()
 	object := func(properties map[string]spec.Schema) spec.Schema {
@@ -279,7 +279,7 @@ func newDefinitionConverter() managedfields.TypeConverter {
 
 const objectMeta = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
-// metadataSchema is that of ObjectMeta.
+// metadataSchema returns the schema of ObjectMeta.
 func metadataSchema() *spec.Schema {
 	text, number := *spec.StringProperty(), *spec.Int64Property()
 	list := func(of spec.Schema, extensions spec.Extensions) spec.Schema {

@@ -67,8 +67,7 @@ func (s *Store) deleteCollection(r *Request, k *kind) (int, []byte, error) {
 	return code, body, nil
 }
 
-// remove deletes an object, or begins to. It returns the object where it is still
-// there.
+// remove deletes an object, or starts to. It returns the object if it still exists.
 func (s *Store) remove(w writing, options *metav1.DeleteOptions) (*entry, error) {
 	gr := w.kind.groupResource()
 	e := s.find(gr, w.name)
@@ -98,8 +97,7 @@ func (s *Store) remove(w writing, options *metav1.DeleteOptions) (*entry, error)
 	return s.terminate(w.kind, e, finalizers)
 }
 
-// checkPreconditions refuses the deletion of another object, or of another state
-// of it.
+// checkPreconditions refuses the deletion of another object, or of another version of it.
 func checkPreconditions(k *kind, e *entry, p *metav1.Preconditions) error {
 	if p == nil {
 		return nil
@@ -114,7 +112,7 @@ func checkPreconditions(k *kind, e *entry, p *metav1.Preconditions) error {
 				fmt.Errorf("Precondition failed: ResourceVersion in precondition: %v, ResourceVersion in object meta: %v", *p.ResourceVersion, e.meta.GetResourceVersion())) //nolint:staticcheck // as the API server writes it
 		}
 	}
-	// The API server names the kind here, and not the resource.
+	// Here the API server names the kind, not the resource.
 	gr := schema.GroupResource{Group: k.gvk.Group, Resource: k.gvk.Kind}
 	if p.UID != nil && *p.UID != e.meta.GetUID() {
 		return apierrors.NewConflict(gr, e.meta.GetName(),
@@ -127,7 +125,7 @@ func checkPreconditions(k *kind, e *entry, p *metav1.Preconditions) error {
 	return nil
 }
 
-// deletionFinalizers adds those of the garbage collector.
+// deletionFinalizers adds the garbage collector's finalizers.
 func deletionFinalizers(had []string, policy *metav1.DeletionPropagation) []string {
 	if policy == nil {
 		return had
@@ -172,8 +170,8 @@ func (s *Store) terminate(k *kind, e *entry, finalizers []string) (*entry, error
 	return s.store(k, nameOf(m), o)
 }
 
-// change makes a change that the control plane makes, with managed fields as its.
-// The object may be gone by then.
+// change makes a change as the control plane, with managed fields of that manager. The
+// object may be gone by then.
 func (s *Store) change(k *kind, e *entry, subresource, manager string, f func(runtime.Object)) error {
 	w := writing{kind: k, name: nameOf(e.meta), subresource: subresource, manager: manager, trusted: true}
 	if s.find(k.groupResource(), w.name) == nil {
@@ -187,7 +185,7 @@ func (s *Store) change(k *kind, e *entry, subresource, manager string, f func(ru
 	return err
 }
 
-// unfinalize takes a finalizer off an object.
+// unfinalize removes a finalizer from an object.
 func (s *Store) unfinalize(k *kind, e *entry, name string) error {
 	return s.change(k, e, "", "kube-controller-manager", func(o runtime.Object) {
 		if m, err := meta.Accessor(o); err == nil {

@@ -15,13 +15,13 @@ import (
 	"k8s.io/apimachinery/pkg/version"
 )
 
-// Version is the version of Kubernetes that stores say they are.
+// Version is the version of Kubernetes that stores report.
 const Version = "v1.37.2"
 
 // aggregated is the content type of discovery in one document for all groups.
 const aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
-// serveFixed answers for the paths that are no resources.
+// serveFixed answers requests for paths that are not resources.
 func (s *Store) serveFixed(r *Request) *http.Response {
 	path := strings.TrimSuffix(r.HTTP.URL.Path, "/")
 	switch path {
@@ -86,7 +86,7 @@ type groupVersion struct {
 	kinds []*kind
 }
 
-// groups returns what is served in the order of discovery, the core first.
+// groups returns the served groups in the order of discovery, the core group first.
 func (s *Store) groups() []group {
 	byVersion := map[schema.GroupVersion][]*kind{}
 	for _, k := range s.kinds() {
@@ -180,8 +180,8 @@ func discovered(groups []group) *http.Response {
 	return answer
 }
 
-// serveReview answers the questions that a client asks about itself, or returns
-// nil for any other request. Everything is allowed that no [Fault] refuses.
+// serveReview answers reviews that a client requests about itself, or returns nil for any
+// other request. Everything that no [Fault] refuses is allowed.
 func (s *Store) serveReview(r *Request) *http.Response {
 	if r.Verb != "create" {
 		return nil
@@ -205,7 +205,7 @@ func (s *Store) serveReview(r *Request) *http.Response {
 	return nil
 }
 
-// allowed asks the faults about a request that was not made.
+// allowed checks the faults for a hypothetical request.
 func (s *Store) allowed(r *Request, a *authorizationv1.ResourceAttributes) bool {
 	if a == nil {
 		return true

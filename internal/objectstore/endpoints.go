@@ -20,8 +20,8 @@ var (
 	endpointSlices = schema.GroupResource{Group: discoveryv1.GroupName, Resource: "endpointslices"}
 )
 
-// listEndpoints gives every Service of a namespace one EndpointSlice with the pods
-// that its selector means.
+// listEndpoints maintains one EndpointSlice for every Service of a namespace, with the
+// pods that its selector matches.
 func (s *Store) listEndpoints(w work) (again bool) {
 	for _, e := range s.all(services) {
 		service, ok := e.object.(*corev1.Service)
@@ -56,7 +56,7 @@ func (s *Store) putSlice(service *entry, want *discoveryv1.EndpointSlice) error 
 	})
 }
 
-// slice returns the slice that a Service should have.
+// slice returns the EndpointSlice that a Service should have.
 func (s *Store) slice(service *corev1.Service) *discoveryv1.EndpointSlice {
 	out := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{

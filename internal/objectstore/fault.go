@@ -14,23 +14,22 @@ import (
 	"github.com/fedsync/fedsync/internal/sleep"
 )
 
-// Action is what becomes of a request. The zero Action lets it pass.
+// Action is the treatment of a request. The zero Action lets it pass.
 type Action struct {
 	Delay  time.Duration  // before anything else
-	Hang   bool           // no answer until the caller gives up; nothing is done
-	Drop   bool           // the connection ends; nothing is done
-	Status *metav1.Status // answered instead; nothing is done
+	Hang   bool           // no answer until the caller gives up; nothing is executed
+	Drop   bool           // the connection ends; nothing is executed
+	Status *metav1.Status // the answer; nothing is executed
 	Header http.Header    // of that answer
-	// LoseAnswer lets the request be done, and ends the connection before the
-	// answer. A watch is not affected once it stands.
+	// LoseAnswer executes the request, and ends the connection before the answer. It does
+	// not affect an open watch.
 	LoseAnswer bool
 }
 
-// Fault says what becomes of a request. It must not call the store.
+// Fault returns the treatment of a request. It must not call the store.
 type Fault func(*Request) Action
 
-// faults are what stands between the clients and the store. The store's lock
-// protects them.
+// faults are between the clients and the store. The store's lock protects them.
 type faults struct {
 	outage   Outage
 	restored chan struct{} // closed at the end of an outage
@@ -38,8 +37,7 @@ type faults struct {
 	refusals []Refusal
 }
 
-// SetFaults replaces the faults. Of several the first that does not let a request
-// pass is heard.
+// SetFaults replaces the faults. The first one that does not let a request pass decides.
 func (s *Store) SetFaults(all ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,7 +56,7 @@ func (s *Store) fault(r *Request) Action {
 	return Action{}
 }
 
-// before does what an Action does before the request.
+// before executes the part of an Action before the request.
 func (a *Action) before(ctx context.Context) error {
 	if err := sleep.For(ctx, a.Delay); err != nil {
 		return err
@@ -75,21 +73,21 @@ func (a *Action) before(ctx context.Context) error {
 
 func (a *Action) answer() *http.Response { return failedWith(*a.Status, a.Header) }
 
-// Outage is a way in which a whole cluster is out of reach.
+// Outage is a way in which a whole cluster is unreachable.
 type Outage string
 
 // The kinds of outage.
 const (
 	OutageNone   Outage = ""
 	OutageRefuse Outage = "refuse" // the process is gone: connections end, new ones are refused
-	OutageHang   Outage = "hang"   // the machine is gone: nothing is answered any more
+	OutageHang   Outage = "hang"   // the machine is gone: nothing is answered
 )
 
-// errReset is what a client gets of a connection that the other side ends.
+// errReset is the client's error when the server ends a connection.
 var errReset = &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
 
-// SetOutage begins or ends an outage. After one that hangs, watches go on where
-// they were, as after a pause of the machine.
+// SetOutage starts or ends an outage. After OutageHang, watches continue where they were,
+// as after a pause of the machine.
 func (s *Store) SetOutage(o Outage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,14 +107,14 @@ func (s *Store) SetOutage(o Outage) {
 	}
 }
 
-// CutWatches ends all open watches, as an API server that restarts does.
+// CutWatches ends all open watches, as a restart of the API server does.
 func (s *Store) CutWatches() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.endWatches(errReset)
 }
 
-// connect lets a request reach the store, or fails as the network does.
+// connect waits until a request can reach the store, or fails as the network does.
 func (s *Store) connect(ctx context.Context) error {
 	for {
 		s.mu.Lock()

@@ -11,8 +11,8 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
-// manager returns what merges applied objects and writes managedFields for the
-// kind itself or for one of its subresources.
+// manager returns the field manager that merges applied objects and writes managedFields,
+// for the kind itself or one of its subresources.
 func (k *kind) manager(subresource string) *managedfields.FieldManager {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -36,8 +36,8 @@ func (k *kind) newManager(subresource string) (*managedfields.FieldManager, erro
 	var exclude *fieldpath.Set
 	switch {
 	case subresource == "status":
-		// What a write to the status may not set: the strategies of the API server
-		// put it back, and nobody comes to own it.
+		// Fields that a write to the status cannot set: the strategies of the API server
+		// reset them, and no manager comes to own them.
 		exclude = fieldpath.NewSet(fieldpath.MakePathOrDie("spec"))
 		switch {
 		case !k.typed:
@@ -67,8 +67,8 @@ func (k *kind) Default(o runtime.Object) {
 	}
 }
 
-// versions converts custom objects as a definition without a conversion webhook
-// does: the apiVersion changes and nothing else.
+// versions converts custom objects as a definition without a conversion webhook does:
+// only the apiVersion changes.
 type versions struct{}
 
 // Convert implements runtime.ObjectConvertor. Field managers convert whole objects, by
@@ -93,7 +93,7 @@ func (versions) ConvertFieldLabel(_ schema.GroupVersionKind, label, value string
 	return label, value, nil
 }
 
-// inVersion returns a custom object as a version of its definition shows it.
+// inVersion returns a custom object in a version of its definition.
 func inVersion(o runtime.Object, gvk schema.GroupVersionKind) runtime.Object {
 	u, ok := o.(*unstructured.Unstructured)
 	if !ok || u.GroupVersionKind() == gvk {

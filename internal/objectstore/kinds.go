@@ -27,8 +27,8 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// kind is a kind of object in one version, and how it is served. Those of the
-// built-in kinds are shared by all stores and never change.
+// kind is a kind of object in one version, and how it is served. The built-in kinds are
+// shared by all stores and never change.
 type kind struct {
 	gvk        schema.GroupVersionKind
 	resource   string // the plural, as in paths
@@ -40,7 +40,7 @@ type kind struct {
 	generation bool // metadata.generation counts the changes of its spec
 	storage    schema.GroupVersion
 
-	typed     bool // a Go type of k8s.io/api holds it, else an Unstructured
+	typed     bool // it is a Go type of k8s.io/api, and not an Unstructured
 	converter managedfields.TypeConverter
 	defaults  func(runtime.Object)
 
@@ -67,7 +67,7 @@ func (k *kind) empty() runtime.Object {
 	return u
 }
 
-// row is one line of the table of built-in kinds.
+// row is one row of the table of built-in kinds.
 type row struct {
 	object       runtime.Object
 	resource     string
@@ -84,7 +84,7 @@ const (
 	inCluster   scope = false
 )
 
-// builtin holds what an API server serves without definitions, by path.
+// builtin returns the kinds that an API server serves without definitions, by path.
 var builtin = sync.OnceValue(func() map[schema.GroupVersionResource]*kind {
 	converter := applyconfigurations.NewTypeConverter(scheme.Scheme)
 	out := map[schema.GroupVersionResource]*kind{}
@@ -156,7 +156,7 @@ func (s *Store) kinds() map[schema.GroupVersionResource]*kind {
 	return out
 }
 
-// kindAt returns the kind that a path is about, or nil.
+// kindAt returns the kind of a path, or nil.
 func (s *Store) kindAt(gvr schema.GroupVersionResource) *kind {
 	if k := builtin()[gvr]; k != nil {
 		return k

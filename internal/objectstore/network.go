@@ -13,10 +13,9 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Serve returns an access to the store that goes over connections, which its users
-// can cut, in place of [Store.Config], which has none. It serves until ctx ends. The
-// connections are pipes, so that everything still runs in a bubble of
-// testing/synctest.
+// Serve returns a configuration for access to the store over connections, which its users
+// can cut, unlike with [Store.Config]. It serves until ctx ends. The connections are
+// pipes, so that everything still runs in a bubble of testing/synctest.
 func (s *Store) Serve(ctx context.Context) *rest.Config {
 	pipes := &pipes{accepted: make(chan net.Conn), ended: ctx.Done()}
 	server := &http.Server{ //nolint:gosec // its clients are the test's own
@@ -40,7 +39,8 @@ func (s *Store) Serve(ctx context.Context) *rest.Config {
 	}
 }
 
-// ServeHTTP implements http.Handler: it answers as RoundTrip does. Where that fails, the connection ends.
+// ServeHTTP implements http.Handler: it answers as RoundTrip does. If RoundTrip fails,
+// the connection ends.
 func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer, err := s.RoundTrip(r)
 	if err != nil {
@@ -50,7 +50,7 @@ func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	maps.Copy(w.Header(), answer.Header)
 	w.WriteHeader(answer.StatusCode)
 	if answer.ContentLength >= 0 {
-		_, _ = io.Copy(w, answer.Body) // who does not read it has gone
+		_, _ = io.Copy(w, answer.Body) // an error means that the client has gone
 		return
 	}
 	out := http.NewResponseController(w)

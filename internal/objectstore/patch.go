@@ -27,7 +27,7 @@ var (
 	strict  = serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict).UniversalDeserializer()
 )
 
-// decode reads an object of the kind from JSON or YAML.
+// decode decodes an object of the kind from JSON or YAML.
 func (k *kind) decode(body []byte, strictly bool) (runtime.Object, error) {
 	if !k.typed {
 		u := &unstructured.Unstructured{}
@@ -54,7 +54,7 @@ func (k *kind) decode(body []byte, strictly bool) (runtime.Object, error) {
 	return k.checked(o)
 }
 
-// checked refuses what is of another kind, and sets defaults.
+// checked refuses an object of another kind, and sets defaults.
 func (k *kind) checked(o runtime.Object) (runtime.Object, error) {
 	if got := o.GetObjectKind().GroupVersionKind(); got != k.gvk {
 		if !got.Empty() {
@@ -75,7 +75,7 @@ func decodeMap(body []byte, into *map[string]any) error {
 	return utiljson.Unmarshal(body, into)
 }
 
-// toJSON returns a body as JSON, which most are already.
+// toJSON returns a body as JSON, which most bodies are already.
 func toJSON(body []byte) ([]byte, error) {
 	if json.Valid(body) {
 		return body, nil
@@ -180,7 +180,7 @@ func (s *Store) patch(r *Request, k *kind) (int, []byte, error) {
 	return http.StatusOK, e.at(k), nil
 }
 
-// applied merges what is applied into the live object.
+// applied merges an applied object into the live one.
 func (k *kind) applied(live runtime.Object, r *Request) (runtime.Object, error) {
 	u := &unstructured.Unstructured{}
 	if err := decodeMap(r.Body, &u.Object); err != nil {
@@ -197,7 +197,7 @@ func (k *kind) applied(live runtime.Object, r *Request) (runtime.Object, error) 
 	return out, nil
 }
 
-// patched returns what a patch makes of the live object, which it leaves alone.
+// patched returns the result of a patch on the live object, which stays unchanged.
 func (k *kind) patched(live runtime.Object, r *Request) (runtime.Object, error) {
 	before, err := json.Marshal(live)
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 
 var mustHaveVersion = field.ErrorList{field.Invalid(field.NewPath("metadata", "resourceVersion"), 0, "must be specified for an update")}
 
-// part returns a top-level part of an object that can be set: a typed object's
-// field, or nil for a custom one's.
+// part returns a settable top-level part of an object: a field of a typed object, or the
+// zero Value for a custom one.
 func part(o runtime.Object, name string) reflect.Value {
 	v := reflect.ValueOf(o).Elem()
 	if v.Kind() != reflect.Struct {
@@ -30,7 +30,7 @@ func part(o runtime.Object, name string) reflect.Value {
 	return v.FieldByName(name)
 }
 
-// copyPart makes a part of an object what it is in another one.
+// copyPart copies a part of an object to another one.
 func copyPart(to, from runtime.Object, typed, custom string) {
 	if u, ok := to.(*unstructured.Unstructured); ok {
 		old, found := from.(*unstructured.Unstructured).Object[custom]
@@ -46,7 +46,7 @@ func copyPart(to, from runtime.Object, typed, custom string) {
 	}
 }
 
-// samePart reports whether what counts as the content of two objects is equal.
+// sameSpec reports whether two objects have equal content, as counted for the generation.
 func sameSpec(a, b runtime.Object) bool {
 	ua, ok := a.(*unstructured.Unstructured)
 	if !ok {
@@ -60,7 +60,8 @@ func sameSpec(a, b runtime.Object) bool {
 	return equality.Semantic.DeepEqual(content(ua), content(ub))
 }
 
-// content is a custom object without what does not count for its generation.
+// content returns a custom object without the fields that do not count for its
+// generation.
 func content(u *unstructured.Unstructured) map[string]any {
 	out := map[string]any{}
 	for name, v := range u.Object {
@@ -73,7 +74,7 @@ func content(u *unstructured.Unstructured) map[string]any {
 	return out
 }
 
-// prepareCreate does what the strategies of the API server do to a new object.
+// prepareCreate does the work of the API server's strategies for a new object.
 func (s *Store) prepareCreate(k *kind, o runtime.Object, m metav1.Object) error {
 	m.SetGeneration(0)
 	if k.generation {
@@ -106,7 +107,7 @@ func (s *Store) prepareCreate(k *kind, o runtime.Object, m metav1.Object) error 
 	return nil
 }
 
-// prepareJob makes the selector of a Job that has none.
+// prepareJob sets the selector of a Job that has none.
 func prepareJob(j *batchv1.Job) {
 	if j.Spec.ManualSelector != nil && *j.Spec.ManualSelector {
 		return
@@ -124,7 +125,7 @@ func prepareJob(j *batchv1.Job) {
 	j.Spec.Template.Labels = all
 }
 
-// prepareUpdate does what the strategies of the API server do to a changed object.
+// prepareUpdate does the work of the API server's strategies for a changed object.
 func (s *Store) prepareUpdate(w writing, o runtime.Object, m metav1.Object, live *entry) error {
 	if w.subresource == "status" {
 		copyPart(o, live.object, "Spec", "spec")
@@ -150,15 +151,15 @@ func (s *Store) prepareUpdate(w writing, o runtime.Object, m metav1.Object, live
 			return err
 		}
 	}
-	// A deletion that has begun counts as a change, which it did then.
+	// The start of a deletion also counts as a change, but was counted then.
 	if w.kind.generation && !sameSpec(o, live.object) {
 		m.SetGeneration(live.meta.GetGeneration() + 1)
 	}
 	return nil
 }
 
-// validate refuses what the tests want refused as invalid: metadata, fields that
-// may not change, and what cannot be told from a typing error.
+// validate refuses what tests need refused as invalid: bad metadata, changes of immutable
+// fields, and likely typing errors.
 func (s *Store) validate(k *kind, o, old runtime.Object) error {
 	m := o.(metav1.Object)
 	errs := apivalidation.ValidateObjectMetaAccessor(m, k.namespaced, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
@@ -292,8 +293,8 @@ func validateService(o *corev1.Service) field.ErrorList {
 	return errs
 }
 
-// internalPort is a port as the API server quotes it: by the names of its internal
-// type.
+// internalPort is a port as the API server prints it: with the field names of its
+// internal type.
 type internalPort struct {
 	Name        string
 	Protocol    corev1.Protocol
@@ -310,8 +311,8 @@ func validateServiceUpdate(o, old *corev1.Service) field.ErrorList {
 	return nil
 }
 
-// mayGo reports whether an object whose deletion nothing holds is taken away at
-// once. A namespace waits for its content.
+// mayGo reports whether an object whose deletion nothing holds is removed at once. A
+// namespace waits for its content.
 func (s *Store) mayGo(o runtime.Object) bool {
 	n, ok := o.(*corev1.Namespace)
 	return !ok || len(n.Spec.Finalizers) == 0

@@ -49,7 +49,7 @@ func (s *Store) list(r *Request, k *kind) (int, []byte, error) {
 	var next string
 	limit, _ := strconv.Atoi(r.query.Get("limit"))
 	if r.query.Get("resourceVersion") == "0" {
-		limit = 0 // the watch cache knows no pages
+		limit = 0 // the watch cache does not support pages
 	}
 	after, _ := base64.RawURLEncoding.DecodeString(r.query.Get("continue"))
 	for _, e := range s.all(k.groupResource()) {
@@ -79,8 +79,8 @@ func (s *Store) list(r *Request, k *kind) (int, []byte, error) {
 	return http.StatusOK, b.Bytes(), nil
 }
 
-// item is an object within a list, where the list says which kind the built-in
-// ones are of.
+// item returns an object as in a list. The items of a list of built-in objects have no
+// kind.
 func item(e *entry, k *kind) []byte {
 	b := e.at(k)
 	if !k.typed {
@@ -89,7 +89,7 @@ func item(e *entry, k *kind) []byte {
 	return append([]byte("{"), bytes.TrimPrefix(b, fmt.Appendf(nil, `{"kind":%q,"apiVersion":%q,`, k.gvk.Kind, k.gvk.GroupVersion().String()))...)
 }
 
-// fieldsOf are the fields that selectors may name besides name and namespace.
+// fieldsOf returns the fields that selectors may name.
 func fieldsOf(e *entry) fields.Set {
 	set := fields.Set{"metadata.name": e.meta.GetName()}
 	if e.kind.namespaced {
@@ -115,7 +115,8 @@ func fieldsOf(e *entry) fields.Set {
 	return set
 }
 
-// selection returns what the selectors of a request select.
+// selection returns a function that reports whether the selectors of a request select an
+// object.
 func (r *Request) selection(k *kind) (func(*entry) bool, error) {
 	label, err := labels.Parse(r.query.Get("labelSelector"))
 	if err != nil {
@@ -138,8 +139,8 @@ func (r *Request) selection(k *kind) (func(*entry) bool, error) {
 	}, nil
 }
 
-// unknownField says that no selector may name a field. Kinds with fields of their
-// own say it in other words than the rest.
+// unknownField returns the error for a field that selectors may not name. Kinds with
+// fields of their own have another message.
 func unknownField(k *kind, known fields.Set, name string) string {
 	switch {
 	case len(known) > 2 || !k.namespaced && len(known) > 1:
@@ -153,8 +154,8 @@ func unknownField(k *kind, known fields.Set, name string) string {
 // freshWait is how long the API server waits for a version that it has not seen.
 const freshWait = 3 * time.Second
 
-// waitFresh waits until the store has the version that a list asks for at least,
-// and returns the API server's error where it has not.
+// waitFresh waits until the store has at least the version that a list requires, and
+// returns the API server's error if it does not.
 func (s *Store) waitFresh(r *Request) error {
 	asked, err := r.version()
 	if err != nil {
@@ -181,7 +182,7 @@ func (s *Store) newest() uint64 {
 	return s.version
 }
 
-// version is the resourceVersion that the request is about, zero for any.
+// version returns the resourceVersion of the request, zero for any.
 func (r *Request) version() (uint64, error) {
 	v, err := strconv.ParseUint(cmp.Or(r.query.Get("resourceVersion"), "0"), 10, 64)
 	if err != nil {
@@ -196,12 +197,12 @@ func tooLarge(asked, now uint64) error {
 	return err
 }
 
-// finalized reports whether nothing holds an object that is being deleted.
+// finalized reports whether an object is being deleted and nothing holds it.
 func finalized(m metav1.Object) bool {
 	return m.GetDeletionTimestamp() != nil && len(m.GetFinalizers()) == 0
 }
 
-// without returns the finalizers but one.
+// without returns the finalizers without one.
 func without(finalizers []string, name string) []string {
 	return slices.DeleteFunc(slices.Clone(finalizers), func(f string) bool { return f == name })
 }

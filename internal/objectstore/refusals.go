@@ -11,8 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Policy denies creations and updates of a resource, a plural, as a
-// ValidatingAdmissionPolicy does that is bound with the action Deny.
+// Policy denies creations and updates of a resource (a plural), as a
+// ValidatingAdmissionPolicy with the action Deny does.
 func Policy(policy, resource, message string) Refusal {
 	return func(a Attempt) error {
 		if a.Operation == OperationDelete || a.Resource.Resource != resource || a.Subresource != "" {
@@ -22,7 +22,7 @@ func Policy(policy, resource, message string) Refusal {
 	}
 }
 
-// PolicyOnObject is [Policy] for one object alone.
+// PolicyOnObject is [Policy] for only one object.
 func PolicyOnObject(policy, resource, namespace, name, message string) Refusal {
 	deny := Policy(policy, resource, message)
 	return func(a Attempt) error {
@@ -54,8 +54,8 @@ func Webhook(webhook, resource, message string) Refusal {
 	}
 }
 
-// WebhookDown fails creations and updates of a resource as a webhook does whose
-// failurePolicy is Fail and whose backend refuses connections.
+// WebhookDown fails creations and updates of a resource as a webhook with failurePolicy
+// Fail does if its backend refuses connections.
 func WebhookDown(webhook, resource string) Refusal {
 	return func(a Attempt) error {
 		if a.Operation == OperationDelete || a.Resource.Resource != resource || a.Subresource != "" {
@@ -66,8 +66,8 @@ func WebhookDown(webhook, resource string) Refusal {
 	}
 }
 
-// WebhookHangs has creations and updates of a resource wait for a webhook that
-// does not answer, until its timeout fails them.
+// WebhookHangs makes creations and updates of a resource wait for a webhook that does not
+// answer, until its timeout fails them.
 func WebhookHangs(webhook, resource string, timeout time.Duration) Fault {
 	return func(r *Request) Action {
 		if r.Resource.Resource != resource || r.Subresource != "" || !slices.Contains([]string{"create", "update", "patch"}, r.Verb) {
@@ -79,7 +79,7 @@ func WebhookHangs(webhook, resource string, timeout time.Duration) Fault {
 	}
 }
 
-// Quota refuses new objects of a resource as a ResourceQuota does that is used up.
+// Quota refuses new objects of a resource as an exhausted ResourceQuota does.
 func Quota(quota, resource string, limit int) Refusal {
 	return func(a Attempt) error {
 		if a.Operation != OperationCreate || a.Resource.Resource != resource {
@@ -113,7 +113,7 @@ func Forbid(user, resource string, verbs ...string) Fault {
 	}
 }
 
-// Throttle answers everything but /readyz as an overloaded API server does.
+// Throttle answers everything except /readyz as an overloaded API server does.
 func Throttle(retryAfter time.Duration) Fault {
 	return func(r *Request) Action {
 		if r.Resource.Resource == "" && r.HTTP.URL.Path == "/readyz" {
@@ -125,8 +125,8 @@ func Throttle(retryAfter time.Duration) Fault {
 	}
 }
 
-// Fail answers requests that a test selects with a 500, as an API server whose
-// etcd is slow.
+// Fail answers the requests that which selects with a 500, as an API server with a slow
+// etcd.
 func Fail(which func(*Request) bool) Fault {
 	return On(which, func() Action {
 		err := apierrors.NewInternalError(errors.New("etcdserver: request timed out"))
@@ -135,7 +135,7 @@ func Fail(which func(*Request) bool) Fault {
 	})
 }
 
-// On does the action to the requests that a test selects.
+// On applies the action to the requests that which selects.
 func On(which func(*Request) bool, action func() Action) Fault {
 	return func(r *Request) Action {
 		if !which(r) {

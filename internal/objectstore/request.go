@@ -15,19 +15,19 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Request is a request in the words of the API: what RBAC and admission see.
+// Request is a request in terms of the API, as RBAC and admission see it.
 type Request struct {
 	HTTP *http.Request
 	Body []byte
 
-	// Verb is get, list, watch, create, update, patch, delete or
-	// deletecollection; for a path that is no resource, the method in lower case.
+	// Verb is get, list, watch, create, update, patch, delete or deletecollection; for a
+	// path that is not a resource, the method in lower case.
 	Verb        string
-	Resource    schema.GroupVersionResource // zero for a path that is no resource
+	Resource    schema.GroupVersionResource // zero for a path that is not a resource
 	Subresource string
 	Namespace   string
 	Name        string
-	// Manager is the field manager, or who the user agent says is calling.
+	// Manager is the field manager, or else the client in the user agent.
 	Manager string
 
 	query url.Values
@@ -42,7 +42,7 @@ func (r *Request) object() types.NamespacedName {
 	return types.NamespacedName{Namespace: r.Namespace, Name: r.Name}
 }
 
-// parseRequest reads the body, and the path as the API server does.
+// parseRequest reads the body, and parses the path as the API server does.
 func parseRequest(in *http.Request) (*Request, error) {
 	r := &Request{HTTP: in, query: in.URL.Query(), Verb: strings.ToLower(in.Method)}
 	if in.Body != nil {
@@ -71,7 +71,7 @@ func (r *Request) parsePath(parts []string) {
 		return
 	}
 	if parts[0] == "namespaces" && len(parts) >= 2 {
-		// A namespace's own path is that of what is in it, but for these.
+		// The path of a namespace is that of its content, except for these subresources.
 		if len(parts) >= 3 && !slices.Contains([]string{"status", "finalize"}, parts[2]) {
 			r.Namespace = parts[1]
 			parts = parts[2:]
@@ -112,7 +112,7 @@ func (r *Request) verb() string {
 	return strings.ToLower(r.HTTP.Method)
 }
 
-// patchType is the type of a patch, by its content type.
+// patchType returns the type of a patch from its content type.
 func (r *Request) patchType() types.PatchType {
 	content, _, _ := strings.Cut(r.HTTP.Header.Get("Content-Type"), ";")
 	return types.PatchType(content)

@@ -17,7 +17,7 @@ import (
 
 var replicasPath = fieldpath.MakePathOrDie("spec", "replicas")
 
-// newScaleKind is the kind of what scale subresources show.
+// newScaleKind returns the kind of scale subresources.
 func newScaleKind() *kind {
 	gv := autoscalingv1.SchemeGroupVersion
 	return &kind{
@@ -26,7 +26,8 @@ func newScaleKind() *kind {
 	}
 }
 
-// replicasOf returns where a workload keeps its wish and what it has.
+// replicasOf returns the wanted and the actual number of a workload's replicas, and its
+// selector.
 func replicasOf(o runtime.Object) (wish **int32, has int32, selector *metav1.LabelSelector) {
 	switch x := o.(type) {
 	case *appsv1.Deployment:

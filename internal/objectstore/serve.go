@@ -29,7 +29,7 @@ func (s *Store) RoundTrip(in *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-// attempt answers a request as the network and the faults let it.
+// attempt answers a request, subject to the network and the faults.
 func (s *Store) attempt(r *Request) (*http.Response, error) {
 	ctx := r.HTTP.Context()
 	if err := s.connect(ctx); err != nil {
@@ -100,11 +100,11 @@ func (s *Store) resource(r *Request) (int, []byte, error) {
 	return 0, nil, apierrors.NewMethodNotSupported(r.Resource.GroupResource(), r.Verb)
 }
 
-// errNoSuchPath is how an API server answers for what it does not serve: in plain
+// errNoSuchPath is the answer of an API server for a path that it does not serve: plain
 // text, which clients turn into an error of their own.
 var errNoSuchPath = errors.New("404 page not found")
 
-// failed answers with an error as the API server writes it.
+// failed answers with an error in the format of the API server.
 func failed(err error) *http.Response {
 	if errors.Is(err, errNoSuchPath) {
 		return answered(http.StatusNotFound, "text/plain; charset=utf-8", []byte(err.Error()+"\n"))
@@ -127,7 +127,7 @@ func failedWith(status metav1.Status, header http.Header) *http.Response {
 	return answer
 }
 
-// statusOf returns the status that the API server makes of an error.
+// statusOf returns the API server's status for an error.
 func statusOf(err error) metav1.Status {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {

@@ -16,8 +16,8 @@ func needsNodePort(s *corev1.Service) bool {
 		s.Spec.Type == corev1.ServiceTypeLoadBalancer && (s.Spec.AllocateLoadBalancerNodePorts == nil || *s.Spec.AllocateLoadBalancerNodePorts)
 }
 
-// allocate gives a Service its cluster IP and node ports, keeps those that it had,
-// and refuses those that are not to be had.
+// allocate assigns a Service its cluster IP and node ports, retains those that it had,
+// and refuses unavailable ones.
 func (s *Store) allocate(o, old *corev1.Service) error {
 	if old != nil {
 		keepAllocated(o, old)
@@ -78,7 +78,7 @@ func (s *Store) checkNodePort(name string, i int, port int32, taken bool) error 
 	return nil
 }
 
-// nodePorts are those that other Services have.
+// nodePorts returns the node ports of other Services.
 func (s *Store) nodePorts(but *corev1.Service) map[int32]bool {
 	out := map[int32]bool{}
 	for name, e := range s.objects[schema.GroupResource{Resource: "services"}] {
@@ -123,7 +123,7 @@ func (s *Store) allocateIP(o *corev1.Service) {
 	point(&o.Spec.IPFamilyPolicy, corev1.IPFamilyPolicySingleStack)
 }
 
-// keepAllocated fills in what the Service has and the new one does not name.
+// keepAllocated copies the old Service's allocations that the new one does not name.
 func keepAllocated(o, old *corev1.Service) {
 	if needsClusterIP(old) && needsClusterIP(o) {
 		setDefault(&o.Spec.ClusterIP, old.Spec.ClusterIP)
@@ -150,7 +150,7 @@ func keepAllocated(o, old *corev1.Service) {
 	}
 }
 
-// dropAllocated takes away what the Service's new type has no use for.
+// dropAllocated removes allocations that the Service's new type does not need.
 func dropAllocated(o, old *corev1.Service) {
 	if needsNodePort(old) && !needsNodePort(o) && samePorts(o, old) {
 		for i := range o.Spec.Ports {

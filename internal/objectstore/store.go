@@ -20,48 +20,48 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Options say what a cluster is like.
+// Options configure a cluster.
 type Options struct {
 	// Name is the host of the cluster's address.
 	Name string
-	// Seed makes uids, node ports and cluster IPs that the store chooses. Stores
-	// with equal seeds have equal uids, which no two clusters have.
+	// Seed determines the uids, node ports and cluster IPs that the store chooses. Stores
+	// with equal seeds have equal uids, unlike real clusters.
 	Seed uint64
 	// History is how many changes are remembered for watches; zero means 1000.
 	History int
 	// NodePorts are the first and the last node port; zero means 30000-32767.
 	NodePorts [2]int32
-	// Pace says how fast the controllers are; zero values mean usual ones.
+	// Pace is the speed of the controllers; zero values mean defaults.
 	Pace Pace
-	// Address is what the cluster's Ingresses and load balancers get; none means
-	// 203.0.113.10.
+	// Address is the address of the cluster's Ingresses and load balancers; the default
+	// is 203.0.113.10.
 	Address string
 	// NoWorkloads leaves the status of workloads and Ingresses to the test.
 	NoWorkloads bool
 }
 
-// Store is one cluster: what its API server stores and serves. Its methods may be
-// called concurrently.
+// Store is one cluster: what its API server stores and serves. Its methods may be called
+// concurrently.
 type Store struct {
 	Options
 	rules []rule // of the controllers
 
 	mu      sync.Mutex // protects all that follows
 	objects map[schema.GroupResource]map[types.NamespacedName]*entry
-	served  map[schema.GroupResource]*definition // custom resources that are established
+	served  map[schema.GroupResource]*definition // established custom resources
 	version uint64                               // the newest resourceVersion
 	history []change
-	oldest  uint64 // watches from before this version are refused
+	oldest  uint64 // watches from an earlier version are refused
 	watches map[*stream]struct{}
-	random  *rand.Rand // never goes back, not even with a backup
+	random  *rand.Rand // never reset, not even by a backup
 	faults  faults
 	audit   []Entry
 	control control
-	// capacity is how many replicas run at most, by resource, namespace and name.
+	// capacity is how many replicas can run, by resource, namespace and name.
 	capacity map[string]int32
 }
 
-// entry is an object at one of its versions. It never changes.
+// entry is an object at one version. It never changes.
 type entry struct {
 	kind    *kind
 	object  runtime.Object // in the storage version
@@ -70,8 +70,7 @@ type entry struct {
 	version uint64
 }
 
-// New returns an empty cluster, which has no more than the namespaces that every
-// cluster has.
+// New returns an empty cluster, which has only the namespaces of every cluster.
 func New(o Options) *Store {
 	o.Name = cmp.Or(o.Name, "store")
 	o.History = cmp.Or(o.History, 1000)
@@ -92,30 +91,30 @@ func New(o Options) *Store {
 	return s
 }
 
-// Config returns the access to the store as an administrator has it.
+// Config returns a configuration for access to the store as an administrator.
 func (s *Store) Config() *rest.Config {
 	return &rest.Config{Host: "http://" + s.Name, Transport: s, QPS: -1}
 }
 
-// empty makes the cluster one that was just set up.
+// empty resets the cluster to a new one.
 func (s *Store) empty() {
 	s.objects = map[schema.GroupResource]map[types.NamespacedName]*entry{}
 	s.served = map[schema.GroupResource]*definition{}
 	s.history = nil
-	s.version = 200 + uint64(s.random.IntN(100)) // what setting up took
+	s.version = 200 + uint64(s.random.IntN(100)) // as if used by the setup
 	s.oldest = s.version
 	s.control.clear()
 	for _, name := range []string{metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease, metav1.NamespaceDefault} {
 		n := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		if err := s.create(namespaceKind, n, "kube-apiserver"); err != nil {
-			panic(err) // it has a name and nothing else
+			panic(err) // it has only a valid name
 		}
 	}
 }
 
 var namespaceKind = corev1.SchemeGroupVersion.WithKind("Namespace")
 
-// create stores an object that the control plane itself makes.
+// create stores an object of the control plane.
 func (s *Store) create(gvk schema.GroupVersionKind, o runtime.Object, manager string) error {
 	for _, k := range builtin() {
 		if k.gvk != gvk {
@@ -154,8 +153,8 @@ func (s *Store) all(gr schema.GroupResource) []*entry {
 	return out
 }
 
-// store keeps an object, which is the store's from now on, at a new version, and
-// tells the watches. A nil object takes it away.
+// store stores an object, which it takes over, at a new version, and notifies the
+// watches. A nil object deletes it.
 func (s *Store) store(k *kind, name types.NamespacedName, object runtime.Object) (*entry, error) {
 	gr := k.groupResource()
 	before := s.find(gr, name)
@@ -199,7 +198,7 @@ func newEntry(k *kind, object runtime.Object, version uint64) (*entry, error) {
 	return &entry{kind: k, object: object, meta: m, json: b, version: version}, nil
 }
 
-// at returns the entry as another version of the API shows it.
+// at returns the entry in another version of the API.
 func (e *entry) at(k *kind) []byte {
 	if e.kind.gvk == k.gvk {
 		return e.json

@@ -92,7 +92,7 @@ func TestReflectorFollowsAStore(t *testing.T) {
 		store := cache.NewStore(cache.MetaNamespaceKeyFunc)
 		r := cache.NewReflector(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 			ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-				t.Error("the reflector lists, where it should stream the list")
+				t.Error("the reflector lists, but should stream the list")
 				return c.Resource(configMapsGVR).List(ctx, o)
 			},
 			WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
@@ -118,14 +118,14 @@ func TestReflectorFollowsAStore(t *testing.T) {
 			if got := value(); got != want {
 				t.Errorf("the reflector has %q, want %q", got, want)
 			}
-			wait(t, time.Hour) // over many ends of watches
+			wait(t, time.Hour) // many watches end in this time
 		}
 		cancel()
 		<-done
 	})
 }
 
-// wait lets time pass.
+// wait lets time pass in the bubble.
 func wait(t *testing.T, d time.Duration) {
 	t.Helper()
 	select {
@@ -148,12 +148,12 @@ func TestWatchFromBeforeTheHistoryIsRefused(t *testing.T) {
 		defer w.Stop()
 		event := <-w.ResultChan()
 		if err := apierrors.FromObject(event.Object); event.Type != watch.Error || !apierrors.IsResourceExpired(err) {
-			t.Errorf("the watch begins with %v %v, want an error that the version is too old", event.Type, event.Object)
+			t.Errorf("the watch starts with %v %v, want an error that the version is too old", event.Type, event.Object)
 		}
 	})
 }
 
-func TestBackupTakesVersionsBack(t *testing.T) {
+func TestRestoreResetsVersions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, objectstore.Options{})
 		before := c.mustApply(configMapsGVR, configMap("a", "1"))
@@ -165,14 +165,14 @@ func TestBackupTakesVersionsBack(t *testing.T) {
 		}
 		c.Restore(backup)
 		if _, ok := <-w.ResultChan(); ok {
-			t.Error("the watch goes on, want its end")
+			t.Error("the watch continues, want its end")
 		}
 		if _, err := c.Resource(configMapsGVR).Namespace("default").Get(t.Context(), "b", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-			t.Errorf("get what came after the backup: %v, want not found", err)
+			t.Errorf("get an object from after the backup: %v, want not found", err)
 		}
 		again := c.mustApply(configMapsGVR, configMap("b", "2"))
 		if again.GetResourceVersion() != lost.GetResourceVersion() || again.GetUID() == lost.GetUID() {
-			t.Errorf("made again with version %s and uid %s, want the version of before, %s, and another uid than %s",
+			t.Errorf("recreated with version %s and uid %s, want the earlier version, %s, and another uid than %s",
 				again.GetResourceVersion(), again.GetUID(), lost.GetResourceVersion(), lost.GetUID())
 		}
 		same := c.mustApply(configMapsGVR, configMap("a", "1"))
@@ -189,7 +189,7 @@ func TestBackupTakesVersionsBack(t *testing.T) {
 		was := uid()
 		c.Rebuild()
 		if uid() == was {
-			t.Error("kube-system of the rebuilt cluster has the uid of before")
+			t.Error("kube-system of the rebuilt cluster has the earlier uid")
 		}
 	})
 }
@@ -242,7 +242,7 @@ func TestFaults(t *testing.T) {
 			return e.Method == http.MethodPatch && strings.HasSuffix(e.Path, "/configmaps/a")
 		})
 		if patches != 3 {
-			t.Errorf("%d patches were noted, want 3", patches)
+			t.Errorf("%d patches were recorded, want 3", patches)
 		}
 	})
 }
@@ -296,7 +296,7 @@ func TestControllers(t *testing.T) {
 		}
 		wait(t, 10*time.Second)
 		if n := ready(); n != 2 {
-			t.Errorf("%d replicas are ready, want 2, for which there is room", n)
+			t.Errorf("%d replicas are ready, want 2, the capacity", n)
 		}
 		c.SetCapacity("replicasets", "default", "web", 10)
 		wait(t, 10*time.Second)

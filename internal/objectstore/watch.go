@@ -18,32 +18,32 @@ import (
 )
 
 const (
-	// bookmarkEvery is how often a watch that asks for bookmarks gets one.
+	// bookmarkEvery is how often a watch with bookmarks gets one.
 	bookmarkEvery = time.Minute
-	// watchTimeout is how long a watch lasts that names no time.
+	// watchTimeout is how long a watch lasts that requests no timeout.
 	watchTimeout = 30 * time.Minute
 )
 
-// change is one step of a store's history. Before is nil where the object was
-// created, after where it was deleted.
+// change is one step of a store's history. before is nil for a creation, after for a
+// deletion.
 type change struct {
 	resource      schema.GroupResource
 	version       uint64
 	before, after *entry
 }
 
-// stream is a watch: the body of its answer. Events are kept for the reader, who
-// is the only one that waits.
+// stream is a watch: the body of its answer. Events are buffered for the reader, which is
+// the only one that waits.
 type stream struct {
 	store     *Store
 	kind      *kind
 	selects   func(*entry) bool
-	from      uint64 // changes up to this version are not told
+	from      uint64 // changes up to this version are not sent
 	bookmarks bool
 	ctx       context.Context //nolint:containedctx // a body is read until its request ends
 	ends      time.Time
 	mark      time.Time     // when the next bookmark is due
-	wake      chan struct{} // has room for one wake-up, which does for all that came
+	wake      chan struct{} // has room for one wake-up, which suffices for all events
 
 	// The store's lock protects what follows.
 	pending []byte
@@ -108,7 +108,7 @@ func (s *Store) serveWatch(r *Request) (*http.Response, error) {
 	return answer, nil
 }
 
-// add keeps what a change means to the watch.
+// add buffers the event of a change for the watch.
 func (w *stream) add(c change) {
 	if c.resource != w.kind.groupResource() || c.version <= w.from {
 		return
@@ -125,7 +125,7 @@ func (w *stream) add(c change) {
 	}
 }
 
-// lastSeen is the object of a deletion: as it was, at the deletion's version.
+// lastSeen returns the object of a deletion: the last state, with the deletion's version.
 func lastSeen(k *kind, c change) []byte {
 	o := inVersion(c.before.object, k.gvk).DeepCopyObject()
 	m, err := meta.Accessor(o)
@@ -156,8 +156,8 @@ func (w *stream) bookmark(version uint64, initial bool) {
 		w.kind.gvk.Kind, w.kind.gvk.GroupVersion().String(), version, annotations))
 }
 
-// fail ends the watch with an event, as the API server does once it has accepted
-// the request.
+// fail ends the watch with an event, as the API server does after it has accepted the
+// request.
 func (w *stream) fail(err error) {
 	status := statusOf(err)
 	status.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
@@ -177,8 +177,7 @@ func (w *stream) ring() {
 	}
 }
 
-// Read implements io.Reader. It waits for the next event, the next bookmark or the
-// end.
+// Read implements io.Reader. It waits for the next event, the next bookmark or the end.
 func (w *stream) Read(p []byte) (int, error) {
 	for {
 		n, until, err := w.take(p)
@@ -197,7 +196,7 @@ func (w *stream) Read(p []byte) (int, error) {
 	}
 }
 
-// take returns what is pending, else until when to wait.
+// take returns pending data, or else until when to wait.
 func (w *stream) take(p []byte) (int, time.Time, error) {
 	w.store.mu.Lock()
 	defer w.store.mu.Unlock()
@@ -237,7 +236,7 @@ func (w *stream) Close() error {
 	return nil
 }
 
-// endWatches ends the watches that stand now.
+// endWatches ends all open watches.
 func (s *Store) endWatches(err error) {
 	for w := range s.watches {
 		w.err = err
@@ -246,8 +245,7 @@ func (s *Store) endWatches(err error) {
 	}
 }
 
-// endWatchesOf ends the watches of a kind that is not served any more, in good
-// order.
+// endWatchesOf regularly ends the watches of a kind that is no longer served.
 func (s *Store) endWatchesOf(gr schema.GroupResource) {
 	for w := range s.watches {
 		if w.kind.groupResource() == gr {

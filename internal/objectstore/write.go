@@ -17,23 +17,23 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// writing is how one object is to be changed.
+// writing describes the change of one object.
 type writing struct {
 	kind        *kind
 	name        types.NamespacedName
 	subresource string
 	manager     string
-	request     *Request // for admission; nil for what the control plane writes
-	create      bool     // an object that is missing is created
+	request     *Request // for admission; nil for a write of the control plane
+	create      bool     // a missing object is created
 	exclusive   bool     // only a missing object is created
-	trusted     bool     // neither admission nor the namespace is asked
+	trusted     bool     // admission and namespace are not checked
 }
 
-// modified is what the API server says of a resourceVersion that has passed.
+// errModified is the API server's error for an outdated resourceVersion.
 var errModified = errors.New("the object has been modified; please apply your changes to the latest version and try again")
 
-// write changes one object, in the order of the API server: patch, admission of
-// the namespace, defaults of the kind's own, validation, admission.
+// write changes one object, in the order of the API server: patch, admission of the
+// namespace, defaults of the kind, validation, admission.
 func (s *Store) write(w writing, patched func(live runtime.Object) (runtime.Object, error)) (*entry, error) {
 	gr := w.kind.groupResource()
 	live := s.find(gr, w.name)
@@ -62,7 +62,7 @@ func (s *Store) write(w writing, patched func(live runtime.Object) (runtime.Obje
 	return s.replace(w, live, object, m)
 }
 
-// checkName sees to it that the object is the one that the path names.
+// checkName checks that the object is the one in the path, and fills in missing names.
 func (w *writing) checkName(m metav1.Object) error {
 	switch {
 	case m.GetName() == "":
@@ -165,8 +165,8 @@ func (s *Store) replace(w writing, live *entry, object runtime.Object, m metav1.
 	return s.store(w.kind, w.name, object)
 }
 
-// differs reports whether an object is another than the stored one. Times of
-// managed fields alone are no difference, and do not change.
+// differs reports whether an object differs from the stored one. Times of managed fields
+// alone are no difference, and do not change.
 func differs(object runtime.Object, m metav1.Object, live *entry) (bool, error) {
 	now, before := m.GetManagedFields(), live.meta.GetManagedFields()
 	if len(now) == len(before) {
@@ -205,8 +205,7 @@ func sameFields(a, b metav1.ManagedFieldsEntry) bool {
 	return a.FieldsV1.GetRawString() == b.FieldsV1.GetRawString()
 }
 
-// admitNamespace refuses what is created in a namespace that is missing or being
-// deleted.
+// admitNamespace refuses a creation in a namespace that is missing or being deleted.
 func (s *Store) admitNamespace(w writing) error {
 	if !w.kind.namespaced {
 		return nil

@@ -13,7 +13,7 @@ func (g *googleCloud) report() *status.Cloud {
 	}
 	state := g.state()
 	c := &status.Cloud{
-		Project: g.project, Revision: state.Revision, Looked: state.Looked,
+		Project: g.project, Revision: state.Revision, LastRead: state.Looked,
 		Error: state.Error, Calls: state.Calls,
 	}
 	for _, a := range state.Pending {

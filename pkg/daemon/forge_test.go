@@ -111,7 +111,7 @@ func TestAForgeNudgesAndIsToldEvenIfItIsAwayForAWhile(t *testing.T) {
 	door.shut.Store(true)
 	third := push("3")
 	d.live(third)
-	d.await("the report says that the forge is not told", hasFinding("W status", "cannot be posted and wait"))
+	d.await("the report says that the forge is not told", hasFinding("W status", "cannot be posted and are queued"))
 	fourth := push("4")
 	d.live(fourth)
 	d.stop()

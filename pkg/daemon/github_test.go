@@ -56,7 +56,7 @@ func TestAGitHubAppTellsOfAPushByACheck(t *testing.T) {
 	d.live(last)
 	d.await("a finding says what GitHub lacks", func(r *status.Report) string {
 		for _, f := range r.Findings {
-			if f.ID == "status" && strings.Contains(f.Message.String(), "forge token refused") {
+			if f.ID == "status" && strings.Contains(f.Message.String(), "forge token rejected") {
 				return ""
 			}
 		}

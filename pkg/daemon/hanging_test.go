@@ -92,7 +92,7 @@ func TestReplicasMoveWhileAPushIsRendered(t *testing.T) {
 	}))
 	second := w.repo.Push("heavy", map[string]string{"slow": "very", "apps/web/a.yaml": w.settings("a", "1")})
 	d.await("the push is being rendered", func(r *status.Report) string {
-		if r.Revision.SHA != second || !strings.Contains(r.Description.String(), "being rendered") {
+		if r.Revision.SHA != second || !strings.Contains(r.Description.String(), "synced, rendering") {
 			return "it is not"
 		}
 		return ""

@@ -422,8 +422,8 @@ func TestTheLoopGoesOnWhileAPushIsRenderedForAMinute(t *testing.T) {
 		s.slowly("two", time.Minute)
 		s.push("two", map[string]string{"settings/settings.yaml": stagedSettings("two")})
 		r := s.pass(time.Second)
-		if r.Revision.SHA != shaOf("two") || r.State != status.Pending || !strings.Contains(r.Description.String(), "being rendered") {
-			t.Errorf("the second push after a second: %s, want it pending, being rendered", describe(r))
+		if r.Revision.SHA != shaOf("two") || r.State != status.Pending || !strings.Contains(r.Description.String(), "synced, rendering") {
+			t.Errorf("the second push after a second: %s, want it pending, rendering", describe(r))
 		}
 
 		// What is certain of it is in the first cluster, beside what is in force.

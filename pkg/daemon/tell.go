@@ -26,7 +26,7 @@ func (l *loop) tell() {
 	started := time.Now()
 	defer func() { l.metrics.Stage(metrics.StageStatus, time.Since(started)) }()
 	report := l.report()
-	l.reports.Keep(&report)
+	l.reports.Add(&report)
 	l.metrics.Report(&report)
 	l.count(&report)
 	if l.hasYielded() {

@@ -26,7 +26,7 @@ func TestAnUnreadableRepositoryIsReportedWithItsRemedy(t *testing.T) {
 			Federation: &federation.Federation{Name: "web"}, Now: time.Now(),
 			Source: untrusted.Excerpt(c.err.Error()), SourceRemedy: SourceRemedy(c.err),
 		})
-		want := c.remedy + "; what runs is kept as it is"
+		want := c.remedy + "; the clusters stay unchanged until then"
 		if len(r.Findings) != 1 || r.Findings[0].Remedy.String() != want || !strings.Contains(r.Findings[0].Message.String(), c.err.Error()) {
 			t.Errorf("%v: findings %v, want one with the remedy %q", c.err, r.Findings, want)
 		}

@@ -2,44 +2,43 @@ package facts
 
 import "time"
 
-// settling is how long pods must say that there is less room, or no limit any
-// more, until it is believed. Pods and their workload come by two watches, and
-// pods that wait are replaced by others in a rollout: for a moment there seem to
-// be too many of them, or none.
+// settling is how long pods must show less room, or the end of the limit, before it is
+// believed. Pods and their workload come by two watches, and a rollout replaces waiting
+// pods by others: for a moment there seem to be too many of them, or none.
 const settling = 5 * time.Second
 
-// pods counts those of one workload.
+// pods counts the pods of one workload.
 type pods struct {
 	replicas int64 // spec.replicas
-	made     int64 // status.replicas: without those that terminate
+	made     int64 // status.replicas: without terminating pods
 	ready    int64
-	waiting  int64 // that are unschedulable now
-	long     int64 // that have been for a minute or longer
+	waiting  int64 // unschedulable now
+	long     int64 // unschedulable for a minute or longer
 }
 
-// placed are the scheduled pods where so many are not. Pods beyond spec.replicas,
-// which a rollout makes, do not count.
+// placed returns the number of scheduled pods if waiting are not. Surge pods of a
+// rollout, beyond spec.replicas, do not count.
 func (p pods) placed(waiting int64) int64 {
 	return max(0, min(p.replicas, p.made-waiting))
 }
 
-// capacity is the most pods of a workload that a cluster has room for.
+// capacity is the largest number of a workload's pods that a cluster has room for.
 //
-// It is sticky: it is there once pods have been unschedulable for a minute, and
-// until none is. Meanwhile it grows only by pods that are Ready, since fewer that
-// wait may only mean that fewer are wanted.
+// It is sticky: it applies from the time when a pod has been unschedulable for a minute
+// until none is. Until then it grows only by Ready pods, because fewer waiting pods may
+// only mean that fewer are wanted.
 //
 // It is pure: time comes in with the observations.
 type capacity struct {
 	limited bool
 	most    int64
 
-	// less and none are since when pods say that there is less room, and that there
-	// is no limit; zero while they do not.
+	// less and none are since when pods show less room, and no limit; zero while they do
+	// not.
 	less, none time.Time
 }
 
-// observe takes in what the pods are now.
+// observe processes the current pods.
 func (c *capacity) observe(now time.Time, p pods) {
 	if !c.limited {
 		if p.long > 0 {
@@ -54,14 +53,14 @@ func (c *capacity) observe(now time.Time, p pods) {
 		*c = capacity{}
 		return
 	}
-	// A pod that is new is no sign of less room.
+	// A new pod is no sign of less room.
 	c.less = since(c.less, now, p.waiting > 0 && p.placed(p.long) < c.most)
 	if reached(c.less, now) {
 		c.most, c.less = p.placed(p.long), time.Time{}
 	}
 }
 
-// next is when the capacity changes if nothing else does; zero for never.
+// next returns when the capacity changes without a new observation; zero for never.
 func (c *capacity) next() time.Time {
 	if c.less.IsZero() && c.none.IsZero() {
 		return time.Time{}
@@ -69,7 +68,7 @@ func (c *capacity) next() time.Time {
 	return earliest(c.less, c.none).Add(settling)
 }
 
-// since is the time since when something holds that holds now or does not.
+// since returns the time since when a condition holds; zero if it does not hold now.
 func since(before, now time.Time, holds bool) time.Time {
 	switch {
 	case !holds:
@@ -84,7 +83,7 @@ func reached(since, now time.Time) bool {
 	return !since.IsZero() && !now.Before(since.Add(settling))
 }
 
-// earliest is the first of some times, zero ones left out.
+// earliest returns the earliest of the times that are not zero.
 func earliest(list ...time.Time) time.Time {
 	var first time.Time
 	for _, t := range list {

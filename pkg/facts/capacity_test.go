@@ -14,39 +14,39 @@ func TestCapacityIsSticky(t *testing.T) {
 	}
 	// The numbers: spec.replicas, status.replicas, ready, waiting, waiting for long.
 	for name, course := range map[string][]at{
-		"pods that are new set none": {
+		"new pods do not set it": {
 			{0, pods{17, 17, 10, 7, 0}, "-"},
 		},
-		"it is set after a minute, less those that are new": {
+		"it is set after a minute, without new pods": {
 			{0, pods{17, 17, 10, 7, 1}, "10"},
 		},
 		"nothing fits": {
 			{0, pods{3, 3, 0, 3, 3}, "0"},
 		},
-		"surge pods do not count where they wait": {
+		"waiting surge pods do not count": {
 			{0, pods{10, 13, 10, 3, 3}, "10"},
 		},
-		"nor where they run": {
+		"running surge pods do not count": {
 			{0, pods{10, 13, 8, 1, 1}, "10"},
 		},
-		"more pods that wait do not lower it": {
+		"more waiting pods do not lower it": {
 			{0, pods{17, 17, 10, 7, 7}, "10"},
 			{5, pods{20, 20, 10, 10, 7}, "10"},
 			{70, pods{20, 20, 10, 10, 10}, "10"},
 		},
-		"more pods are asked for than are made": {
+		"more pods are wanted than exist": {
 			{0, pods{17, 17, 10, 7, 7}, "10"},
 			{5, pods{20, 17, 10, 7, 7}, "10"},
 			{20, pods{20, 17, 10, 10, 7}, "10"},
 		},
-		"fewer that wait do not raise it": {
+		"fewer waiting pods do not raise it": {
 			{0, pods{17, 17, 10, 7, 7}, "10"},
 			{5, pods{12, 17, 10, 7, 7}, "10"}, // two pods are meant to wait
 			{6, pods{12, 17, 10, 2, 2}, "10"},
 			{7, pods{12, 12, 10, 2, 2}, "10"},
 			{30, pods{12, 12, 10, 2, 2}, "10"},
 		},
-		"nor do pods that are scheduled and not Ready": {
+		"scheduled pods that are not Ready do not raise it": {
 			{0, pods{17, 17, 10, 7, 7}, "10"},
 			{5, pods{17, 17, 10, 4, 4}, "10"},
 		},
@@ -55,18 +55,18 @@ func TestCapacityIsSticky(t *testing.T) {
 			{5, pods{17, 17, 12, 4, 4}, "12"},
 			{6, pods{17, 17, 13, 4, 4}, "13"},
 		},
-		"and not above those that are scheduled": {
+		"not above the scheduled pods": {
 			{0, pods{17, 17, 10, 7, 7}, "10"},
 			{5, pods{17, 17, 15, 4, 4}, "13"},
 		},
-		"it ends when none waits": {
+		"it ends when no pod waits": {
 			{0, pods{17, 17, 10, 7, 7}, "10"},
 			{5, pods{17, 17, 10, 0, 0}, "10"},
 			{9, pods{17, 17, 17, 0, 0}, "17"},
 			{10, pods{17, 17, 17, 0, 0}, "-"},
 			{11, pods{17, 17, 17, 0, 0}, "-"},
 		},
-		"pods are replaced by others that wait": {
+		"pods are replaced by other waiting pods": {
 			{0, pods{17, 17, 10, 7, 7}, "10"},
 			{5, pods{17, 10, 10, 0, 0}, "10"},
 			{7, pods{17, 17, 10, 7, 0}, "10"},
@@ -80,7 +80,7 @@ func TestCapacityIsSticky(t *testing.T) {
 			{164, pods{17, 17, 6, 11, 11}, "10"},
 			{165, pods{17, 17, 6, 11, 11}, "6"},
 		},
-		"not for a moment in which two watches differ": {
+		"not while two watches differ for a moment": {
 			{0, pods{17, 17, 10, 7, 7}, "10"},
 			{100, pods{12, 12, 10, 7, 7}, "10"}, // five pods are deleted already
 			{101, pods{12, 12, 10, 2, 2}, "10"},
@@ -92,7 +92,7 @@ func TestCapacityIsSticky(t *testing.T) {
 			{6, pods{4, 4, 4, 0, 0}, "10"},
 			{11, pods{4, 4, 4, 0, 0}, "-"},
 		},
-		"it is set anew": {
+		"it is set again": {
 			{0, pods{17, 17, 10, 7, 7}, "10"},
 			{5, pods{10, 10, 10, 0, 0}, "10"},
 			{10, pods{10, 10, 10, 0, 0}, "-"},
@@ -114,7 +114,7 @@ func TestCapacityIsSticky(t *testing.T) {
 					t.Errorf("after %d s of %+v: capacity %s, want %s", step.second, step.pods, got, step.want)
 				}
 				if next := c.next(); !next.IsZero() && !next.After(now) {
-					t.Errorf("after %d s: the next change is at %v, which is past", step.second, next)
+					t.Errorf("after %d s: the next change is at %v, which has passed", step.second, next)
 				}
 			}
 		})

@@ -14,8 +14,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/watch"
 )
 
-// readCertificate reads what may be known of a Secret: whether it is the same as
-// another cluster's, and nothing of what it holds.
+// readCertificate reads what may be known about a Secret: a digest that shows whether it
+// equals another cluster's, and nothing of its content.
 func readCertificate(u *unstructured.Unstructured) federation.Certificate {
 	c := federation.Certificate{
 		Namespace: u.GetNamespace(), Name: u.GetName(),
@@ -29,8 +29,8 @@ func readCertificate(u *unstructured.Unstructured) federation.Certificate {
 	return c
 }
 
-// certificateFacts are those of the Secrets with these names, in their order. One
-// that has not been looked for yet, or may not be, is left out.
+// certificateFacts returns the facts of the Secrets with these names, in their order. A
+// Secret that was not read yet, or may not be read, is left out.
 func certificateFacts(
 	names []types.NamespacedName, kept map[types.NamespacedName]federation.Certificate, listed map[watch.Watch]bool,
 ) []federation.Certificate {

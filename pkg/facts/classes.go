@@ -14,13 +14,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// scaler is what is kept of a HorizontalPodAutoscaler, whoever made it.
+// scaler is what is remembered of a HorizontalPodAutoscaler, no matter who created it.
 type scaler struct {
-	fact  federation.Autoscaler // Ours is filled in later
-	label string                // the value of our label; empty where it has none
+	fact  federation.Autoscaler // Ours is set later
+	label string                // the value of our label; empty if it has none
 }
 
-// readScaler reads what an autoscaler scales; false where it names nothing.
+// readScaler reads the target of an autoscaler; false if it has none.
 func readScaler(u *unstructured.Unstructured, label string) (scaler, bool) {
 	target := federation.ObjectRef{
 		Kind: live.Text(u, "spec", "scaleTargetRef", "kind"), Name: live.Text(u, "spec", "scaleTargetRef", "name"),
@@ -36,7 +36,7 @@ func readScaler(u *unstructured.Unstructured, label string) (scaler, bool) {
 	return s, target.Kind != "" && target.Name != ""
 }
 
-// scalerFacts are those of all autoscalers, sorted by namespace and name.
+// scalerFacts returns the facts of all autoscalers, sorted by namespace and name.
 func scalerFacts(kept map[types.NamespacedName]scaler, ours func(label string) bool) []federation.Autoscaler {
 	list := make([]federation.Autoscaler, 0, len(kept))
 	for _, key := range slices.SortedFunc(maps.Keys(kept), compareNames) {
@@ -47,19 +47,19 @@ func scalerFacts(kept map[types.NamespacedName]scaler, ours func(label string) b
 	return list
 }
 
-// readStorageClass reads when a class makes volumes.
+// readStorageClass reads when a class creates volumes.
 func readStorageClass(u *unstructured.Unstructured) (federation.StorageClass, bool) {
 	return federation.StorageClass{
 		Name: u.GetName(), WaitsForConsumer: live.Text(u, "volumeBindingMode") == "WaitForFirstConsumer",
 	}, true
 }
 
-// readIngressClass reads who serves a class.
+// readIngressClass reads which controller serves a class.
 func readIngressClass(u *unstructured.Unstructured) (federation.IngressController, bool) {
 	return federation.IngressController{Class: u.GetName(), Controller: untrusted.Line(live.Text(u, "spec", "controller"))}, true
 }
 
-// inOrder are the values of a shelf of objects without a namespace, sorted by name.
+// inOrder returns the values of a shelf of cluster-scoped objects, sorted by name.
 func inOrder[T any](kept map[types.NamespacedName]T) []T {
 	list := make([]T, 0, len(kept))
 	for _, key := range slices.SortedFunc(maps.Keys(kept), compareNames) {

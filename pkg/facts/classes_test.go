@@ -42,7 +42,7 @@ func TestCollectorKnowsWhatAutoscalersScale(t *testing.T) {
 		{"one that something else made", func() {
 			g.put(scalersWatch, autoscaler("keda-hpa-cart", "bakery", "v1", "kind: ReplicationController, name: cart",
 				"ownerReferences: [{apiVersion: keda.sh/v1alpha1, kind: ScaledObject, name: cart, uid: u, controller: true}]"))
-			g.tell(scalersWatch, watch.Listed)
+			g.emit(scalersWatch, watch.Listed)
 		}, true, []federation.Autoscaler{ours, keda}},
 		{"it fails: what was known is kept", func() {
 			g.fail(scalersWatch, federation.FailureServer, "no")
@@ -51,7 +51,7 @@ func TestCollectorKnowsWhatAutoscalersScale(t *testing.T) {
 			g.fail(scalersWatch, federation.FailureForbidden, "no")
 		}, false, []federation.Autoscaler{ours, keda}},
 		{"another app is ours", func() {
-			g.tell(scalersWatch, watch.Listed)
+			g.emit(scalersWatch, watch.Listed)
 			g.ours["bakery"] = true
 		}, true, []federation.Autoscaler{ours, func() federation.Autoscaler { k := keda; k.Ours = true; return k }()}},
 		{"deleted", func() {
@@ -66,13 +66,13 @@ func TestCollectorKnowsWhatAutoscalersScale(t *testing.T) {
 	}
 }
 
-func TestCollectorNoticesNothingWhereOnlyTheStatusOfAnAutoscalerChanges(t *testing.T) {
+func TestTheStatusOfAnAutoscalerChangesNoFact(t *testing.T) {
 	g := gather(t, nil)
 	one := func(rest string) string {
 		return autoscaler("a", "shop", "apps/v1", "kind: Deployment, name: shop", rest)
 	}
 	g.put(scalersWatch, one("resourceVersion: '1'"))
-	g.tell(scalersWatch, watch.Listed)
+	g.emit(scalersWatch, watch.Listed)
 	before := g.changes.Load()
 	g.put(scalersWatch, one("resourceVersion: '2'"))
 	if got := g.changes.Load(); got != before {
@@ -80,13 +80,13 @@ func TestCollectorNoticesNothingWhereOnlyTheStatusOfAnAutoscalerChanges(t *testi
 	}
 }
 
-func TestCollectorIsNotSettledBeforeAutoscalersWereLookedFor(t *testing.T) {
+func TestCollectorIsNotSettledBeforeAutoscalersWereListed(t *testing.T) {
 	for name, c := range map[string]struct {
 		do   func(g *gathering)
 		want bool
 	}{
 		"not yet":     {func(*gathering) {}, false},
-		"listed":      {func(g *gathering) { g.tell(scalersWatch, watch.Listed) }, true},
+		"listed":      {func(g *gathering) { g.emit(scalersWatch, watch.Listed) }, true},
 		"refused":     {func(g *gathering) { g.fail(scalersWatch, federation.FailureForbidden, "no") }, true},
 		"failed once": {func(g *gathering) { g.fail(scalersWatch, federation.FailureServer, "no") }, false},
 		"fails for a while": {func(g *gathering) {
@@ -94,8 +94,8 @@ func TestCollectorIsNotSettledBeforeAutoscalersWereLookedFor(t *testing.T) {
 		}, true},
 	} {
 		g := gather(t, nil)
-		g.tell(servicesWatch, watch.Listed)
-		g.tell(podsWatch, watch.Listed)
+		g.emit(servicesWatch, watch.Listed)
+		g.emit(podsWatch, watch.Listed)
 		c.do(g)
 		if got := g.Settled(); got != c.want {
 			t.Errorf("%s: Settled() = %t, want %t", name, got, c.want)
@@ -107,7 +107,7 @@ func pvc(name, label, rest string) string {
 	return fmt.Sprintf(`{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {namespace: web, name: %s, labels: {%s: %s}}, %s}`, name, partOf, label, rest)
 }
 
-func TestCollectorLooksForStorageClassesWhileAClaimOfOursWaits(t *testing.T) {
+func TestCollectorWatchesStorageClassesWhileAClaimOfOursWaits(t *testing.T) {
 	g := gather(t, nil)
 	const waits, bound = "spec: {storageClassName: s}, status: {phase: Pending}", "spec: {storageClassName: s, volumeName: v}, status: {phase: Bound}"
 	for _, step := range []struct {
@@ -131,7 +131,7 @@ func TestCollectorLooksForStorageClassesWhileAClaimOfOursWaits(t *testing.T) {
 			t.Errorf("%s: StorageClasses are watched: %t, want %t", step.name, got, step.want)
 		}
 		if got != wanted && step.name != "the other's is ours" && g.changes.Load() == before {
-			t.Errorf("%s: not told that other watches are wanted", step.name)
+			t.Errorf("%s: no notification that other watches are wanted", step.name)
 		}
 	}
 }
@@ -142,7 +142,7 @@ func TestCollectorKnowsClasses(t *testing.T) {
 		return fmt.Sprintf(`{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: %s}, provisioner: p, volumeBindingMode: %s}`, name, mode)
 	}
 	g.put(storageWatch, class("slow", "WaitForFirstConsumer"), class("fast", "Immediate"))
-	g.tell(storageWatch, watch.Listed)
+	g.emit(storageWatch, watch.Listed)
 	g.put(classesWatch, `{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: nginx}, spec: {controller: k8s.io/ingress-nginx}}`)
 	f := g.now()
 	if diff := cmp.Diff([]federation.StorageClass{{Name: "fast"}, {Name: "slow", WaitsForConsumer: true}}, f.StorageClasses); diff != "" || !f.StorageClassesKnown {
@@ -151,17 +151,17 @@ func TestCollectorKnowsClasses(t *testing.T) {
 	if diff := cmp.Diff([]federation.IngressController{{Class: "nginx", Controller: "k8s.io/ingress-nginx"}}, f.IngressClasses); diff != "" || f.IngressClassesKnown {
 		t.Errorf("IngressClasses, known %t (-want +got):\n%s", f.IngressClassesKnown, diff)
 	}
-	g.tell(storageWatch, watch.Stopped)
+	g.emit(storageWatch, watch.Stopped)
 	if f := g.now(); f.StorageClassesKnown || len(f.StorageClasses) > 0 {
 		t.Errorf("after the watch ended: known %t, %v", f.StorageClassesKnown, f.StorageClasses)
 	}
 }
 
-func TestCollectorLooksForIngressClassesWhereIngressesOfOursAre(t *testing.T) {
+func TestCollectorWatchesIngressClassesIfThereAreIngressesOfOurs(t *testing.T) {
 	g := gather(t, nil)
 	g.put(ingressesWatch, route("foreign", "bakery", ""))
 	if slices.Contains(g.Watches(), classesWatch) {
-		t.Error("IngressClasses are watched for another's Ingress")
+		t.Error("IngressClasses are watched for a foreign Ingress")
 	}
 	g.put(ingressesWatch, route("echo", "shop", ""))
 	if !slices.Contains(g.Watches(), classesWatch) {
@@ -169,7 +169,7 @@ func TestCollectorLooksForIngressClassesWhereIngressesOfOursAre(t *testing.T) {
 	}
 }
 
-func TestCollectorTellsWhereTheReplicasAreLeftToOthers(t *testing.T) {
+func TestCollectorReportsWorkloadsAppliedWithoutReplicas(t *testing.T) {
 	entry := func(manager, operation, subresource, field string) string {
 		return fmt.Sprintf(`{apiVersion: apps/v1, kind: Deployment, metadata: {namespace: web, name: shop, uid: u, labels: {%s: shop}, managedFields: [
 			{manager: %s, operation: %s, apiVersion: apps/v1, subresource: '%s', fieldsType: FieldsV1, fieldsV1: {f:spec: {f:%s: {}}}}]}, spec: {replicas: 3}}`,
@@ -191,7 +191,7 @@ func TestCollectorTellsWhereTheReplicasAreLeftToOthers(t *testing.T) {
 			t.Errorf("Scaled = %t, want %t: %s", got, want, object)
 		}
 		if want && g.changes.Load() == before {
-			t.Error("not told that the fact has changed")
+			t.Error("no notification that the fact has changed")
 		}
 	}
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/watch"
 )
 
-// Facts fills in what the collector knows, from NodePorts down to Blind, and
-// leaves the rest of f alone. The slices are shared with every other caller and
-// are never changed afterwards; they are the same ones until something changes.
+// Facts fills in what the collector knows, from NodePorts down to Blind, and leaves the
+// rest of f unchanged. The slices are shared between callers and never changed; they stay
+// the same until something changes.
 func (c *Collector) Facts(now time.Time, f *federation.ClusterFacts) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.outOfSight() && c.work.advance(now) {
-		c.rework = true
+	if !c.suspended() && c.work.advance(now) {
+		c.workStale = true
 	}
 	c.refresh()
 	f.PortsKnown, f.NodePorts = c.facts.PortsKnown, c.facts.NodePorts
@@ -38,15 +38,15 @@ func (c *Collector) Facts(now time.Time, f *federation.ClusterFacts) {
 	f.Blind = c.facts.Blind
 }
 
-// Reads says whether what a watch brings is needed to decide anything: node ports,
-// our workloads, and pods that wait for room.
+// Reads reports whether the events of a watch are needed for decisions: node ports, our
+// workloads, and pods that wait for room.
 func (c *Collector) Reads(w watch.Watch) bool {
 	return slices.Contains(c.Required(), w) || c.isWorkload(w)
 }
 
-// Settled says whether the facts are complete by what the watches have brought:
-// each that is required has listed, or may not, that of autoscalers has been tried,
-// and none is Asking.
+// Settled reports whether the facts are complete. Each required watch has listed, or may
+// not; the watch of autoscalers has been tried; and no question about ReplicaSets is
+// open.
 func (c *Collector) Settled() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,31 +55,31 @@ func (c *Collector) Settled() bool {
 			return false
 		}
 	}
-	// Whether an autoscaler in Git is there decides who sets replicas. Where they cannot
-	// be listed, all that are in Git are taken to be there.
+	// Whether an autoscaler in Git exists decides who sets replicas. If autoscalers
+	// cannot be listed, all of those in Git are assumed to exist.
 	if err := c.failed[scalersWatch]; !c.listed[scalersWatch] && (err == nil || !err.Lasting()) {
 		return false
 	}
 	return !c.work.owners.open()
 }
 
-// refresh makes those of the facts anew that are no longer right.
+// refresh updates the outdated facts.
 func (c *Collector) refresh() {
 	c.relabel()
 	ours := func(label string) bool { return c.labels[label] }
-	services := c.services.freshen()
+	services := c.services.takeStale()
 	if services {
 		c.facts.NodePorts = portFacts(c.services.kept)
 	}
-	if c.rework {
-		c.facts.Workloads, c.rework = c.work.facts(ours), false
-		c.resight = true // ReplicaSets may be refused
+	if c.workStale {
+		c.facts.Workloads, c.workStale = c.work.facts(ours), false
+		c.blindStale = true // ReplicaSets may be refused
 	}
-	if c.nodes.freshen() {
+	if c.nodes.takeStale() {
 		c.facts.Nodes = nodeFacts(c.nodes.kept)
 		c.facts.Zones, c.facts.Regions = placeFacts(c.nodes.kept)
 	}
-	if c.routes.freshen() {
+	if c.routes.takeStale() {
 		c.facts.Ingresses = ingressFacts(c.routes.kept, ours)
 		c.names = namedSecrets(c.routes.kept, ours)
 		c.certs.stale, services = true, true
@@ -88,63 +88,63 @@ func (c *Collector) refresh() {
 	if services {
 		c.facts.Services = serviceFacts(c.services.kept, c.facts.Ingresses)
 	}
-	if c.slices.freshen() {
+	if c.slices.takeStale() {
 		c.facts.Endpoints = endpoints(c.slices.kept, ours)
 	}
-	if c.quotas.freshen() {
+	if c.quotas.takeStale() {
 		c.facts.Quotas = quotaFacts(c.quotas.kept)
 	}
-	if c.certs.freshen() || c.resight {
+	if c.certs.takeStale() || c.blindStale {
 		c.facts.Certificates = certificateFacts(c.names, c.certs.kept, c.listed)
 	}
 	c.refreshClasses(ours)
-	if c.resight {
-		c.facts.Blind, c.resight = c.blindFacts(), false
+	if c.blindStale {
+		c.facts.Blind, c.blindStale = c.blindFacts(), false
 	}
-	c.facts.PortsKnown = c.sees(servicesWatch)
-	c.facts.IngressesKnown = c.sees(ingressesWatch)
-	c.facts.ServicesKnown = c.sees(servicesWatch) && c.facts.IngressesKnown
-	c.facts.NodesKnown = c.sees(nodesWatch)
+	c.facts.PortsKnown = c.complete(servicesWatch)
+	c.facts.IngressesKnown = c.complete(ingressesWatch)
+	c.facts.ServicesKnown = c.complete(servicesWatch) && c.facts.IngressesKnown
+	c.facts.NodesKnown = c.complete(nodesWatch)
 	c.facts.IngressUID = c.uid
-	c.facts.IngressUID.Known = c.sees(uidWatch)
+	c.facts.IngressUID.Known = c.complete(uidWatch)
 }
 
-// refreshClasses makes what is known of autoscalers and classes anew.
+// refreshClasses updates the facts about autoscalers and classes.
 func (c *Collector) refreshClasses(ours func(label string) bool) {
-	if c.scalers.freshen() {
+	if c.scalers.takeStale() {
 		c.facts.Autoscalers = scalerFacts(c.scalers.kept, ours)
 	}
-	if c.claims.freshen() {
+	if c.claims.takeStale() {
 		c.waits = false
 		for _, label := range c.claims.kept {
 			c.waits = c.waits || ours(label)
 		}
 	}
-	if c.storage.freshen() {
+	if c.storage.takeStale() {
 		c.facts.StorageClasses = inOrder(c.storage.kept)
 	}
-	if c.classes.freshen() {
+	if c.classes.takeStale() {
 		c.facts.IngressClasses = inOrder(c.classes.kept)
 	}
-	c.facts.AutoscalersKnown = c.sees(scalersWatch)
-	c.facts.StorageClassesKnown = c.sees(storageWatch)
-	c.facts.IngressClassesKnown = c.sees(classesWatch)
+	c.facts.AutoscalersKnown = c.complete(scalersWatch)
+	c.facts.StorageClassesKnown = c.complete(storageWatch)
+	c.facts.IngressClassesKnown = c.complete(classesWatch)
 }
 
-// relabel asks anew what is ours.
+// relabel checks again which labels are ours.
 func (c *Collector) relabel() {
 	c.forgetLabels()
 	for label, before := range c.labels {
 		if now := c.options.Ours(label); now != before {
 			c.labels[label] = now
-			c.rework, c.routes.stale, c.slices.stale = true, true, true
+			c.workStale, c.routes.stale, c.slices.stale = true, true, true
 			c.scalers.stale, c.claims.stale = true, true
 		}
 	}
 }
 
-// forgetLabels drops the values that no object has any more, whenever there may be
-// twice as many as there were: anybody who may write objects may make up values.
+// forgetLabels drops the values that no object has any more, whenever their number may
+// have doubled: anyone who may write objects can make up values.
 func (c *Collector) forgetLabels() {
 	if len(c.labels) < c.manyLabels {
 		return
@@ -169,9 +169,9 @@ func (c *Collector) forgetLabels() {
 	c.manyLabels = max(firstManyLabels, 2*len(c.labels))
 }
 
-// blindFacts names each resource once, however many of its watches do not see. One
-// failure that may pass by itself is not worth a word, and whoever wants the
-// watches of our workloads and claims reports on those.
+// blindFacts names each unreadable resource once, even if several of its watches fail. A
+// single failure that may be temporary is not reported. The watches of our workloads and
+// claims are reported by the package that requests them.
 func (c *Collector) blindFacts() []federation.Blind {
 	var list []federation.Blind
 	for w, err := range c.failed {

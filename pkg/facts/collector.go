@@ -14,46 +14,45 @@ import (
 	"github.com/fedsync/fedsync/pkg/watch"
 )
 
-// CollectorOptions say what a Collector cannot know.
+// CollectorOptions configure a Collector.
 type CollectorOptions struct {
-	// Label is the key of the label that our objects bear:
-	// "applyset.kubernetes.io/part-of".
+	// Label is the key of the label of our objects: "applyset.kubernetes.io/part-of".
 	Label string
-	// Ours says whether objects with this value of the label are ours. It may
-	// answer otherwise later: each call of Facts and of Watches asks it anew, and
-	// it must not call the Collector.
+	// Ours reports whether objects with this value of the label are ours. Its answer may
+	// change: each call of Facts and of Watches calls it again. It must not call the
+	// Collector.
 	Ours func(label string) bool
-	// Changed is called when a fact has changed, or the watches that are wanted; by
-	// many goroutines. It must not block. Nil is allowed.
+	// Changed is called by many goroutines when a fact or the set of wanted watches has
+	// changed. It must not block. Nil is allowed.
 	Changed func()
-	// ReplicaSet reads one ReplicaSet's metadata, to find the Deployment that its
-	// pods belong to; see ReplicaSets. It is called by Run.
+	// ReplicaSet reads one ReplicaSet's metadata, to find the Deployment of its pods; see
+	// ReplicaSets. Run calls it.
 	ReplicaSet Lookup
 }
 
-// Collector adds up one cluster's facts from watch events: the node ports, the
-// workloads, and what the diagnosis reads. It keeps numbers, names and digests,
-// and no objects.
+// Collector derives one cluster's facts from watch events: the node ports, the workloads,
+// and the data for the diagnosis. It remembers numbers, names and digests, but no
+// objects.
 //
-// While a watch fails, for whatever reason, what it brought stays as it was: that
-// it cannot be seen does not mean that it is gone. What would change by time alone
-// stands still then. Only the end of a watch makes the collector forget.
+// While a watch fails, for any reason, its data stays unchanged: an object that cannot be
+// seen is not necessarily gone. Changes that depend only on time are suspended as well.
+// Only the end of a watch makes the collector forget.
 type Collector struct {
 	options CollectorOptions
 
-	asked chan struct{} // wakes Run: one token does for any number of questions
+	asked chan struct{} // wakes Run: one token suffices for any number of questions
 
 	mu     sync.Mutex      // protects what follows
-	labels map[string]bool // what Ours said of each value seen
-	// manyLabels is when to look for those that no object has any more.
+	labels map[string]bool // the result of Ours for each value seen
+	// manyLabels is the number at which unused labels are dropped.
 	manyLabels int
-	listed     map[watch.Watch]bool         // at some time since they are wanted
-	failed     map[watch.Watch]*watch.Error // that do not see now
-	facts      federation.ClusterFacts      // as last made; its slices are shared
+	listed     map[watch.Watch]bool         // those that have listed since they are wanted
+	failed     map[watch.Watch]*watch.Error // those that fail now
+	facts      federation.ClusterFacts      // as last refreshed; its slices are shared
 	names      []types.NamespacedName       // the Secrets to watch
-	uid        federation.IngressUID        // as it was last seen
+	uid        federation.IngressUID        // as last seen
 	work       *workloads                   // ReplicaSets, Deployments and pods
-	rework     bool                         // facts lack the newest of work
+	workStale  bool                         // facts are older than work
 	services   shelf[liveService]
 	routes     shelf[ingress]
 	slices     shelf[slice]
@@ -61,18 +60,19 @@ type Collector struct {
 	nodes      shelf[node]
 	certs      shelf[federation.Certificate]
 	scalers    shelf[scaler]
-	// claims are the values of our label of those that wait for a volume: while there
-	// are any of ours, storage is watched.
+	// claims are the label values of claims that wait for a volume: while any of them is
+	// ours, storage is watched.
 	claims  shelf[string]
 	storage shelf[federation.StorageClass]
 	classes shelf[federation.IngressController]
-	// waits says that claims of ours wait, and routed that there are Ingresses of ours.
+	// waits reports that claims of ours wait, and routed that there are Ingresses of
+	// ours.
 	waits, routed bool
-	// resight says that facts lack the newest of listed and failed.
-	resight bool
+	// blindStale reports that facts are older than listed and failed.
+	blindStale bool
 }
 
-// firstManyLabels is more than federations that share a cluster have.
+// firstManyLabels is more than the number of federations that share a cluster.
 const firstManyLabels = 64
 
 const ingressUIDName = "ingress-uid"
@@ -105,12 +105,12 @@ var (
 	uidWatch       = oneObject(configMapsResource, types.NamespacedName{Namespace: "kube-system", Name: ingressUIDName})
 )
 
-// oneObject is the watch of a single object, which may also not exist.
+// oneObject returns the watch of a single object, which may not exist.
 func oneObject(resource schema.GroupVersionResource, name types.NamespacedName) watch.Watch {
 	return watch.Watch{Resource: resource, Namespace: name.Namespace, FieldSelector: "metadata.name=" + name.Name}
 }
 
-// NewCollector makes a collector that knows nothing yet.
+// NewCollector returns a collector without data.
 func NewCollector(o CollectorOptions) *Collector {
 	if o.Changed == nil {
 		o.Changed = func() {}
@@ -127,13 +127,13 @@ func NewCollector(o CollectorOptions) *Collector {
 	}
 }
 
-// Required are the watches without which a cluster's facts are not enough to
-// decide anything: the others serve the diagnosis.
+// Required returns the watches without which no decision is possible; the remaining ones
+// serve the diagnosis.
 func (c *Collector) Required() []watch.Watch { return []watch.Watch{servicesWatch, podsWatch} }
 
-// Watches are those that the collector needs now, in an order that stays. Besides,
-// it needs those that whoever applies has: of our ReplicaSets, Deployments and
-// PersistentVolumeClaims.
+// Watches returns the watches that the collector needs now, in a stable order. In
+// addition it needs the watches of our ReplicaSets, Deployments and
+// PersistentVolumeClaims, which apply requests.
 func (c *Collector) Watches() []watch.Watch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -151,14 +151,14 @@ func (c *Collector) Watches() []watch.Watch {
 	return list
 }
 
-// slicesWatch is that of our Services' endpoints: their controller gives the
-// slices its Service's labels.
+// slicesWatch returns the watch of our Services' endpoints: their controller copies the
+// labels of the Service to its slices.
 func (c *Collector) slicesWatch() watch.Watch {
 	return watch.Watch{Resource: slicesResource, LabelSelector: c.options.Label}
 }
 
-// Observe takes a watch event in, and leaves out what does not concern it. It is
-// called by many goroutines and does not block.
+// Observe processes a watch event, and ignores an unrelated one. It is called by many
+// goroutines and does not block.
 func (c *Collector) Observe(e watch.Event) {
 	c.mu.Lock()
 	changed := c.observe(time.Now(), e)
@@ -211,22 +211,22 @@ func (c *Collector) observe(now time.Time, e watch.Event) bool {
 	return c.note(e) || changed
 }
 
-// isSecret says whether a watch is one of the Secrets that Ingresses name.
+// isSecret reports whether a watch is one of a Secret that Ingresses name.
 func isSecret(w watch.Watch) bool {
 	return w.Resource == secretsResource && w.LabelSelector == "" && w.FieldSelector != ""
 }
 
-// isWorkload says whether a watch is one of those that bring our workloads.
+// isWorkload reports whether a watch is one of our workloads.
 func (c *Collector) isWorkload(w watch.Watch) bool {
 	return w.LabelSelector == c.options.Label && (w.Resource == replicaSetsResource || w.Resource == deploymentsResource)
 }
 
-// isClaims says whether a watch is the one that brings our claims.
+// isClaims reports whether a watch is the one of our claims.
 func (c *Collector) isClaims(w watch.Watch) bool {
 	return w == watch.Watch{Resource: claimsResource, LabelSelector: c.options.Label}
 }
 
-// readClaim gives the value of our label of a claim that waits; false for another.
+// readClaim returns the value of our label of a waiting claim; false for any other.
 func (c *Collector) readClaim(u *unstructured.Unstructured) (string, bool) {
 	return c.label(u), live.ClaimOf(u).AwaitsConsumer
 }
@@ -244,7 +244,7 @@ func (c *Collector) observePods(now time.Time, e watch.Event) bool {
 		changed = c.work.dropPods(now)
 	case watch.Restored, watch.Failed:
 	}
-	c.rework = c.rework || changed
+	c.workStale = c.workStale || changed
 	return changed
 }
 
@@ -259,7 +259,7 @@ func (c *Collector) observeWorkload(now time.Time, e watch.Event) bool {
 		changed = c.work.dropAll(e.Watch)
 	case watch.Listed, watch.Restored, watch.Failed:
 	}
-	c.rework = c.rework || changed
+	c.workStale = c.workStale || changed
 	return changed
 }
 
@@ -285,7 +285,7 @@ func (c *Collector) observeSecret(e watch.Event) bool {
 	})
 }
 
-// Label gives the value of our label, and has it asked about from now on.
+// label returns the value of our label, and has Ours check it from now on.
 func (c *Collector) label(u *unstructured.Unstructured) string {
 	value := u.GetLabels()[c.options.Label]
 	if _, known := c.labels[value]; !known && value != "" {
@@ -295,8 +295,8 @@ func (c *Collector) label(u *unstructured.Unstructured) string {
 	return value
 }
 
-// note remembers whether a watch sees, and reports whether that is new and shows
-// in the facts.
+// note remembers whether a watch works, and reports whether that is new and affects the
+// facts.
 func (c *Collector) note(e watch.Event) bool {
 	w := e.Watch
 	listed, failed := c.listed[w], c.failed[w]
@@ -315,20 +315,20 @@ func (c *Collector) note(e watch.Event) bool {
 	if listed == c.listed[w] && failed == c.failed[w] {
 		return false
 	}
-	c.resight = true
+	c.blindStale = true
 	return true
 }
 
-// sees reports whether what a watch has brought may be relied on as complete: it
-// has listed, and may still be watched.
-func (c *Collector) sees(w watch.Watch) bool {
+// complete reports whether the data of a watch is complete: it has listed, and may still
+// be watched.
+func (c *Collector) complete(w watch.Watch) bool {
 	err := c.failed[w]
 	return c.listed[w] && (err == nil || !err.Blocked())
 }
 
-// outOfSight reports whether time stands still for pods and workloads, since
-// nobody knows what became of them.
-func (c *Collector) outOfSight() bool {
+// suspended reports whether time is suspended for pods and workloads, because their state
+// is unknown.
+func (c *Collector) suspended() bool {
 	for w := range c.failed {
 		if w == podsWatch || c.isWorkload(w) {
 			return true

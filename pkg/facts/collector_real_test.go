@@ -19,11 +19,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/watch"
 )
 
-// following is a collector with its watcher, running.
+// following is a running collector with its watcher.
 type following struct {
 	*Collector
 	namespace string
-	changed   chan struct{} // one token does for any number of changes
+	changed   chan struct{} // one token suffices for any number of changes
 }
 
 func follow(t *testing.T, m *membertest.Member, requests *membertest.Counter) *following {
@@ -61,7 +61,7 @@ func follow(t *testing.T, m *membertest.Member, requests *membertest.Counter) *f
 	return f
 }
 
-// wait waits until the facts of our namespace read as wanted.
+// wait waits until the facts of our namespace are as wanted.
 func (f *following) wait(t *testing.T, what string, read func(federation.ClusterFacts) string, want string) federation.ClusterFacts {
 	t.Helper()
 	deadline := time.Now().Add(membertest.Patience)
@@ -75,7 +75,7 @@ func (f *following) wait(t *testing.T, what string, read func(federation.Cluster
 		if time.Now().After(deadline) {
 			t.Fatalf("%s after %v: %s, want %s", what, membertest.Patience, got, want)
 		}
-		timer := time.NewTimer(time.Second) // what time alone changes
+		timer := time.NewTimer(time.Second) // for changes by time
 		select {
 		case <-f.changed:
 		case <-timer.C:
@@ -84,8 +84,8 @@ func (f *following) wait(t *testing.T, what string, read func(federation.Cluster
 	}
 }
 
-// workloads reads "kind ready of replicas, waiting, capacity" of those in our
-// namespace.
+// workloads formats the workloads of our namespace as "kind ready of replicas, waiting,
+// capacity".
 func (f *following) workloads(facts federation.ClusterFacts) string {
 	var list []string
 	for _, w := range facts.Workloads {
@@ -101,8 +101,8 @@ func (f *following) workloads(facts federation.ClusterFacts) string {
 	return strings.Join(list, "; ")
 }
 
-// podsOnAPort is the template of pods of which a node can run one, since each
-// takes a port of the node.
+// podsOnAPort returns a template of pods of which a node can run only one, because each
+// uses a port of the node.
 func podsOnAPort(app string, port int) string {
 	return fmt.Sprintf(`selector: {matchLabels: {app: %s}}, template: {metadata: {labels: {app: %[1]s}},
 		spec: {containers: [{name: c, image: example.com/c, ports: [{containerPort: 8080, hostPort: %d}]}]}}`, app, port)
@@ -139,9 +139,9 @@ func TestCollectorReadsTheFactsOfARealCluster(t *testing.T) {
 			gets[path.Base(request)]++
 		}
 	}
-	delete(gets, "nginx") // a pod of it may come into sight before it does itself
+	delete(gets, "nginx") // one of its pods may be seen before the ReplicaSet
 	if len(gets) != 1 || !slices.Equal(slices.Collect(maps.Values(gets)), []int{1}) {
-		t.Errorf("ReplicaSets that were asked for: %v, want the Deployment's, once", gets)
+		t.Errorf("requested ReplicaSets: %v, want only the Deployment's", gets)
 	}
 
 	f.wait(t, "endpoints", func(facts federation.ClusterFacts) string {
@@ -225,8 +225,7 @@ func TestCollectorReadsTheFactsOfARealCluster(t *testing.T) {
 	}, "false")
 }
 
-// age makes the pods that have no node wait for longer than they do, to save the
-// test a minute.
+// age makes pods without a node look older than they are, to save the test a minute.
 func age(t *testing.T, m *membertest.Member) {
 	t.Helper()
 	pods, err := m.Client.Resource(podsResource).Namespace(m.Namespace).

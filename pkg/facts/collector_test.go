@@ -34,7 +34,7 @@ var (
 	ourSlices      = watch.Watch{Resource: slicesResource, LabelSelector: partOf}
 )
 
-// gathering is a collector that a test gives events to.
+// gathering is a collector that receives events from a test.
 type gathering struct {
 	*Collector
 	t       *testing.T
@@ -42,7 +42,7 @@ type gathering struct {
 	ours    map[string]bool
 }
 
-// gather makes a collector to which the label value "shop" is ours.
+// gather returns a collector for which the label value "shop" is ours.
 func gather(t *testing.T, lookup Lookup) *gathering {
 	t.Helper()
 	g := &gathering{t: t, ours: map[string]bool{"shop": true}}
@@ -55,7 +55,7 @@ func gather(t *testing.T, lookup Lookup) *gathering {
 	return g
 }
 
-// put gives objects, each in YAML.
+// put upserts objects, each in YAML.
 func (g *gathering) put(w watch.Watch, objects ...string) {
 	g.t.Helper()
 	for _, object := range objects {
@@ -68,7 +68,7 @@ func (g *gathering) remove(w watch.Watch, object string) {
 	g.Observe(watch.Event{Watch: w, Type: watch.Deleted, Object: membertest.LiveObject(g.t, []byte(object))})
 }
 
-func (g *gathering) tell(w watch.Watch, what watch.EventType) {
+func (g *gathering) emit(w watch.Watch, what watch.EventType) {
 	g.Observe(watch.Event{Watch: w, Type: what})
 }
 
@@ -76,20 +76,20 @@ func (g *gathering) fail(w watch.Watch, failure federation.FailureClass, text st
 	g.Observe(watch.Event{Watch: w, Type: watch.Failed, Err: &watch.Error{Watch: w, Failure: failure, Err: errors.New(text)}})
 }
 
-// now gives the facts.
+// now returns the facts.
 func (g *gathering) now() federation.ClusterFacts {
 	var f federation.ClusterFacts
 	g.Facts(time.Now(), &f)
 	return f
 }
 
-// workload reads the only one as "replicas/ready/current capacity waiting".
-// next is when time alone changes the facts; zero for never.
+// workload formats the only workload as "replicas/ready/current capacity waiting". next
+// returns when the facts change with time; zero for never.
 func (g *gathering) next() time.Time {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var next time.Time
-	if !g.outOfSight() {
+	if !g.suspended() {
 		for _, one := range g.work.byUID {
 			next = earliest(next, one.next)
 		}
@@ -97,7 +97,7 @@ func (g *gathering) next() time.Time {
 	return next
 }
 
-// asking reports whether it is being found out which Deployment some pods belong to.
+// asking reports whether the owner of some pods is being looked up.
 func (g *gathering) asking() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -143,7 +143,7 @@ func TestCollectorKnowsWhoHoldsANodePort(t *testing.T) {
 			g.put(servicesWatch, service("inner", "ports: [{port: 80}]"))
 		}, false, []federation.NodePort{web(30036, 80, "TCP", "b"), web(30036, 53, "UDP", "b")}, true},
 		{
-			"listed", func() { g.tell(servicesWatch, watch.Listed) }, true,
+			"listed", func() { g.emit(servicesWatch, watch.Listed) }, true,
 			[]federation.NodePort{web(30036, 80, "TCP", "b"), web(30036, 53, "UDP", "b")},
 			true,
 		},
@@ -166,8 +166,8 @@ func TestCollectorKnowsWhoHoldsANodePort(t *testing.T) {
 		}, true, nil, false},
 		{"out of sight", func() { g.fail(servicesWatch, federation.FailureNetwork, "reset") }, true, nil, true},
 		{"refused", func() { g.fail(servicesWatch, federation.FailureForbidden, "no") }, false, nil, true},
-		{"allowed", func() { g.tell(servicesWatch, watch.Listed) }, true, nil, true},
-		{"no longer wanted", func() { g.tell(servicesWatch, watch.Stopped) }, false, nil, true},
+		{"allowed", func() { g.emit(servicesWatch, watch.Listed) }, true, nil, true},
+		{"no longer wanted", func() { g.emit(servicesWatch, watch.Stopped) }, false, nil, true},
 	} {
 		before := g.changes.Load()
 		step.do()
@@ -181,12 +181,12 @@ func TestCollectorKnowsWhoHoldsANodePort(t *testing.T) {
 			}
 		}
 		if changed := g.changes.Load() > before; changed != step.changed {
-			t.Errorf("%s: told of a change = %v, want %v", step.name, changed, step.changed)
+			t.Errorf("%s: notified of a change = %v, want %v", step.name, changed, step.changed)
 		}
 	}
 }
 
-func TestCollectedFactsStayAsTheyAre(t *testing.T) {
+func TestCollectedFactsAreImmutable(t *testing.T) {
 	g := gather(t, nil)
 	g.put(servicesWatch, service("a", "ports: [{port: 80, nodePort: 30001}]"))
 	first := g.now()
@@ -196,16 +196,16 @@ func TestCollectedFactsStayAsTheyAre(t *testing.T) {
 	}
 	g.put(servicesWatch, service("a", "ports: [{port: 80, nodePort: 30002}]"))
 	if got := first.NodePorts[0].Port; got != 30001 {
-		t.Errorf("the first facts have become %d, want 30001", got)
+		t.Errorf("the first facts changed to %d, want 30001", got)
 	}
 	f := federation.ClusterFacts{State: federation.ClusterOffline, Version: "v1.37.2", Synced: true}
 	g.Facts(time.Now(), &f)
 	if f.State != federation.ClusterOffline || f.Version != "v1.37.2" || !f.Synced {
-		t.Errorf("facts that are not the collector's have become %+v", f)
+		t.Errorf("facts that are not the collector's changed to %+v", f)
 	}
 }
 
-// Set is a ReplicaSet of ours, or with owner that of a Deployment.
+// set returns a ReplicaSet of ours, or with owner that of a Deployment.
 func set(name string, spec, made, ready int, owner string) string {
 	meta := fmt.Sprintf(`namespace: web, name: %s, uid: uid-%[1]s, labels: {%s: shop}`, name, partOf)
 	if owner != "" {
@@ -220,7 +220,7 @@ func deployment(spec, made, ready int) string {
 	return strings.Replace(d, "status: {", fmt.Sprintf("status: {updatedReplicas: %d, ", spec), 1)
 }
 
-// waiting is a pod of a ReplicaSet that has been unschedulable for a time.
+// waiting returns a pod of a ReplicaSet that has been unschedulable for a time.
 func waiting(name, set string, since time.Duration) string {
 	return fmt.Sprintf(`{apiVersion: v1, kind: Pod,
 		metadata: {namespace: web, name: %s, ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: %s, uid: uid-%[2]s, controller: true}]},
@@ -230,7 +230,7 @@ func waiting(name, set string, since time.Duration) string {
 		name, set, time.Now().Add(-since).UTC().Format(time.RFC3339))
 }
 
-func TestCollectorFollowsTheRoomForAWorkload(t *testing.T) {
+func TestCollectorTracksTheCapacityForAWorkload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := gather(t, nil)
 		for _, step := range []struct {
@@ -245,7 +245,7 @@ func TestCollectorFollowsTheRoomForAWorkload(t *testing.T) {
 				g.put(podsWatch, waiting("other", "other", time.Hour))
 			}, "0 workloads"},
 			{"the workload", func() { g.put(ourReplicaSets, set("nginx", 17, 17, 10, "")) }, "17/10/17 - 7"},
-			{"listed", func() { g.tell(podsWatch, watch.Listed) }, "17/10/17 - 7"},
+			{"listed", func() { g.emit(podsWatch, watch.Listed) }, "17/10/17 - 7"},
 			{"a little early", func() { <-time.After(9 * time.Second) }, "17/10/17 - 7"},
 			{"unschedulable for a minute", func() { <-time.After(2 * time.Second) }, "17/10/17 10 7"},
 			{"not Ready for a minute", func() { <-time.After(50 * time.Second) }, "17/10/10 10 7"},
@@ -270,12 +270,12 @@ func TestCollectorFollowsTheRoomForAWorkload(t *testing.T) {
 				g.fail(ourReplicaSets, federation.FailureTimeout, "no answer")
 				<-time.After(10 * time.Minute)
 			}, "20/13/16 - 0"},
-			{"in sight again, unchanged", func() { g.tell(ourReplicaSets, watch.Listed) }, "20/13/13 - 0"},
+			{"in sight again, unchanged", func() { g.emit(ourReplicaSets, watch.Listed) }, "20/13/13 - 0"},
 			{"another of its name", func() {
 				g.put(ourReplicaSets, strings.Replace(set("nginx", 5, 5, 0, ""), "uid-nginx", "uid-new", 1))
 			}, "5/0/5 - 0"},
 			{"it may not be watched", func() { g.fail(ourReplicaSets, federation.FailureForbidden, "no") }, "5/0/5 - 0"},
-			{"it is not watched", func() { g.tell(ourReplicaSets, watch.Stopped) }, "0 workloads"},
+			{"it is not watched", func() { g.emit(ourReplicaSets, watch.Stopped) }, "0 workloads"},
 		} {
 			step.do()
 			if got := g.workload(); got != step.want {
@@ -283,12 +283,12 @@ func TestCollectorFollowsTheRoomForAWorkload(t *testing.T) {
 			}
 		}
 		if got := g.now().Blind; len(got) > 0 {
-			t.Errorf("Blind = %v, want none: the watch is somebody else's", got)
+			t.Errorf("Blind = %v, want none, because the watch is not the collector's", got)
 		}
 	})
 }
 
-func TestCollectorKeepsWhatItKnewWhileItCannotSee(t *testing.T) {
+func TestCollectorRetainsFactsWhileAWatchFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := gather(t, nil)
 		g.put(ourReplicaSets, set("nginx", 5, 5, 3, ""))
@@ -298,7 +298,7 @@ func TestCollectorKeepsWhatItKnewWhileItCannotSee(t *testing.T) {
 		g.put(uidWatch, `{apiVersion: v1, kind: ConfigMap, metadata: {namespace: kube-system, name: ingress-uid}, data: {uid: abc}}`)
 		all := []watch.Watch{podsWatch, quotasWatch, ingressesWatch, uidWatch}
 		for _, w := range all {
-			g.tell(w, watch.Listed)
+			g.emit(w, watch.Listed)
 		}
 		state := func() string {
 			f := g.now()
@@ -313,7 +313,7 @@ func TestCollectorKeepsWhatItKnewWhileItCannotSee(t *testing.T) {
 			for _, w := range all {
 				g.fail(w, class, "no")
 			}
-			<-time.After(time.Hour) // by time alone nothing may change
+			<-time.After(time.Hour) // time must change nothing
 			membertest.Want(t, string(class), []string{state()}, []string{known})
 		}
 		for _, w := range all {
@@ -321,27 +321,27 @@ func TestCollectorKeepsWhatItKnewWhileItCannotSee(t *testing.T) {
 		}
 		membertest.Want(t, "refused", []string{state()}, []string{"5/3/5 3 2, 1 quotas, 1 ingresses, uid false true"})
 		for _, w := range all {
-			g.tell(w, watch.Restored)
-			g.tell(w, watch.Listed)
+			g.emit(w, watch.Restored)
+			g.emit(w, watch.Listed)
 		}
-		// The two pods have been missing for hours, as is known by now.
+		// The two pods have been missing for hours, as is known now.
 		membertest.Want(t, "seen again", []string{state()}, []string{"5/3/3 3 2, 1 quotas, 1 ingresses, uid true true"})
 		for _, w := range all {
-			g.tell(w, watch.Stopped)
+			g.emit(w, watch.Stopped)
 		}
 		g.put(ourReplicaSets, set("nginx", 5, 5, 5, ""))
 		membertest.Want(t, "no longer watched", []string{state()}, []string{"5/5/5 - 0, 0 quotas, 0 ingresses, uid false false"})
 	})
 }
 
-func TestCollectorSaysWhenTimeAloneChangesTheFacts(t *testing.T) {
+func TestCollectorReportsWhenTimeChangesTheFacts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		started := time.Now()
 		g := gather(t, nil)
 		if got := g.next(); !got.IsZero() {
 			t.Errorf("Next of nothing = %v, want never", got)
 		}
-		g.tell(podsWatch, watch.Listed)
+		g.emit(podsWatch, watch.Listed)
 		g.put(ourReplicaSets, set("nginx", 17, 17, 10, ""))
 		<-time.After(10 * time.Second)
 		g.put(podsWatch, waiting("p", "nginx", 0))
@@ -359,11 +359,11 @@ func TestCollectorSaysWhenTimeAloneChangesTheFacts(t *testing.T) {
 
 		g.put(ourReplicaSets, set("nginx", 18, 18, 10, ""))
 		if g.next().IsZero() {
-			t.Error("Next = never, though a pod is fresh")
+			t.Error("Next = never, although a pod is fresh")
 		}
 		g.fail(podsWatch, federation.FailureTimeout, "no answer")
 		if got := g.next(); !got.IsZero() {
-			t.Errorf("Next while pods are out of sight = %v, want never", got)
+			t.Errorf("Next while pods are not visible = %v, want never", got)
 		}
 	})
 }
@@ -374,9 +374,9 @@ func TestCollectorDoesNotTrustTheClustersClock(t *testing.T) {
 		g.put(ourReplicaSets, set("nginx", 3, 3, 2, ""))
 		ahead := waiting("p", "nginx", -time.Hour)
 		g.put(podsWatch, ahead)
-		g.tell(podsWatch, watch.Listed)
+		g.emit(podsWatch, watch.Listed)
 		<-time.After(59 * time.Second)
-		g.put(podsWatch, strings.Replace(ahead, "no room", "no room at all", 1)) // the same, told otherwise
+		g.put(podsWatch, strings.Replace(ahead, "no room", "no room at all", 1)) // the same with another message
 		membertest.Want(t, "after 59 s", []string{g.workload()}, []string{"3/2/3 - 1"})
 		<-time.After(time.Second)
 		membertest.Want(t, "after a minute", []string{g.workload()}, []string{"3/2/2 2 1"})
@@ -386,18 +386,18 @@ func TestCollectorDoesNotTrustTheClustersClock(t *testing.T) {
 	})
 }
 
-// sets answers for ReplicaSets, and notes what it was asked.
+// sets answers requests for ReplicaSets, and records them.
 type sets struct {
 	mu    sync.Mutex // protects what follows
 	asked []string
 	err   error
-	// refuses is why all of them are forbidden; nil where they are not.
+	// refuses is why all of them are forbidden; nil if they are not.
 	refuses error
-	most    int // at a time
+	most    int // concurrent requests
 	now     int
 }
 
-// get knows the ReplicaSets "<deployment>-<hash>".
+// get returns the ReplicaSets "<deployment>-<hash>".
 func (s *sets) get(ctx context.Context, namespace, name string) (metav1.Object, error) {
 	s.mu.Lock()
 	s.asked = append(s.asked, namespace+"/"+name)
@@ -434,7 +434,7 @@ func (s *sets) list() []string {
 	return slices.Sorted(slices.Values(s.asked))
 }
 
-// runs runs a collector's lookups until the test's end.
+// runs runs a collector's lookups until the end of the test.
 func (g *gathering) runs() {
 	ctx, cancel := context.WithCancel(g.t.Context())
 	done := make(chan struct{})
@@ -448,7 +448,7 @@ func (g *gathering) runs() {
 	})
 }
 
-func TestCollectorAsksOnceWhoseAReplicaSetIs(t *testing.T) {
+func TestCollectorLooksUpAReplicaSetsOwnerOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		known := &sets{}
 		g := gather(t, known.get)
@@ -456,20 +456,20 @@ func TestCollectorAsksOnceWhoseAReplicaSetIs(t *testing.T) {
 		g.put(podsWatch, waiting("p1", "nginx-1", time.Hour), waiting("p2", "nginx-2", time.Hour), waiting("p3", "nginx-2", time.Hour),
 			waiting("e1", "echo-1", time.Hour),
 			strings.Replace(waiting("far", "nginx-3", time.Hour), "namespace: web", "namespace: elsewhere", 1))
-		g.tell(podsWatch, watch.Listed)
+		g.emit(podsWatch, watch.Listed)
 		if g.asking() {
-			t.Error("asking = true though there is no Deployment")
+			t.Error("asking = true although there is no Deployment")
 		}
 		g.put(ourDeployments, deployment(10, 10, 7))
 		if !g.asking() {
-			t.Error("asking = false though the pods may be the Deployment's")
+			t.Error("asking = false although the pods may be the Deployment's")
 		}
 		membertest.Want(t, "before the answers", []string{g.workload()}, []string{"10/7/10 - 0"})
 		before := g.changes.Load()
 		<-time.After(time.Second)
 		membertest.Want(t, "after the answers", []string{g.workload()}, []string{"10/7/10 7 3"})
 		if g.asking() || g.changes.Load() == before {
-			t.Errorf("asking = %v, told of a change = %v; want false, true", g.asking(), g.changes.Load() > before)
+			t.Errorf("asking = %v, notified of a change = %v; want false, true", g.asking(), g.changes.Load() > before)
 		}
 
 		g.remove(podsWatch, waiting("p1", "nginx-1", 0))
@@ -477,7 +477,7 @@ func TestCollectorAsksOnceWhoseAReplicaSetIs(t *testing.T) {
 		<-time.After(time.Minute)
 		membertest.Want(t, "more pods of theirs", []string{g.workload()}, []string{"10/7/7 7 4"})
 
-		// Its template bears our label, so that its ReplicaSets come by our watch.
+		// Its template has our label, so its ReplicaSets come by our watch.
 		g.put(ourReplicaSets, set("nginx-4", 3, 3, 3, "nginx"))
 		g.put(podsWatch, waiting("p5", "nginx-4", 0))
 		g.remove(podsWatch, waiting("p3", "nginx-2", 0))
@@ -488,7 +488,7 @@ func TestCollectorAsksOnceWhoseAReplicaSetIs(t *testing.T) {
 	})
 }
 
-func TestCollectorAsksAFewAtATimeAndHardlyWhereItIsRefused(t *testing.T) {
+func TestCollectorLooksUpAFewAtATimeAndFewerIfRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		known := &sets{refuses: errors.New("token Bearer abcdefgh is nobody's")}
 		g := gather(t, known.get)
@@ -497,7 +497,7 @@ func TestCollectorAsksAFewAtATimeAndHardlyWhereItIsRefused(t *testing.T) {
 		for i := range 10 {
 			g.put(podsWatch, waiting(fmt.Sprintf("p%d", i), fmt.Sprintf("nginx-%d", i), 0))
 		}
-		g.tell(podsWatch, watch.Listed)
+		g.emit(podsWatch, watch.Listed)
 		<-time.After(10 * time.Second)
 		known.mu.Lock()
 		if known.most != maxQuestions {
@@ -505,7 +505,7 @@ func TestCollectorAsksAFewAtATimeAndHardlyWhereItIsRefused(t *testing.T) {
 		}
 		known.mu.Unlock()
 		if g.asking() {
-			t.Error("asking = true after some were answered, in vain")
+			t.Error("asking = true after some requests failed")
 		}
 		refused := []federation.Blind{{
 			Failure:  federation.FailureForbidden,
@@ -533,8 +533,8 @@ func TestCollectorAsksAFewAtATimeAndHardlyWhereItIsRefused(t *testing.T) {
 	})
 }
 
-// What is kept of pods that wait does not grow with the ReplicaSets that somebody names.
-func TestPodsOfSoManyReplicaSetsAreCounted(t *testing.T) {
+// The memory for waiting pods is limited, however many ReplicaSets are named.
+func TestPodsOfALimitedNumberOfReplicaSetsAreCounted(t *testing.T) {
 	now, w := time.Now(), newWorkloads()
 	put := func(i int) {
 		w.putPod(now, membertest.LiveObject(t, []byte(waiting(fmt.Sprint("p", i), fmt.Sprint("set-", i), time.Hour))))
@@ -543,9 +543,9 @@ func TestPodsOfSoManyReplicaSetsAreCounted(t *testing.T) {
 		put(i)
 	}
 	if len(w.groups) != maxGroups || len(w.pods) != maxGroups {
-		t.Errorf("%d pods of %d ReplicaSets are kept, want %d", len(w.pods), len(w.groups), maxGroups)
+		t.Errorf("%d pods of %d ReplicaSets are remembered, want %d", len(w.pods), len(w.groups), maxGroups)
 	}
-	// One that is gone makes room.
+	// A deleted pod makes room.
 	w.dropPod(now, types.NamespacedName{Namespace: "web", Name: "p0"})
 	put(maxGroups + 100)
 	if got := w.groups[types.UID(fmt.Sprint("uid-set-", maxGroups+100))]; len(got) != 1 {
@@ -553,14 +553,14 @@ func TestPodsOfSoManyReplicaSetsAreCounted(t *testing.T) {
 	}
 }
 
-func TestCollectorAsksAgainWhatFailed(t *testing.T) {
+func TestCollectorRepeatsFailedLookups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		known := &sets{err: errors.New("no answer")}
 		g := gather(t, known.get)
 		g.runs()
 		g.put(ourDeployments, deployment(10, 10, 0))
 		g.put(podsWatch, waiting("p1", "nginx-1", 0), waiting("p2", "nginx-2", 0))
-		g.tell(podsWatch, watch.Listed)
+		g.emit(podsWatch, watch.Listed)
 		<-time.After(time.Hour)
 		if got := len(known.list()); got < 2*60 || got > 2*70 {
 			t.Errorf("asked %d times in an hour, want about once a minute each", got)
@@ -568,12 +568,12 @@ func TestCollectorAsksAgainWhatFailed(t *testing.T) {
 	})
 }
 
-func TestCollectorAsksNoMoreWhenThePodsAreGone(t *testing.T) {
+func TestCollectorStopsLookupsWhenThePodsAreGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		known := &sets{err: errors.New("no answer")}
 		g := gather(t, known.get)
 		g.runs()
-		g.tell(podsWatch, watch.Listed)
+		g.emit(podsWatch, watch.Listed)
 		g.put(ourDeployments, deployment(10, 10, 0))
 		g.put(podsWatch, waiting("p", "nginx-1", 0))
 		<-time.After(500 * time.Millisecond)
@@ -624,7 +624,7 @@ func TestCollectorWatchesTheSecretsThatOurIngressesName(t *testing.T) {
 	before := g.changes.Load()
 	g.put(ingressesWatch, route("echo", "shop", "{secretName: b}"))
 	if g.changes.Load() == before {
-		t.Error("not told that other watches are wanted")
+		t.Error("no notification that other watches are wanted")
 	}
 	membertest.Want(t, "one less", secrets(), []string{"secrets in web, fields metadata.name=b", "secrets in web, fields metadata.name=d"})
 
@@ -638,7 +638,7 @@ func TestCollectorWatchesTheSecretsThatOurIngressesName(t *testing.T) {
 	}
 }
 
-func TestCollectorTellsOfCertificatesNoMoreThanADigest(t *testing.T) {
+func TestCollectorReportsOnlyADigestOfCertificates(t *testing.T) {
 	g := gather(t, nil)
 	g.put(ingressesWatch, route("echo", "shop", "{secretName: a}, {secretName: b}"))
 	secret := func(name, data string) string {
@@ -653,11 +653,11 @@ func TestCollectorTellsOfCertificatesNoMoreThanADigest(t *testing.T) {
 		do   func()
 		want []federation.Certificate
 	}{
-		{"nobody has looked", func() {}, []federation.Certificate{}},
+		{"not read yet", func() {}, []federation.Certificate{}},
 		{"one is there and one is not", func() {
 			g.put(secretWatch("a"), secret("a", "tls.crt: b25l, tls.key: c2VjcmV0"))
-			g.tell(secretWatch("a"), watch.Listed)
-			g.tell(secretWatch("b"), watch.Listed)
+			g.emit(secretWatch("a"), watch.Listed)
+			g.emit(secretWatch("b"), watch.Listed)
 		}, []federation.Certificate{certificate("a", "7692c3ad3540bb803c020b3aee66cd88"), absent}}, // sha256 of "one"
 		{"another key is no other certificate", func() {
 			g.put(secretWatch("a"), secret("a", "tls.crt: b25l, tls.key: b3RoZXI="))
@@ -676,7 +676,7 @@ func TestCollectorTellsOfCertificatesNoMoreThanADigest(t *testing.T) {
 			"one is refused", func() { g.fail(secretWatch("b"), federation.FailureForbidden, "no") },
 			[]federation.Certificate{certificate("a", ""), absent},
 		},
-		{"one is no longer watched", func() { g.tell(secretWatch("a"), watch.Stopped) }, []federation.Certificate{absent}},
+		{"one is no longer watched", func() { g.emit(secretWatch("a"), watch.Stopped) }, []federation.Certificate{absent}},
 	} {
 		step.do()
 		if diff := cmp.Diff(step.want, g.now().Certificates); diff != "" {
@@ -685,7 +685,7 @@ func TestCollectorTellsOfCertificatesNoMoreThanADigest(t *testing.T) {
 	}
 }
 
-func TestCollectorListsIngressesOursOrNot(t *testing.T) {
+func TestCollectorListsOurAndForeignIngresses(t *testing.T) {
 	g := gather(t, nil)
 	g.put(ingressesWatch, route("b", "shop", ""), route("a", "", ""), route("c", "bakery", ""))
 	fact := func(name string, ours bool) federation.Ingress {
@@ -703,20 +703,20 @@ func TestCollectorListsIngressesOursOrNot(t *testing.T) {
 	}
 }
 
-func TestCollectorKnowsWhoseAnIngressIs(t *testing.T) {
+func TestCollectorKnowsTheControllerOfAnIngress(t *testing.T) {
 	const by = `{manager: %s, operation: Update, subresource: %s, fieldsType: FieldsV1, fieldsV1: {"f:status": {"f:loadBalancer": %s}}}`
 	address := func(manager string) string { return fmt.Sprintf(by, manager, "status", `{"f:ingress": {}}`) }
 	for _, c := range []struct {
 		name, metadata, spec string
 		want                 federation.Ingress
 	}{
-		{"nobody's", "", "", federation.Ingress{}},
+		{"without a controller", "", "", federation.Ingress{}},
 		{"Google's by an annotation", `annotations: {ingress.kubernetes.io/backends: '{}'}`, "", federation.Ingress{Google: true}},
 		{"Google's by its rule for HTTPS", `annotations: {ingress.kubernetes.io/https-forwarding-rule: a}`, "", federation.Ingress{Google: true}},
 		{"an annotation without a value", `annotations: {ingress.kubernetes.io/forwarding-rule: ""}`, "", federation.Ingress{}},
 		{"another's annotation", `annotations: {ingress.kubernetes.io/rewrite: a}`, "", federation.Ingress{}},
 		{"held by Google's controller", `finalizers: [networking.gke.io/ingress-finalizer-V2]`, "", federation.Ingress{Google: true, GoogleHeld: true}},
-		{"held by somebody", `finalizers: [example.com/ingress-finalizer]`, "", federation.Ingress{}},
+		{"held by another controller", `finalizers: [example.com/ingress-finalizer]`, "", federation.Ingress{}},
 		{"the field counts before the annotation", `annotations: {kubernetes.io/ingress.class: gce}`, `ingressClassName: fedsync-global`, federation.Ingress{ClassName: "fedsync-global"}},
 		{"an address by a controller", `managedFields: [` + address("glbc") + `]`, "", federation.Ingress{StatusBy: untrusted.New("glbc")}},
 		{"an address by fedsync", `managedFields: [` + address("fedsync-address") + `]`, "", federation.Ingress{StatusBy: untrusted.New("fedsync-address")}},
@@ -724,12 +724,12 @@ func TestCollectorKnowsWhoseAnIngressIs(t *testing.T) {
 		{"an address by two, the other way", `managedFields: [` + address("nginx") + `, ` + address("fedsync-address") + `]`, "", federation.Ingress{StatusBy: untrusted.New("nginx")}},
 		{"a status without an address", `managedFields: [` + fmt.Sprintf(by, "glbc", "status", "{}") + `]`, "", federation.Ingress{}},
 		{"fields of the object itself", `managedFields: [` + fmt.Sprintf(by, "fedsync", `""`, `{"f:ingress": {}}`) + `]`, "", federation.Ingress{}},
-		{"fields that nobody can read", `managedFields: [{manager: a, subresource: status, fieldsV1: {"f:status": 7}}]`, "", federation.Ingress{}},
+		{"unreadable fields", `managedFields: [{manager: a, subresource: status, fieldsV1: {"f:status": 7}}]`, "", federation.Ingress{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := gather(t, nil)
 			g.put(ingressesWatch, fmt.Sprintf("{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {namespace: web, name: a, %s}, spec: {%s}}", c.metadata, c.spec))
-			g.tell(ingressesWatch, watch.Listed)
+			g.emit(ingressesWatch, watch.Listed)
 			got, found := g.now().Ingress("web", "a")
 			c.want.Namespace, c.want.Name = "web", "a"
 			if diff := cmp.Diff(c.want, got); diff != "" || !found {
@@ -739,7 +739,7 @@ func TestCollectorKnowsWhoseAnIngressIs(t *testing.T) {
 	}
 }
 
-// endpointSlice is one of a Service, of our app unless the label says otherwise.
+// endpointSlice returns one of a Service, of our app unless the label is another.
 func endpointSlice(name, service, label, family, ports, endpoints string) string {
 	return fmt.Sprintf(`{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice,
 		metadata: {namespace: web, name: %s, labels: {kubernetes.io/service-name: %s, %s: %s}},
@@ -776,11 +776,11 @@ func TestCollectorCountsTheEndpointsOfAService(t *testing.T) {
 			[]string{endpointSlice("s1", "nginx", "shop", "IPv4", "{port: 8080}", at("10.1.0.2", "10.1.0.10")+", "+down)},
 			web(2, 1, "10.1.0.10:8080", "10.1.0.2:8080"),
 		},
-		"nobody says that it is not ready": {
+		"ready by default": {
 			[]string{endpointSlice("s1", "nginx", "shop", "IPv4", "{port: 8080}", bare)},
 			web(1, 0, "10.1.0.1:8080"),
 		},
-		"those that terminate are neither": {
+		"terminating endpoints are neither": {
 			[]string{endpointSlice("s1", "nginx", "shop", "IPv4", "{port: 8080}", goes+", "+held+", "+at("10.1.0.2"))},
 			web(1, 0, "10.1.0.2:8080"),
 		},
@@ -806,7 +806,7 @@ func TestCollectorCountsTheEndpointsOfAService(t *testing.T) {
 			},
 			web(1, 1, "10.1.0.1:80"),
 		},
-		"the other family alone": {
+		"only the other family": {
 			[]string{endpointSlice("s1", "nginx", "shop", "IPv6", "{port: 80}", at("'fd00::1'"))},
 			web(1, 0, "[fd00::1]:80"),
 		},
@@ -824,7 +824,7 @@ func TestCollectorCountsTheEndpointsOfAService(t *testing.T) {
 			if diff := cmp.Diff(c.want, g.now().Endpoints); diff != "" {
 				t.Errorf("Endpoints (-want +got):\n%s", diff)
 			}
-			g.tell(ourSlices, watch.Stopped)
+			g.emit(ourSlices, watch.Stopped)
 			if got := g.now().Endpoints; len(got) > 0 {
 				t.Errorf("after the watch's end, Endpoints = %v, want none", got)
 			}
@@ -837,7 +837,7 @@ func quota(name, spec, hard, used string) string {
 		name, spec, hard, used)
 }
 
-func TestCollectorReadsQuotasOfNumbers(t *testing.T) {
+func TestCollectorReadsQuotasOnObjectCounts(t *testing.T) {
 	g := gather(t, nil)
 	g.put(quotasWatch,
 		quota("b", "", "pods: 1k, requests.cpu: 500m, services.nodeports: '3', count/replicasets.apps: '10'",
@@ -905,21 +905,21 @@ func TestHeartbeatsOfNodesChangeNoFact(t *testing.T) {
 		status: {conditions: [{type: Ready, status: "%s", lastHeartbeatTime: "2026-01-02T03:%02d:00Z", lastTransitionTime: "2026-01-02T03:00:00Z"}]}}`
 	g := gather(t, nil)
 	g.put(nodesWatch, fmt.Sprintf(beat, 1, "True", 0))
-	g.tell(nodesWatch, watch.Listed)
+	g.emit(nodesWatch, watch.Listed)
 	before, nodes := g.changes.Load(), g.now().Nodes
 	for minute := range 10 {
 		g.put(nodesWatch, fmt.Sprintf(beat, minute+2, "True", minute))
 	}
 	if got := g.changes.Load() - before; got != 0 || &g.now().Nodes[0] != &nodes[0] {
-		t.Errorf("10 heartbeats were told %d times, or the facts made anew", got)
+		t.Errorf("10 heartbeats caused %d notifications, or new facts", got)
 	}
 	g.put(nodesWatch, fmt.Sprintf(beat, 20, "False", 20))
 	if got := g.changes.Load() - before; got != 1 || g.now().Nodes[0].Ready {
-		t.Errorf("a node that is no longer Ready was told %d times, want once", got)
+		t.Errorf("a node that is no longer Ready caused %d notifications, want one", got)
 	}
 }
 
-func TestWhatCannotBeListedIsNotKnownToBeEmpty(t *testing.T) {
+func TestAResourceThatCannotBeListedIsUnknownAndNotEmpty(t *testing.T) {
 	known := func(f federation.ClusterFacts) string {
 		return fmt.Sprint("nodes ", f.NodesKnown, len(f.Nodes), " ingresses ", f.IngressesKnown, len(f.Ingresses))
 	}
@@ -933,7 +933,7 @@ func TestWhatCannotBeListedIsNotKnownToBeEmpty(t *testing.T) {
 			g.put(nodesWatch, `{apiVersion: v1, kind: Node, metadata: {name: n1}}`)
 			g.put(ingressesWatch, route("a", "shop", ""))
 		}, "nodes false 1 ingresses false 1"},
-		{"both were", func() { g.tell(nodesWatch, watch.Listed); g.tell(ingressesWatch, watch.Listed) }, "nodes true 1 ingresses true 1"},
+		{"both were", func() { g.emit(nodesWatch, watch.Listed); g.emit(ingressesWatch, watch.Listed) }, "nodes true 1 ingresses true 1"},
 		{"out of sight for a while", func() {
 			g.fail(nodesWatch, federation.FailureNetwork, "reset")
 			g.fail(ingressesWatch, federation.FailureTimeout, "slow")
@@ -960,8 +960,8 @@ func TestCollectorReadsTheIngressUID(t *testing.T) {
 		do   func()
 		want federation.IngressUID
 	}{
-		{"nobody has looked", func() {}, federation.IngressUID{}},
-		{"there is none", func() { g.tell(uidWatch, watch.Listed) }, federation.IngressUID{Known: true}},
+		{"not read yet", func() {}, federation.IngressUID{}},
+		{"there is none", func() { g.emit(uidWatch, watch.Listed) }, federation.IngressUID{Known: true}},
 		{"made", func() {
 			g.put(uidWatch, `{apiVersion: v1, kind: ConfigMap, metadata: {namespace: kube-system, name: ingress-uid}, data: {uid: a--0123, provider-uid: "4567"}}`)
 		}, federation.IngressUID{Known: true, Exists: true, UID: "a--0123", Provider: "4567"}},
@@ -970,7 +970,7 @@ func TestCollectorReadsTheIngressUID(t *testing.T) {
 			federation.IngressUID{Known: true, Exists: true, UID: "a--0123", Provider: "4567"},
 		},
 		{"deleted", func() {
-			g.tell(uidWatch, watch.Listed)
+			g.emit(uidWatch, watch.Listed)
 			g.remove(uidWatch, `{apiVersion: v1, kind: ConfigMap, metadata: {namespace: kube-system, name: ingress-uid}}`)
 		}, federation.IngressUID{Known: true}},
 		{"refused", func() { g.fail(uidWatch, federation.FailureForbidden, "no") }, federation.IngressUID{}},
@@ -982,7 +982,7 @@ func TestCollectorReadsTheIngressUID(t *testing.T) {
 	}
 }
 
-func TestCollectorNamesEachResourceThatItCannotWatch(t *testing.T) {
+func TestCollectorNamesEachUnwatchableResource(t *testing.T) {
 	g := gather(t, nil)
 	g.fail(secretWatch("b"), federation.FailureForbidden, "no")
 	g.fail(secretWatch("a"), federation.FailureForbidden, "Bearer abcdefgh may not")
@@ -1001,9 +1001,9 @@ func TestCollectorNamesEachResourceThatItCannotWatch(t *testing.T) {
 	if diff := cmp.Diff(wanted, g.now().Blind); diff != "" {
 		t.Errorf("Blind (-want +got):\n%s", diff)
 	}
-	g.tell(ingressesWatch, watch.Listed)
-	g.tell(secretWatch("a"), watch.Stopped)
-	g.tell(quotasWatch, watch.Listed)
+	g.emit(ingressesWatch, watch.Listed)
+	g.emit(secretWatch("a"), watch.Stopped)
+	g.emit(quotasWatch, watch.Listed)
 	wanted = []federation.Blind{{
 		Resource: "secrets", Failure: federation.FailureForbidden, Error: untrusted.New("watch secrets in web, fields metadata.name=b: no"),
 	}}
@@ -1042,8 +1042,8 @@ func TestCollectorIsSafeForManyGoroutines(t *testing.T) {
 	}
 }
 
-// TestCollectorsAreSmall holds what two clusters with 500 Services, Ingresses and
-// slices each leave to a megabyte or two.
+// TestCollectorsAreSmall limits the memory for two clusters with 500 Services, Ingresses
+// and slices each to a megabyte or two.
 func TestCollectorsAreSmall(t *testing.T) {
 	const clusters, objects, limit = 2, 500, 3 << 20
 	before := membertest.Heap()
@@ -1081,7 +1081,7 @@ func TestCollectorForgetsLabelsThatNoObjectHas(t *testing.T) {
 		g.remove(ingressesWatch, foreign)
 	}
 	if got := len(g.labels); got > firstManyLabels {
-		t.Errorf("%d values of the label are kept, want at most %d", got, firstManyLabels)
+		t.Errorf("%d values of the label are remembered, want at most %d", got, firstManyLabels)
 	}
 	membertest.Want(t, "what is ours", []string{g.workload()}, []string{"1/1/1 - 0"})
 }

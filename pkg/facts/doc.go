@@ -1,7 +1,7 @@
 // Package facts collects what one cluster reports.
 //
-// In come the events of its watches: a View keeps an observation of each object of
-// ours, a Collector adds up the rest to federation.ClusterFacts, such as node ports,
-// workloads and their capacity, quotas and nodes. Both keep what they read and not the
-// objects. Only the Collector's Run talks to a cluster.
+// It consumes the events of the cluster's watches. A View holds an observation of each
+// object of ours. A Collector derives the rest of federation.ClusterFacts, such as node
+// ports, workloads and their capacity, quotas and nodes. Neither retains the objects.
+// Only the Collector's Run sends requests to a cluster.
 package facts

@@ -15,25 +15,24 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// labelService names, on an EndpointSlice, the Service that it is of.
+// labelService names the Service of an EndpointSlice.
 const labelService = "kubernetes.io/service-name"
 
-// maxEndpoints is how many addresses of a Service are kept for the reader.
+// maxEndpoints is how many addresses of a Service are retained for display.
 const maxEndpoints = 8
 
-// slice is what is kept of an EndpointSlice.
+// slice is what is remembered of an EndpointSlice.
 type slice struct {
 	service string
-	label   string // the value of our label, which the Service's slices have too
+	label   string // the value of our label, which slices copy from their Service
 	family  string // IPv4, IPv6 or FQDN
 	ready   int
-	waiting int // that are not ready
-	// addresses are the first of those that are ready.
+	waiting int // endpoints that are not ready
+	// addresses are the first ready ones.
 	addresses []string
 }
 
-// readSlice counts endpoints: one that terminates is on its way out and is neither
-// ready nor awaited.
+// readSlice counts endpoints. A terminating endpoint is neither ready nor awaited.
 func readSlice(u *unstructured.Unstructured, label string) slice {
 	s := slice{service: u.GetLabels()[labelService], label: label, family: live.Text(u, "addressType")}
 	port := firstPort(u)
@@ -41,9 +40,9 @@ func readSlice(u *unstructured.Unstructured, label string) slice {
 		object := &unstructured.Unstructured{Object: endpoint}
 		switch {
 		case live.Flag(object, false, "conditions", "terminating"):
-		case live.Flag(object, true, "conditions", "ready"): // nobody says that it is not
+		case live.Flag(object, true, "conditions", "ready"): // ready by default
 			s.ready++
-			// All of an endpoint's addresses stand for the same.
+			// All addresses of an endpoint are equivalent.
 			addresses, _, _ := unstructured.NestedStringSlice(endpoint, "addresses")
 			if len(addresses) > 0 {
 				s.addresses = append(s.addresses, join(untrusted.Line(addresses[0]), port))
@@ -73,15 +72,15 @@ func join(address string, port int32) string {
 	return net.JoinHostPort(address, strconv.Itoa(int(port)))
 }
 
-// firstAddresses gives a slice of its own, lest the rest stays in memory.
+// firstAddresses returns a new slice, so that the rest does not stay in memory.
 func firstAddresses(list []string) []string {
 	list = live.SortUnique(list)
 	return slices.Clone(list[:min(len(list), maxEndpoints)])
 }
 
-// endpoints adds up the slices of each Service of ours. The slices of one family
-// of addresses share the endpoints; where there are two families, both have the
-// same ones, and only the larger counts.
+// endpoints adds up the slices of each Service of ours. Slices of one address family hold
+// different endpoints. If there are two families, both hold the same endpoints, and only
+// the larger one counts.
 func endpoints(kept map[types.NamespacedName]slice, ours func(label string) bool) []federation.Endpoints {
 	type key struct{ namespace, service, family string }
 	sums := map[key]federation.Endpoints{}

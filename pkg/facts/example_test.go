@@ -17,8 +17,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/watch"
 )
 
-// How the parts are wired for one cluster. The nudge stands for whatever makes
-// the facts be read again; it must not block.
+// How the parts are connected for one cluster. The nudge triggers another read of the
+// facts; it must not block.
 func Example() {
 	follow := func(ctx context.Context, cluster string, cfg *rest.Config, nudge func()) error {
 		cfg.QPS = -1 // the watches would wait for each other
@@ -37,7 +37,7 @@ func Example() {
 		watcher := watch.NewWatcher(client, func(e watch.Event) {
 			view.Observe(e)
 			if e.Type == watch.Listed || e.Type == watch.Failed {
-				nudge() // what Synced says has changed
+				nudge() // Synced has changed
 			}
 		})
 		watcher.Want([]watch.Watch{{

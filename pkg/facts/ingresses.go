@@ -19,25 +19,26 @@ import (
 // annotationURLMap names the load balancer that Google's controller built.
 const annotationURLMap = "ingress.kubernetes.io/url-map"
 
-// googleAnnotations are those by which Google's controller tells what it built.
+// googleAnnotations are the annotations in which Google's controller reports what it
+// built.
 var googleAnnotations = []string{
 	annotationURLMap, "ingress.kubernetes.io/forwarding-rule", "ingress.kubernetes.io/https-forwarding-rule",
 	"ingress.kubernetes.io/backends",
 }
 
-// googleFinalizer begins the names of the finalizers by which Google's controller
-// holds an Ingress until it has taken down what it built.
+// googleFinalizer is the prefix of the finalizers with which Google's controller holds an
+// Ingress until it has deleted what it built.
 const googleFinalizer = "networking.gke.io/ingress-finalizer"
 
-// maxSecrets is how many Secrets of one cluster are watched, each for itself. What
-// Ingresses name beyond that goes unseen.
+// maxSecrets is how many Secrets of one cluster are watched, each with a watch of its
+// own. Further Secrets that Ingresses name are ignored.
 const maxSecrets = 100
 
-// ingress is what is kept of an Ingress, whoever made it.
+// ingress is what is remembered of an Ingress, no matter who created it.
 type ingress struct {
-	fact    federation.Ingress // Ours is filled in later
-	label   string             // the value of our label; empty where it has none
-	secrets []string           // named under spec.tls; nil where it has no label
+	fact    federation.Ingress // Ours is set later
+	label   string             // the value of our label; empty if it has none
+	secrets []string           // named under spec.tls; nil if it has no label
 }
 
 func readIngress(u *unstructured.Unstructured, label string) ingress {
@@ -62,12 +63,12 @@ func readIngress(u *unstructured.Unstructured, label string) ingress {
 	return i
 }
 
-// addressPath is where the address of an Ingress stands: an atomic list, which has
-// one owner unless several applied the same.
+// addressPath is the field with the address of an Ingress: an atomic list, which has one
+// owner unless several applied the same value.
 var addressPath = fieldpath.MakePathOrDie("status", "loadBalancer", "ingress")
 
-// statusWriter returns the manager of the address; empty where there is none. Of
-// several it is one that is not fedsync.
+// statusWriter returns the field manager of the address; empty if there is none. It
+// prefers a manager other than fedsync.
 func statusWriter(u *unstructured.Unstructured) string {
 	writer := ""
 	for _, entry := range u.GetManagedFields() {
@@ -82,7 +83,7 @@ func statusWriter(u *unstructured.Unstructured) string {
 	return writer
 }
 
-// ingressFacts are those of all Ingresses, sorted by namespace and name.
+// ingressFacts returns the facts of all Ingresses, sorted by namespace and name.
 func ingressFacts(kept map[types.NamespacedName]ingress, ours func(label string) bool) []federation.Ingress {
 	list := make([]federation.Ingress, 0, len(kept))
 	for _, key := range slices.SortedFunc(maps.Keys(kept), compareNames) {
@@ -93,8 +94,7 @@ func ingressFacts(kept map[types.NamespacedName]ingress, ours func(label string)
 	return list
 }
 
-// namedSecrets are the first maxSecrets of the Secrets that Ingresses of ours
-// name, sorted.
+// namedSecrets returns the first maxSecrets Secrets that Ingresses of ours name, sorted.
 func namedSecrets(kept map[types.NamespacedName]ingress, ours func(label string) bool) []types.NamespacedName {
 	var list []types.NamespacedName
 	for key, i := range kept {
@@ -102,7 +102,7 @@ func namedSecrets(kept map[types.NamespacedName]ingress, ours func(label string)
 			continue
 		}
 		for _, name := range i.secrets {
-			if len(validation.IsDNS1123Subdomain(name)) == 0 { // none has another name
+			if len(validation.IsDNS1123Subdomain(name)) == 0 { // no Secret can have another name
 				list = append(list, types.NamespacedName{Namespace: key.Namespace, Name: name})
 			}
 		}
@@ -116,8 +116,8 @@ func compareNames(a, b types.NamespacedName) int {
 	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 }
 
-// readIngressUID reads the ConfigMap by which Google's controller names what it
-// makes.
+// readIngressUID reads the ConfigMap from which Google's controller derives the names of
+// its resources.
 func readIngressUID(u *unstructured.Unstructured) federation.IngressUID {
 	return federation.IngressUID{
 		Known: true, Exists: true,

@@ -9,13 +9,13 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// lookupTimeout is how long one answer is waited for.
+// lookupTimeout is how long a lookup may take.
 const lookupTimeout = 10 * time.Second
 
 // Lookup reads the metadata of one ReplicaSet.
 type Lookup func(ctx context.Context, namespace, name string) (metav1.Object, error)
 
-// ReplicaSets looks them up in a cluster.
+// ReplicaSets returns a Lookup in a cluster.
 func ReplicaSets(client dynamic.Interface) Lookup {
 	return func(ctx context.Context, namespace, name string) (metav1.Object, error) {
 		u, err := client.Resource(replicaSetsResource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
@@ -26,11 +26,11 @@ func ReplicaSets(client dynamic.Interface) Lookup {
 	}
 }
 
-// Run finds out which Deployments pods belong to, until ctx ends and each request
-// has ended. A few ReplicaSets are asked for at a time, each once; what was asked
-// in vain is asked again after pauses that grow from a second to a minute, as long
-// as pods wait for it. Where they may not be read, it is one that is asked for, after
-// pauses that grow from a minute to ten.
+// Run finds the Deployments that pods belong to, until ctx and every request have ended.
+// It requests a few ReplicaSets at a time, each only once. A failed request is repeated
+// as long as pods wait for it, with pauses that grow from a second to a minute. If
+// ReplicaSets may not be read, Run requests only one of them, with pauses that grow from
+// a minute to ten.
 func (c *Collector) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -52,7 +52,7 @@ func (c *Collector) Run(ctx context.Context) {
 	}
 }
 
-// due gives the ReplicaSets to ask for now, and when there may be more.
+// due returns the ReplicaSets to request now, and when there may be more.
 func (c *Collector) due(now time.Time) ([]replicaSet, time.Time) {
 	c.mu.Lock()
 	asking := c.work.owners.open()
@@ -75,7 +75,7 @@ func (c *Collector) lookUp(ctx context.Context, set replicaSet) {
 	c.mu.Lock()
 	asking := c.work.owners.open()
 	changed := c.work.answer(time.Now(), set, found, err)
-	c.rework = c.rework || changed
+	c.workStale = c.workStale || changed
 	changed = changed || asking != c.work.owners.open()
 	c.mu.Unlock()
 	c.wake()
@@ -84,7 +84,7 @@ func (c *Collector) lookUp(ctx context.Context, set replicaSet) {
 	}
 }
 
-// wake makes Run look for questions.
+// wake makes Run check for questions.
 func (c *Collector) wake() {
 	select {
 	case c.asked <- struct{}{}:

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// patienceWithPods is how long a pod may take to become Ready, or to be
-// scheduled, until that counts.
+// patienceWithPods is how long a pod may need to be scheduled or to become Ready before
+// that counts.
 const patienceWithPods = time.Minute
 
-// missing says how many pods of a workload have been missing all through the last
-// minute: the least deficit in it. Before the first observation none was missing,
-// so that what is seen for the first time begins now, as fresh pods do.
+// missing tracks how many pods of a workload have been missing during the whole last
+// minute: the lowest deficit in it. Before the first observation none is considered
+// missing, so that a workload seen for the first time is treated like fresh pods.
 //
 // It is pure: time comes in with the observations.
 type missing struct {
-	// steps are the deficits that may yet be the least, growing; the last one holds
-	// now, and the others ended.
+	// steps are the deficits that may still become the lowest, in increasing order. The
+	// last one holds now, and the rest have ended.
 	steps []step
 }
 
@@ -25,7 +25,7 @@ type step struct {
 	end     time.Time // zero for the one that holds
 }
 
-// observe takes in that so many pods are missing since now.
+// observe records that so many pods are missing from now on.
 func (m *missing) observe(now time.Time, deficit int64) {
 	switch n := len(m.steps); {
 	case n == 0:
@@ -35,8 +35,7 @@ func (m *missing) observe(now time.Time, deficit int64) {
 	default:
 		m.steps[n-1].end = now
 	}
-	// As long as the new one is in sight, the larger ones before it are not the
-	// least.
+	// As long as the new step lasts, larger ones before it are not the lowest.
 	keep := len(m.steps)
 	for keep > 0 && m.steps[keep-1].deficit >= deficit {
 		keep--
@@ -44,7 +43,7 @@ func (m *missing) observe(now time.Time, deficit int64) {
 	m.steps = append(m.steps[:keep], step{deficit: deficit})
 }
 
-// least is the least deficit of the last minute.
+// least returns the lowest deficit of the last minute.
 func (m *missing) least(now time.Time) int64 {
 	over := func(s step) bool { return s.end.IsZero() || s.end.After(now.Add(-patienceWithPods)) }
 	if first := slices.IndexFunc(m.steps, over); first > 0 {
@@ -56,7 +55,7 @@ func (m *missing) least(now time.Time) int64 {
 	return m.steps[0].deficit
 }
 
-// next is when least changes if nothing else does; zero for never.
+// next returns when least changes without a new observation; zero for never.
 func (m *missing) next() time.Time {
 	if len(m.steps) < 2 {
 		return time.Time{}

@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-func TestPodsAreMissingOnceTheyWereForAMinute(t *testing.T) {
+func TestPodsCountAsMissingAfterAMinute(t *testing.T) {
 	type at struct {
 		second  int
 		deficit int64 // observed; -1 for none
-		want    int64 // the least of the last minute
+		want    int64 // the lowest of the last minute
 	}
 	for name, course := range map[string][]at{
-		"nobody is missing":                     {{0, 0, 0}, {100, -1, 0}},
-		"what is seen first begins now":         {{0, 7, 0}, {59, -1, 0}, {60, -1, 7}},
-		"fresh pods count as running":           {{0, 0, 0}, {100, 7, 0}, {159, -1, 0}, {160, -1, 7}},
-		"not if they come in time":              {{0, 0, 0}, {100, 7, 0}, {159, 0, 0}, {300, -1, 0}},
-		"some of them come":                     {{0, 7, 0}, {30, 3, 0}, {60, -1, 3}, {100, -1, 3}},
-		"more on top of those that are missing": {{0, 3, 0}, {60, -1, 3}, {70, 10, 3}, {129, -1, 3}, {130, -1, 10}},
-		"one that comes back counts at once":    {{0, 3, 0}, {60, -1, 3}, {70, 2, 2}, {71, 0, 0}},
-		"a moment's readiness begins anew":      {{0, 3, 0}, {60, -1, 3}, {70, 0, 0}, {71, 3, 0}, {130, -1, 0}, {131, -1, 3}},
-		"the same again is no new beginning":    {{0, 3, 0}, {30, 3, 0}, {60, 3, 3}},
-		"a peak between":                        {{0, 1, 0}, {10, 5, 0}, {20, 3, 0}, {60, -1, 1}, {69, -1, 1}, {70, -1, 3}, {100, -1, 3}},
+		"no pod is missing":                 {{0, 0, 0}, {100, -1, 0}},
+		"the first observation starts now":  {{0, 7, 0}, {59, -1, 0}, {60, -1, 7}},
+		"fresh pods count as running":       {{0, 0, 0}, {100, 7, 0}, {159, -1, 0}, {160, -1, 7}},
+		"pods that become Ready in time":    {{0, 0, 0}, {100, 7, 0}, {159, 0, 0}, {300, -1, 0}},
+		"some of them become Ready":         {{0, 7, 0}, {30, 3, 0}, {60, -1, 3}, {100, -1, 3}},
+		"more pods are missing in addition": {{0, 3, 0}, {60, -1, 3}, {70, 10, 3}, {129, -1, 3}, {130, -1, 10}},
+		"a pod that returns counts at once": {{0, 3, 0}, {60, -1, 3}, {70, 2, 2}, {71, 0, 0}},
+		"a moment's readiness starts again": {{0, 3, 0}, {60, -1, 3}, {70, 0, 0}, {71, 3, 0}, {130, -1, 0}, {131, -1, 3}},
+		"the same deficit is no new start":  {{0, 3, 0}, {30, 3, 0}, {60, 3, 3}},
+		"a peak between":                    {{0, 1, 0}, {10, 5, 0}, {20, 3, 0}, {60, -1, 1}, {69, -1, 1}, {70, -1, 3}, {100, -1, 3}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
@@ -41,8 +41,8 @@ func TestPodsAreMissingOnceTheyWereForAMinute(t *testing.T) {
 	}
 }
 
-// TestMissingIsTheLeastOfTheLastMinute compares with the definition, and what next
-// says with what happens.
+// TestMissingIsTheLeastOfTheLastMinute compares the result with the definition, and next
+// with the actual change.
 func TestMissingIsTheLeastOfTheLastMinute(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	start := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
@@ -72,11 +72,11 @@ func TestMissingIsTheLeastOfTheLastMinute(t *testing.T) {
 			}
 			before, next = got, m.next()
 			if !next.IsZero() && !next.After(now) {
-				t.Fatalf("after %d s: the next change is at %v, which is past", second, next)
+				t.Fatalf("after %d s: the next change is at %v, which has passed", second, next)
 			}
 		}
 		if len(m.steps) > 60 {
-			t.Fatalf("%d steps are kept of a minute, want at most one for a second", len(m.steps))
+			t.Fatalf("%d steps are remembered of a minute, want at most one for a second", len(m.steps))
 		}
 	}
 }

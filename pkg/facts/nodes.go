@@ -14,23 +14,23 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// What a node says of itself, by label and taint.
+// The labels and taints of a node.
 const (
 	labelZone   = "topology.kubernetes.io/zone"
 	labelRegion = "topology.kubernetes.io/region"
-	// labelExcluded keeps load balancers away, whatever its value.
+	// labelExcluded excludes a node from load balancers, whatever its value.
 	labelExcluded = "node.kubernetes.io/exclude-from-external-load-balancers"
-	// taintDeleted is the autoscaler's, on a node that it is about to remove.
+	// taintDeleted is set by the autoscaler on a node that it is about to remove.
 	taintDeleted = "ToBeDeletedByClusterAutoscaler"
 )
 
-// node is what is kept of a node.
+// node is what is remembered of a node.
 type node struct {
 	fact   federation.Node
 	region string
 }
 
-// readNode reads a node. The kubelet's heartbeats change nothing of what is read.
+// readNode reads a node. The kubelet's heartbeats do not change the result.
 func readNode(u *unstructured.Unstructured) (node, bool) {
 	labels := u.GetLabels()
 	_, excluded := labels[labelExcluded]
@@ -59,7 +59,7 @@ func readNode(u *unstructured.Unstructured) (node, bool) {
 
 func isDeletion(taint map[string]any) bool { return taint["key"] == taintDeleted }
 
-// internalIPv4 returns the first internal IPv4 address; empty where there is none.
+// internalIPv4 returns the first internal IPv4 address; empty if there is none.
 func internalIPv4(u *unstructured.Unstructured) string {
 	for _, entry := range live.Objects(u, "status", "addresses") {
 		address, _ := entry["address"].(string)
@@ -73,7 +73,7 @@ func internalIPv4(u *unstructured.Unstructured) string {
 	return ""
 }
 
-// nodeFacts are those of all nodes, sorted by name.
+// nodeFacts returns the facts of all nodes, sorted by name.
 func nodeFacts(kept map[types.NamespacedName]node) []federation.Node {
 	list := make([]federation.Node, 0, len(kept))
 	for _, key := range slices.SortedFunc(maps.Keys(kept), compareNames) {
@@ -82,14 +82,14 @@ func nodeFacts(kept map[types.NamespacedName]node) []federation.Node {
 	return list
 }
 
-// placeFacts are the zones and regions of all nodes, each once, sorted.
+// placeFacts returns the distinct zones and regions of all nodes, sorted.
 func placeFacts(kept map[types.NamespacedName]node) (zones, regions []string) {
 	found := [2]map[string]bool{{}, {}}
 	for _, n := range kept {
 		found[0][n.fact.Zone], found[1][n.region] = true, true
 	}
 	for _, set := range found {
-		delete(set, "") // a node that does not say
+		delete(set, "") // of a node without the label
 	}
 	return slices.Sorted(maps.Keys(found[0])), slices.Sorted(maps.Keys(found[1]))
 }

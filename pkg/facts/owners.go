@@ -16,29 +16,29 @@ import (
 )
 
 const (
-	// maxQuestions is how many ReplicaSets of a cluster are asked for at a time.
+	// maxQuestions is how many ReplicaSets of a cluster are requested at a time.
 	maxQuestions = 4
-	// maxOwners is how many answers are kept, but for those that pods need now.
+	// maxOwners is how many answers are remembered, apart from those that pods need now.
 	maxOwners = 1000
 )
 
-// owners know which Deployment a ReplicaSet belongs to. The ReplicaSets of
-// Deployments are not watched, as most have no pod that waits: each that has is
-// asked for once.
+// owners tracks which Deployment a ReplicaSet belongs to. The ReplicaSets of Deployments
+// are not watched, because most have no waiting pod: each that has one is requested only
+// once.
 //
-// It asks nobody itself: questions come out, answers go in.
+// It sends no requests itself: questions come out, answers go in.
 type owners struct {
 	known     map[types.UID]types.UID // by ReplicaSet; empty for none
 	questions map[types.UID]*question
-	// refused is why ReplicaSets may not be read; empty where they may. Meanwhile one
-	// is asked for at a time, to find out when they may again: pause is what lies
-	// before the next time, which is retry.
+	// refused is why ReplicaSets may not be read; empty if they may. While it is set, one
+	// of them is requested at a time to check whether that has changed: at retry, and
+	// then after pause.
 	refused string
 	pause   time.Duration
 	retry   time.Time
 }
 
-// The pauses while ReplicaSets may not be read: those of a watch that is refused.
+// The pauses while ReplicaSets may not be read; those of a refused watch are the same.
 const (
 	firstRefused = time.Minute
 	lastRefused  = 10 * time.Minute
@@ -46,24 +46,24 @@ const (
 
 type question struct {
 	set    replicaSet
-	asked  bool          // an answer is under way
-	failed bool          // it was asked for in vain
-	pause  time.Duration // before the next time
-	at     time.Time     // when that is; zero for now
+	asked  bool          // a request is running
+	failed bool          // a request failed
+	pause  time.Duration // before the next request
+	at     time.Time     // when that is due; zero for now
 }
 
 func newOwners() owners {
 	return owners{known: map[types.UID]types.UID{}, questions: map[types.UID]*question{}}
 }
 
-// of gives the UID of a ReplicaSet's Deployment, empty for none, if it is known.
+// of returns the UID of a ReplicaSet's Deployment, or empty for none, if it is known.
 func (o *owners) of(set types.UID) (types.UID, bool) {
 	owner, known := o.known[set]
 	return owner, known
 }
 
-// ask makes a question, if it is none yet, and says whether to wait for the
-// answer: not if it was asked for in vain, or would be.
+// ask adds a question if there is none yet. It reports whether to wait for the answer:
+// not if a request has failed, or would.
 func (o *owners) ask(set replicaSet) bool {
 	q := o.questions[set.uid]
 	if q == nil {
@@ -73,14 +73,14 @@ func (o *owners) ask(set replicaSet) bool {
 	return !q.failed && o.refused == ""
 }
 
-// learn keeps whose a ReplicaSet is.
+// learn records the owner of a ReplicaSet.
 func (o *owners) learn(set, owner types.UID) {
 	o.known[set] = owner
 	delete(o.questions, set)
 }
 
-// due gives the questions that are to be asked now, and takes them as asked. One
-// that is of no use any more is dropped.
+// due returns the questions to ask now, and marks them as asked. It drops questions that
+// are no longer useful.
 func (o *owners) due(now time.Time, useful func(set types.UID) bool) []replicaSet {
 	asked := 0
 	for uid, q := range o.questions {
@@ -109,7 +109,7 @@ func (o *owners) due(now time.Time, useful func(set types.UID) bool) []replicaSe
 	return due
 }
 
-// next is when a question is due that is not yet; zero for never.
+// next returns when the next question becomes due; zero for never.
 func (o *owners) next(now time.Time) time.Time {
 	var next time.Time
 	for _, q := range o.questions {
@@ -124,7 +124,8 @@ func (o *owners) next(now time.Time) time.Time {
 	return next
 }
 
-// open says whether a question has not been answered at all, and may be soon.
+// open reports whether a question has neither an answer nor a failure yet, and may be
+// answered soon.
 func (o *owners) open() bool {
 	if o.refused != "" {
 		return false
@@ -137,7 +138,7 @@ func (o *owners) open() bool {
 	return false
 }
 
-// answer takes in what came of a question.
+// answer records the result of a question.
 func (o *owners) answer(now time.Time, set replicaSet, found metav1.Object, err error) {
 	switch {
 	case apierrors.IsNotFound(err):
@@ -146,7 +147,7 @@ func (o *owners) answer(now time.Time, set replicaSet, found metav1.Object, err 
 		o.fail(now, set, err)
 		return
 	case found.GetUID() != set.uid:
-		o.learn(set.uid, "") // another of that name
+		o.learn(set.uid, "") // another one of that name
 	default:
 		o.learn(set.uid, ownerOf(found))
 	}
@@ -162,7 +163,7 @@ func (o *owners) fail(now time.Time, set replicaSet, err error) {
 	if failure.Of(err).Class == federation.FailureForbidden && o.refused == "" {
 		o.refused = refusal(set, err)
 	}
-	// Others that were under way are refused together with the first.
+	// Requests that were running are refused together with the first.
 	if o.refused != "" && !now.Before(o.retry) {
 		o.pause = min(max(2*o.pause, firstRefused), lastRefused)
 		o.retry = now.Add(o.pause)
@@ -174,14 +175,14 @@ func (o *owners) fail(now time.Time, set replicaSet, err error) {
 	}
 }
 
-// refusal says why without the ReplicaSet, which is another one the next time.
+// refusal returns the reason without the name of the ReplicaSet, which differs each time.
 func refusal(set replicaSet, err error) string {
 	text := strings.ReplaceAll(err.Error(), fmt.Sprintf(" %q", set.name), "")
 	text = strings.ReplaceAll(text, fmt.Sprintf(" in the namespace %q", set.namespace), "")
 	return untrusted.Line("get replicasets.apps: " + text)
 }
 
-// forget drops answers that are of no use now, where there are many.
+// forget drops unneeded answers if there are many.
 func (o *owners) forget(useful func(set types.UID) bool) {
 	if len(o.known) <= maxOwners {
 		return
@@ -193,8 +194,7 @@ func (o *owners) forget(useful func(set types.UID) bool) {
 	}
 }
 
-// ownerOf is the UID of the Deployment that a ReplicaSet belongs to; empty for
-// none.
+// ownerOf returns the UID of the Deployment that a ReplicaSet belongs to; empty for none.
 func ownerOf(set metav1.Object) types.UID {
 	controller := metav1.GetControllerOf(set)
 	if controller == nil || controller.Kind != live.KindDeployment {

@@ -13,13 +13,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// liveService is what is kept of a Service, whoever made it.
+// liveService is what is remembered of a Service, no matter who created it.
 type liveService struct {
 	fact  federation.Service
-	ports []federation.NodePort // that it holds
+	ports []federation.NodePort // the node ports that it holds
 }
 
-// annotationNEG has Google's controller send requests to pods and not to nodes.
+// annotationNEG makes Google's controller send requests to pods instead of nodes.
 const annotationNEG = "cloud.google.com/neg"
 
 func readService(u *unstructured.Unstructured) (liveService, bool) {
@@ -33,7 +33,7 @@ func readService(u *unstructured.Unstructured) (liveService, bool) {
 	}, true
 }
 
-// readPorts gives the node ports that a Service holds.
+// readPorts returns the node ports that a Service holds.
 func readPorts(u *unstructured.Unstructured) []federation.NodePort {
 	var found []federation.NodePort
 	for _, p := range live.Objects(u, "spec", "ports") {
@@ -59,7 +59,7 @@ func readPorts(u *unstructured.Unstructured) []federation.NodePort {
 	return found
 }
 
-// portFacts are the node ports of all Services, sorted.
+// portFacts returns the node ports of all Services, sorted.
 func portFacts(kept map[types.NamespacedName]liveService) []federation.NodePort {
 	list := []federation.NodePort{}
 	for _, s := range kept {
@@ -69,8 +69,8 @@ func portFacts(kept map[types.NamespacedName]liveService) []federation.NodePort 
 	return list
 }
 
-// serviceFacts are the Services of the namespaces in which Ingresses of ours stand,
-// sorted by namespace and name.
+// serviceFacts returns the Services in the namespaces of our Ingresses, sorted by
+// namespace and name.
 func serviceFacts(kept map[types.NamespacedName]liveService, ingresses []federation.Ingress) []federation.Service {
 	namespaces := map[string]bool{}
 	for _, i := range ingresses {

@@ -13,9 +13,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// readQuota reads the limits on numbers of objects; false for none. Those on cpu,
-// memory and storage depend on what a pod asks for, and those of a quota with a
-// scope on what kind of pod it is: they are left out.
+// readQuota reads the limits on numbers of objects; false for none. Limits on cpu, memory
+// and storage depend on a pod's requests, and those of a quota with a scope on the kind
+// of pod, so both are left out.
 func readQuota(u *unstructured.Unstructured) (federation.Quota, bool) {
 	q := federation.Quota{
 		Namespace: u.GetNamespace(), Name: u.GetName(),
@@ -26,7 +26,7 @@ func readQuota(u *unstructured.Unstructured) (federation.Quota, bool) {
 	return q, len(q.Hard) > 0 && scopes == nil && selector == nil
 }
 
-// quotaFacts are those of all quotas, sorted by namespace and name.
+// quotaFacts returns all quotas, sorted by namespace and name.
 func quotaFacts(kept map[types.NamespacedName]federation.Quota) []federation.Quota {
 	list := make([]federation.Quota, 0, len(kept))
 	for _, key := range slices.SortedFunc(maps.Keys(kept), compareNames) {

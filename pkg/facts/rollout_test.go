@@ -12,14 +12,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/watch"
 )
 
-// rolling is a Deployment of which so many pods are new.
+// rolling returns a Deployment with so many new pods.
 func rolling(replicas, ready, updated int, strategy, condition string) string {
 	d := deployment(replicas, replicas, ready)
 	d = strings.Replace(d, "spec: {", "spec: {strategy: {"+strategy+"}, ", 1)
 	return strings.Replace(d, fmt.Sprintf("updatedReplicas: %d,", replicas), fmt.Sprintf("updatedReplicas: %d, conditions: [%s],", updated, condition), 1)
 }
 
-func TestPodsThatARolloutMayDoWithoutAreNotMissing(t *testing.T) {
+func TestPodsThatARolloutMayReplaceAreNotMissing(t *testing.T) {
 	for _, c := range []struct {
 		name, object string
 		want         int64
@@ -31,7 +31,7 @@ func TestPodsThatARolloutMayDoWithoutAreNotMissing(t *testing.T) {
 		{"one where neither fewer nor more may run", rolling(30, 20, 10, "rollingUpdate: {maxUnavailable: 0, maxSurge: 0}", ""), 1},
 		{"nonsense", rolling(30, 20, 10, "rollingUpdate: {maxUnavailable: x}", ""), 0},
 		{"it is done", rolling(30, 20, 30, "", ""), 0},
-		{"its controller has not looked yet", strings.Replace(rolling(30, 20, 30, "", ""), "metadata: {", "metadata: {generation: 2, ", 1), 7},
+		{"its controller has not seen it yet", strings.Replace(rolling(30, 20, 30, "", ""), "metadata: {", "metadata: {generation: 2, ", 1), 7},
 		{"it goes on", rolling(30, 20, 10, "", "{type: Progressing, status: 'True'}"), 7},
 		{"it has given up", rolling(30, 20, 10, "", "{type: Progressing, status: 'False'}"), 0},
 		{"all pods end first", rolling(30, 20, 10, "type: Recreate", ""), 0},
@@ -44,12 +44,12 @@ func TestPodsThatARolloutMayDoWithoutAreNotMissing(t *testing.T) {
 	}
 }
 
-func TestRollingUpdateLeavesWhatCountsAsRunning(t *testing.T) {
+func TestARollingUpdateDoesNotChangeTheRunningCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := gather(t, nil)
-		g.tell(podsWatch, watch.Listed)
+		g.emit(podsWatch, watch.Listed)
 		g.put(ourDeployments, rolling(30, 30, 30, "", ""))
-		for i := range 24 { // nearly three minutes with 6 or 7 pods that are not Ready, others each time
+		for i := range 24 { // nearly three minutes with 6 or 7 pods that are not Ready, different ones each time
 			g.put(ourDeployments, rolling(30, 23+i%2, i, "", "{type: Progressing, status: 'True'}"))
 			<-time.After(7 * time.Second)
 			membertest.Want(t, fmt.Sprintf("after %d s", 7*i), []string{g.workload()}, []string{fmt.Sprintf("30/%d/30 - 0", 23+i%2)})

@@ -9,14 +9,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/watch"
 )
 
-// shelf keeps, of each object of one kind, what the facts are made of.
+// shelf holds, for each object of one kind, the data for the facts.
 type shelf[T any] struct {
 	kept map[types.NamespacedName]T
-	// stale says that what was made of it last is no longer right.
+	// stale reports that the facts derived from it are outdated.
 	stale bool
 }
 
-// put keeps what one object gives and says whether that is new.
+// put stores the data of one object and reports whether it is new.
 func (s *shelf[T]) put(key types.NamespacedName, value T) bool {
 	if before, ok := s.kept[key]; ok && reflect.DeepEqual(before, value) {
 		return false
@@ -28,7 +28,7 @@ func (s *shelf[T]) put(key types.NamespacedName, value T) bool {
 	return true
 }
 
-// drop forgets an object and says whether there was one.
+// drop forgets an object and reports whether there was one.
 func (s *shelf[T]) drop(key types.NamespacedName) bool {
 	if _, ok := s.kept[key]; !ok {
 		return false
@@ -38,7 +38,7 @@ func (s *shelf[T]) drop(key types.NamespacedName) bool {
 	return true
 }
 
-// clear forgets all objects and says whether there were any.
+// clear forgets all objects and reports whether there were any.
 func (s *shelf[T]) clear() bool {
 	if len(s.kept) == 0 {
 		return false
@@ -47,8 +47,8 @@ func (s *shelf[T]) clear() bool {
 	return true
 }
 
-// take updates the shelf by a watch event: of an object is kept what read gives,
-// or nothing where it says false.
+// take updates the shelf from a watch event. It stores what read returns, or nothing if
+// read returns false.
 func (s *shelf[T]) take(e watch.Event, read func(*unstructured.Unstructured) (T, bool)) bool {
 	switch e.Type {
 	case watch.Upserted:
@@ -61,14 +61,14 @@ func (s *shelf[T]) take(e watch.Event, read func(*unstructured.Unstructured) (T,
 		return s.drop(watch.KeyOf(e.Object))
 	case watch.Stopped:
 		return s.clear()
-	case watch.Listed, watch.Restored, watch.Failed: // what cannot be seen is not gone
+	case watch.Listed, watch.Restored, watch.Failed: // an object that cannot be seen is not gone
 	}
 	return false
 }
 
-// freshen says whether what was made of the shelf must be made anew, and takes it
-// as done.
-func (s *shelf[T]) freshen() bool {
+// takeStale reports whether the facts derived from the shelf must be updated, and resets
+// stale.
+func (s *shelf[T]) takeStale() bool {
 	stale := s.stale
 	s.stale = false
 	return stale

@@ -11,30 +11,30 @@ import (
 	"github.com/fedsync/fedsync/pkg/watch"
 )
 
-// View is what one cluster shows of our objects: an Observation of each, kept up
-// to date by watch events. It keeps what was judged and not the objects.
+// View holds the observed state of our objects in one cluster: an Observation of each,
+// updated by watch events. It does not retain the objects.
 //
-// A cluster that goes out of sight keeps its last observations here: what they
-// are worth then, the cluster's Probe says.
+// If a cluster stops answering, its last observations stay here; its Probe shows what
+// they are worth.
 type View struct {
 	judge   func(*unstructured.Unstructured) (observation federation.Observation, ours bool)
 	changed func()
 
 	mu       sync.Mutex // protects what follows
 	seen     map[federation.ObjectRef]seen
-	snapshot []federation.Observation // sorted; nil where it must be made anew
+	snapshot []federation.Observation // sorted; nil if outdated
 }
 
-// Seen is an observation and the watch that it came by: only that watch may take
-// it away, since an object can go from one watch's selection to another's.
+// seen is an observation and the watch that it came by. Only that watch may remove it,
+// because an object can move from one watch's selection to another's.
 type seen struct {
 	observation federation.Observation
 	watch       watch.Watch
 }
 
-// NewView makes an empty view. Judge observes an object, and reports whether it is
-// ours; one that is not is left out. Changed is called after each change of an
-// observation, by many goroutines, and must not block; nil is allowed.
+// NewView returns an empty view. judge observes an object, and reports whether it is
+// ours; any other object is left out. changed is called by many goroutines after each
+// change of an observation, and must not block; nil is allowed.
 func NewView(judge func(*unstructured.Unstructured) (federation.Observation, bool), changed func()) *View {
 	if changed == nil {
 		changed = func() {}
@@ -42,8 +42,7 @@ func NewView(judge func(*unstructured.Unstructured) (federation.Observation, boo
 	return &View{judge: judge, changed: changed, seen: map[federation.ObjectRef]seen{}}
 }
 
-// Observe takes a watch event in. An event that changes nothing of what is judged
-// is no change.
+// Observe processes a watch event. An event that changes no observation is no change.
 func (v *View) Observe(e watch.Event) {
 	if v.observe(e) {
 		v.changed()
@@ -67,8 +66,8 @@ func (v *View) observe(e watch.Event) bool {
 	return false
 }
 
-// Snapshot gives the observations, sorted by reference. Whoever gets it may keep
-// it and must not change it; it is the same slice until something changes.
+// Snapshot returns the observations, sorted by reference. The caller may keep the slice
+// and must not change it; it stays the same until something changes.
 func (v *View) Snapshot() []federation.Observation {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -43,14 +43,14 @@ func names(list []federation.Observation) []string {
 	return got
 }
 
-func TestViewHoldsWhatTheEventsLeave(t *testing.T) {
+func TestViewAppliesEvents(t *testing.T) {
 	changes := 0
 	view := NewView(observe("c1"), func() { changes++ })
 	for _, step := range []struct {
-		name  string
-		event watch.Event
-		want  []string
-		told  bool
+		name     string
+		event    watch.Event
+		want     []string
+		notified bool
 	}{
 		{"new", watch.Event{Watch: shopWatch, Type: watch.Upserted, Object: labelled("b", "shop")}, []string{"shop:b"}, true},
 		{"another", watch.Event{Watch: shopWatch, Type: watch.Upserted, Object: labelled("a", "shop")}, []string{"shop:a", "shop:b"}, true},
@@ -59,7 +59,7 @@ func TestViewHoldsWhatTheEventsLeave(t *testing.T) {
 		{"not ours", watch.Event{Watch: shopWatch, Type: watch.Upserted, Object: labelled("c", "")}, []string{"shop:a", "shop:b"}, false},
 		{"out of sight", watch.Event{Watch: shopWatch, Type: watch.Failed, Err: &watch.Error{}}, []string{"shop:a", "shop:b"}, false},
 		{"goes to another app", watch.Event{Watch: echoWatch, Type: watch.Upserted, Object: labelled("a", "echo")}, []string{"echo:a", "shop:b"}, true},
-		{"whose old watch says so late", watch.Event{Watch: shopWatch, Type: watch.Deleted, Object: labelled("a", "shop")}, []string{"echo:a", "shop:b"}, false},
+		{"whose old watch reports it late", watch.Event{Watch: shopWatch, Type: watch.Deleted, Object: labelled("a", "shop")}, []string{"echo:a", "shop:b"}, false},
 		{"deleted", watch.Event{Watch: shopWatch, Type: watch.Deleted, Object: membertest.ConfigMap("b", "uid-b", "2")}, []string{"echo:a"}, true},
 		{"deleted twice", watch.Event{Watch: shopWatch, Type: watch.Deleted, Object: membertest.ConfigMap("b", "uid-b", "2")}, []string{"echo:a"}, false},
 		{"a watch of nothing ends", watch.Event{Watch: shopWatch, Type: watch.Stopped}, []string{"echo:a"}, false},
@@ -70,13 +70,13 @@ func TestViewHoldsWhatTheEventsLeave(t *testing.T) {
 		if got := names(view.Snapshot()); !slices.Equal(got, step.want) {
 			t.Errorf("%s: Snapshot() = %q, want %q", step.name, got, step.want)
 		}
-		if told := changes > before; told != step.told {
-			t.Errorf("%s: told of a change = %v, want %v", step.name, told, step.told)
+		if notified := changes > before; notified != step.notified {
+			t.Errorf("%s: notified of a change = %v, want %v", step.name, notified, step.notified)
 		}
 	}
 }
 
-func TestViewSnapshotsStayAsTheyAre(t *testing.T) {
+func TestViewSnapshotsAreImmutable(t *testing.T) {
 	view := NewView(observe("c1"), nil)
 	view.Observe(watch.Event{Watch: shopWatch, Type: watch.Upserted, Object: labelled("a", "shop")})
 	first := view.Snapshot()
@@ -86,7 +86,7 @@ func TestViewSnapshotsStayAsTheyAre(t *testing.T) {
 	view.Observe(watch.Event{Watch: shopWatch, Type: watch.Upserted, Object: labelled("b", "shop")})
 	view.Observe(watch.Event{Watch: shopWatch, Type: watch.Deleted, Object: labelled("a", "shop")})
 	if got := names(first); !slices.Equal(got, []string{"shop:a"}) {
-		t.Errorf("the first snapshot has become %q", got)
+		t.Errorf("the first snapshot changed to %q", got)
 	}
 }
 
@@ -111,8 +111,8 @@ func TestViewIsSafeForManyGoroutines(t *testing.T) {
 	}
 }
 
-// TestViewsOfAFederationAreSmall holds the views of the guide's 13 clusters with
-// 300 objects each to a few megabytes.
+// TestViewsOfAFederationAreSmall limits the memory for the views of the guide's 13
+// clusters with 300 objects each to a few megabytes.
 func TestViewsOfAFederationAreSmall(t *testing.T) {
 	const clusters, objects, limit = 13, 300, 8 << 20
 	before := membertest.Heap()

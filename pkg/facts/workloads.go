@@ -16,24 +16,25 @@ import (
 	"github.com/fedsync/fedsync/pkg/watch"
 )
 
-// maxGroups is of how many ReplicaSets pods are counted that wait for a node. Whose
-// each of them is has to be asked for. Where more wait the cluster is full, which the
-// pods of these tell as well.
+// maxGroups limits the ReplicaSets whose unscheduled pods are counted, because the owner
+// of each may have to be requested. If more of them wait, the cluster is full, which the
+// pods of these show as well.
 const maxGroups = 5000
 
-// workloads are the ReplicaSets and Deployments that bear our label, and all pods
-// of the cluster that no node has room for.
+// workloads are the ReplicaSets and Deployments with our label, and all unschedulable
+// pods of the cluster.
 //
-// Time comes in with what is observed. What time alone changes, advance finds.
+// Time comes in with the observations. advance finds the changes that depend only on
+// time.
 type workloads struct {
 	byUID  map[types.UID]*workload
 	byName map[federation.ObjectRef]*workload
 
 	pods map[types.NamespacedName]pod
-	// groups are the same pods by the ReplicaSet that made them.
+	// groups are the same pods by their ReplicaSet.
 	groups map[types.UID]map[types.NamespacedName]pod
-	// podsListed says that pods are all that there are: before that, they would
-	// seem fewer.
+	// podsListed reports that pods are complete: before that, there would seem to be
+	// fewer.
 	podsListed bool
 
 	owners owners // of the ReplicaSets in groups that are not ours
@@ -41,25 +42,25 @@ type workloads struct {
 
 type workload struct {
 	uid   types.UID
-	label string      // the value of ours
-	watch watch.Watch // by which it came
+	label string      // the value of our label
+	watch watch.Watch // that it came by
 	pods  pods
 
 	missing  missing
 	capacity capacity
 	fact     federation.Workload
-	next     time.Time // when time alone changes the fact; zero for never
+	next     time.Time // when the fact changes with time; zero for never
 }
 
-// pod is one that is unschedulable.
+// pod is an unschedulable pod.
 type pod struct {
-	set    replicaSet
-	since  time.Time // when that was found, never later than we saw it
-	said   string    // the same, as the cluster writes it
-	reason untrusted.Text
+	set     replicaSet
+	since   time.Time // when it became unschedulable, never later than we saw it
+	written string    // the same, as the cluster writes it
+	reason  untrusted.Text
 }
 
-// replicaSet names what made a pod.
+// replicaSet identifies the ReplicaSet of a pod.
 type replicaSet struct {
 	uid             types.UID
 	namespace, name string
@@ -75,11 +76,11 @@ func newWorkloads() *workloads {
 	}
 }
 
-// put takes a workload in and says whether a fact has changed.
+// put stores a workload and reports whether a fact has changed.
 func (w *workloads) put(now time.Time, watch watch.Watch, label string, u *unstructured.Unstructured) bool {
 	ref := federation.RefOf(u)
 	if controller := metav1.GetControllerOf(u); controller != nil {
-		// It bears our label because its Deployment's pods do, and is counted there.
+		// It has our label because its Deployment's pods do, and is counted there.
 		changed := w.drop(ref, watch)
 		return w.learn(now, u.GetUID(), ownerOf(u)) || changed
 	}
@@ -118,7 +119,7 @@ func (w *workloads) drop(ref federation.ObjectRef, by watch.Watch) bool {
 	return true
 }
 
-// dropAll forgets what came by a watch.
+// dropAll forgets the workloads of a watch.
 func (w *workloads) dropAll(by watch.Watch) bool {
 	changed := false
 	for ref := range w.byName {
@@ -127,7 +128,7 @@ func (w *workloads) dropAll(by watch.Watch) bool {
 	return changed
 }
 
-// putPod takes a pod in that has no node.
+// putPod stores a pod without a node.
 func (w *workloads) putPod(now time.Time, u *unstructured.Unstructured) bool {
 	key := watch.KeyOf(u)
 	before, ok := w.pods[key]
@@ -136,7 +137,7 @@ func (w *workloads) putPod(now time.Time, u *unstructured.Unstructured) bool {
 	switch {
 	case !waits:
 		return w.dropPod(now, key)
-	case ok && before.set == after.set && before.said == after.said:
+	case ok && before.set == after.set && before.written == after.written:
 		if before.reason == after.reason {
 			return false
 		}
@@ -170,7 +171,7 @@ func (w *workloads) dropPod(now time.Time, key types.NamespacedName) bool {
 	return w.judgeOwner(now, before.set)
 }
 
-// listPods takes in that all pods have been put.
+// listPods records that all pods have been put.
 func (w *workloads) listPods(now time.Time) bool {
 	w.podsListed = true
 	return w.judgeAll(now)
@@ -187,7 +188,7 @@ func (w *workloads) dropPods(now time.Time) bool {
 	return w.judgeAll(now)
 }
 
-// learn takes in whose a ReplicaSet is.
+// learn records the owner of a ReplicaSet.
 func (w *workloads) learn(now time.Time, set, owner types.UID) bool {
 	w.owners.learn(set, owner)
 	w.owners.forget(w.waits)
@@ -195,19 +196,19 @@ func (w *workloads) learn(now time.Time, set, owner types.UID) bool {
 	return one != nil && w.judge(now, one)
 }
 
-// answer takes in what came of a question about a ReplicaSet.
+// answer records the result of a question about a ReplicaSet.
 func (w *workloads) answer(now time.Time, set replicaSet, found metav1.Object, err error) bool {
 	refused := w.owners.refused
 	w.owners.answer(now, set, found, err)
 	w.owners.forget(w.waits)
-	// Those that it is not of need not wait for the answer any more.
+	// Workloads that do not own it need no longer wait for the answer.
 	return w.judgeAll(now) || refused != w.owners.refused
 }
 
-// waits says whether pods of a ReplicaSet wait for a node.
+// waits reports whether pods of a ReplicaSet wait for a node.
 func (w *workloads) waits(set types.UID) bool { return len(w.groups[set]) > 0 }
 
-// advance finds what has changed by time alone.
+// advance applies the changes that depend only on time.
 func (w *workloads) advance(now time.Time) bool {
 	changed := false
 	for _, one := range w.byUID {
@@ -218,7 +219,7 @@ func (w *workloads) advance(now time.Time) bool {
 	return changed
 }
 
-// facts are those of the workloads that are ours, sorted.
+// facts returns the facts of our workloads, sorted.
 func (w *workloads) facts(ours func(label string) bool) []federation.Workload {
 	list := make([]federation.Workload, 0, len(w.byName))
 	for _, one := range w.byName {
@@ -238,8 +239,8 @@ func (w *workloads) judgeAll(now time.Time) bool {
 	return changed
 }
 
-// judgeOwner judges the workload that a ReplicaSet's pods belong to, and asks for
-// it where a Deployment may be the one.
+// judgeOwner judges the workload that a ReplicaSet's pods belong to, and asks for the
+// owner if it may be a Deployment.
 func (w *workloads) judgeOwner(now time.Time, set replicaSet) bool {
 	if !w.podsListed {
 		return false // listPods judges all
@@ -259,7 +260,7 @@ func (w *workloads) judgeOwner(now time.Time, set replicaSet) bool {
 	return false
 }
 
-// judge makes the fact of a workload anew and says whether it has changed.
+// judge updates the fact of a workload and reports whether it has changed.
 func (w *workloads) judge(now time.Time, one *workload) bool {
 	before := one.fact
 	one.pods.waiting, one.pods.long = 0, 0
@@ -293,8 +294,8 @@ func (w *workloads) judge(now time.Time, one *workload) bool {
 	return one.fact != before
 }
 
-// groupsOf gives the unschedulable pods of a workload, and asks about those that
-// may be its own: it is certain that there are no others when no answer is awaited.
+// groupsOf returns the unschedulable pods of a workload, and asks about those that may be
+// its own. The result is certain if no answer is awaited.
 func (w *workloads) groupsOf(one *workload) (groups []map[types.NamespacedName]pod, certain bool) {
 	if one.fact.Object.Kind != live.KindDeployment {
 		return []map[types.NamespacedName]pod{w.groups[one.uid]}, true
@@ -315,7 +316,7 @@ func (w *workloads) groupsOf(one *workload) (groups []map[types.NamespacedName]p
 	return groups, certain
 }
 
-// setOf is the ReplicaSet of a group, which has a pod at least.
+// setOf returns the ReplicaSet of a group, which has at least one pod.
 func setOf(group map[types.NamespacedName]pod) replicaSet {
 	for _, p := range group {
 		return p.set
@@ -323,8 +324,7 @@ func setOf(group map[types.NamespacedName]pod) replicaSet {
 	return replicaSet{}
 }
 
-// readPod reads a pod that the scheduler has found no node for, by way of its
-// ReplicaSet; false for any other.
+// readPod reads an unschedulable pod of a ReplicaSet; false for any other.
 func readPod(now time.Time, u *unstructured.Unstructured) (pod, bool) {
 	controller := metav1.GetControllerOf(u)
 	if controller == nil || controller.Kind != "ReplicaSet" || u.GetDeletionTimestamp() != nil ||
@@ -337,13 +337,13 @@ func readPod(now time.Time, u *unstructured.Unstructured) (pod, bool) {
 			continue
 		}
 		p := pod{
-			set:    replicaSet{uid: controller.UID, namespace: u.GetNamespace(), name: controller.Name},
-			since:  now,
-			said:   live.Text(c, "lastTransitionTime"),
-			reason: untrusted.Excerpt(live.Text(c, "message")),
+			set:     replicaSet{uid: controller.UID, namespace: u.GetNamespace(), name: controller.Name},
+			since:   now,
+			written: live.Text(c, "lastTransitionTime"),
+			reason:  untrusted.Excerpt(live.Text(c, "message")),
 		}
 		// The cluster's clock may be ahead of ours.
-		if since, err := time.Parse(time.RFC3339, p.said); err == nil && since.Before(now) {
+		if since, err := time.Parse(time.RFC3339, p.written); err == nil && since.Before(now) {
 			p.since = since
 		}
 		return p, true
@@ -354,8 +354,8 @@ func readPod(now time.Time, u *unstructured.Unstructured) (pod, bool) {
 // replicasPath is the field that autoscalers set.
 var replicasPath = fieldpath.MakePathOrDie("spec", "replicas")
 
-// isScaled reports whether fedsync applied the workload and left spec.replicas to others.
-// Who set the field since does not show: the API server does not note all who do.
+// isScaled reports whether fedsync applied the workload without spec.replicas. Who has
+// set the field since is not visible: the API server does not record all of its writers.
 func isScaled(u *unstructured.Unstructured) bool {
 	return slices.ContainsFunc(u.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
 		if entry.Manager != federation.FieldManager || entry.Operation != metav1.ManagedFieldsOperationApply || entry.Subresource != "" || entry.FieldsV1 == nil {
@@ -366,6 +366,6 @@ func isScaled(u *unstructured.Unstructured) bool {
 	})
 }
 
-// bounded keeps a number of pods within what the API allows: a cluster may say anything,
-// and what it says is added up with what others say.
+// bounded limits a number of pods to what the API allows: a cluster may report any
+// number, and the numbers of all clusters are added up.
 func bounded(n int64) int64 { return min(max(n, 0), math.MaxInt32) }

@@ -1,6 +1,6 @@
 // Package metrics counts what fedsync does, for Prometheus.
 //
-// Each stage tells it what happened, and the newest status.Report sets what holds now. The
-// labels are what the operator configured and what the program itself names, never free
-// text, and what a report no longer has loses its series.
+// Each stage reports what happened, and the newest status.Report sets the current values.
+// Labels hold names that the operator configured or the program defines, never free text.
+// What a new report no longer has loses its series.
 package metrics

@@ -25,13 +25,12 @@ const (
 	StageStatus   Stage = "status"   // one report
 )
 
-// stageBuckets go from a schedule (milliseconds) to an apply of a large cluster
-// that is slow to answer, in seconds.
+// stageBuckets range from a schedule (milliseconds) to an apply in a large, slow cluster,
+// in seconds.
 var stageBuckets = []float64{.001, .005, .025, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120}
 
-// Metrics are what fedsync counts, under names that begin with fedsync_. All
-// methods may be called from many goroutines at once. Labels hold what the
-// operator configured and what the program itself names, never free text.
+// Metrics are fedsync's metrics, with the prefix fedsync_. All methods are safe for
+// concurrent use.
 type Metrics struct {
 	syncs        *prometheus.CounterVec
 	stages       *prometheus.HistogramVec
@@ -53,17 +52,16 @@ type Metrics struct {
 	shed         *prometheus.CounterVec
 	answers      prometheus.Gauge
 	mu           sync.Mutex      // protects clusters, and the series of clusters against each other
-	clusters     map[string]bool // those that have series
+	clusters     map[string]bool // clusters that have series
 	behind       map[behind]bool // load balancers and clusters that have series; protected by mu
-	ids          map[string]bool // those of findings that have series; protected by mu
-	revisionSHA  string          // the revision that has the one series, protected by mu
+	ids          map[string]bool // finding ids that have series; protected by mu
+	revisionSHA  string          // the revision that has the only series; protected by mu
 }
 
-// behind is a cluster behind the load balancer of an Ingress, as labels have them.
+// behind is a cluster behind the load balancer of an Ingress, as in the labels.
 type behind struct{ ingress, cluster string }
 
-// New registers the metrics. It fails when the registry has others of
-// the same names.
+// New registers the metrics. It fails if the registry has others of the same names.
 func New(reg prometheus.Registerer, version string) (*Metrics, error) {
 	m := &Metrics{
 		clusters: map[string]bool{},
@@ -76,26 +74,26 @@ func New(reg prometheus.Registerer, version string) (*Metrics, error) {
 			Help: "How long a stage took; apply is measured per cluster.", Buckets: stageBuckets,
 		}, []string{"stage"}),
 		objects: counters("objects_total",
-			"Objects that were written to a cluster or could not be, by action.", "cluster", "action"),
+			"Objects that were written to a cluster or failed to be, by action.", "cluster", "action"),
 		drift: counters("drift_repairs_total",
-			"Objects that somebody else had changed and that were set right.", "cluster"),
+			"Objects that another client had changed and that were corrected.", "cluster"),
 		posts: counters("commit_status_posts_total",
 			"Commit statuses that were sent to a provider, by result.", "provider", "result"),
 		clusterState: gauges("cluster_state",
-			"1 for the state that a member cluster is in, 0 for the others.", "cluster", "state"),
+			"1 for the current state of a member cluster, 0 for the other states.", "cluster", "state"),
 		reportState: gauges("report_state",
-			"1 for the state of the newest report, 0 for the others.", "state"),
+			"1 for the state of the newest report, 0 for the other states.", "state"),
 		findings: gauges("findings",
 			"Findings of the newest report, by severity.", "severity"),
 		findingIDs: gauges("findings_by_id",
-			"Findings of the newest report, by what they say.", "id"),
+			"Findings of the newest report, by id.", "id"),
 		wanted: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: "fedsync", Name: "replicas_wanted",
-			Help: "Replicas that Git asks for over all clusters, of the workloads that are divided.",
+			Help: "Replicas in Git, over all clusters, of the workloads that fedsync divides.",
 		}),
 		shortfall: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: "fedsync", Name: "replicas_shortfall",
-			Help: "Replicas of these that could be placed nowhere.",
+			Help: "Replicas of these workloads that no cluster has room for.",
 		}),
 		balancers: gauges("balancer_endpoints",
 			"Endpoints of a cluster behind the load balancer of an Ingress, by state.", "ingress", "cluster", "state"),
@@ -104,7 +102,7 @@ func New(reg prometheus.Registerer, version string) (*Metrics, error) {
 			Help: "Calls to Compute Engine in the minute before the newest report.",
 		}),
 		revision: gauges("revision_info",
-			"1 for the revision that is being brought to the clusters.", "revision"),
+			"1 for the revision that is being synced to the clusters.", "revision"),
 		lastSync: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: "fedsync", Name: "last_sync_timestamp_seconds",
 			Help: "When the last sync ended, whatever its result.",
@@ -117,7 +115,7 @@ func New(reg prometheus.Registerer, version string) (*Metrics, error) {
 	m.countListener()
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "fedsync", Name: "build_info",
-		Help:        "1, with the version of fedsync and of the Go that built it.",
+		Help:        "1, with the versions of fedsync and of the Go toolchain that built it.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	}, func() float64 { return 1 })
 
@@ -130,7 +128,7 @@ func New(reg prometheus.Registerer, version string) (*Metrics, error) {
 			return nil, err
 		}
 	}
-	// A rate over a series that appears with its first failure misses it.
+	// A rate over a series that appears with its first failure misses that failure.
 	for _, result := range []string{resultSuccess, resultFailure} {
 		m.syncs.WithLabelValues(result)
 	}
@@ -140,21 +138,21 @@ func New(reg prometheus.Registerer, version string) (*Metrics, error) {
 	return m, nil
 }
 
-// countListener makes the metrics of what clients take of the server.
+// countListener creates the metrics of the server's connections.
 func (m *Metrics) countListener() {
 	m.connections = prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: "fedsync", Name: "http_connections",
-		Help: "Connections to the page, the API, the webhook and the metrics that are open.",
+		Help: "Open connections to the page, the API, the webhook and the metrics.",
 	})
 	m.shed = counters("http_connections_shed_total",
-		"Connections that were closed for newer ones, by the limit that was reached.", "limit")
+		"Connections that were closed in favour of newer ones, by the limit that was reached.", "limit")
 	m.answers = prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: "fedsync", Name: "http_answer_bytes",
-		Help: "Bytes of the pages and reports that are kept for those who read them.",
+		Help: "Bytes of pages and reports in memory for the clients that read them.",
 	})
 }
 
-// The limits on connections, as labels have them.
+// The limits on connections, as label values.
 const (
 	shedAddress = "address"
 	shedTotal   = "total"
@@ -163,13 +161,15 @@ const (
 // Connections sets how many connections are open.
 func (m *Metrics) Connections(open int) { m.connections.Set(float64(open)) }
 
-// ShedOfAddress counts a connection that was closed for a newer one of the same address.
+// ShedOfAddress counts a connection that was closed in favour of a newer one from the
+// same address.
 func (m *Metrics) ShedOfAddress() { m.shed.WithLabelValues(shedAddress).Inc() }
 
-// ShedOfAll counts a connection that was closed for a newer one of any address.
+// ShedOfAll counts a connection that was closed in favour of a newer one from any
+// address.
 func (m *Metrics) ShedOfAll() { m.shed.WithLabelValues(shedTotal).Inc() }
 
-// AnswerBytes sets how many bytes of pages and reports are kept for those who read them.
+// AnswerBytes sets how many bytes of pages and reports are in memory for their readers.
 func (m *Metrics) AnswerBytes(kept int) { m.answers.Set(float64(kept)) }
 
 const (
@@ -177,7 +177,7 @@ const (
 	resultFailure = "failure"
 )
 
-// Sync counts a sync that ended, with the error that it ended with or nil.
+// Sync counts a sync that ended, with its error or nil.
 func (m *Metrics) Sync(ended time.Time, err error) {
 	m.syncs.WithLabelValues(result(err)).Inc()
 	seconds := float64(ended.UnixMilli()) / 1000
@@ -192,8 +192,7 @@ func (m *Metrics) Stage(s Stage, took time.Duration) {
 	m.stages.WithLabelValues(string(s)).Observe(took.Seconds())
 }
 
-// Changes counts what apply did. An object that was left as it is does not
-// count.
+// Changes counts the changes of an apply. An unchanged object does not count.
 func (m *Metrics) Changes(changes []federation.Change) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -210,14 +209,14 @@ func (m *Metrics) Changes(changes []federation.Change) {
 	}
 }
 
-// CommitStatusPost counts a commit status that was sent, by what came of it. The
-// provider is the kind of it, as "gitea".
+// CommitStatusPost counts a commit status that was sent, by result. The provider is a
+// kind, as "gitea".
 func (m *Metrics) CommitStatusPost(provider string, result post.Result) {
 	m.posts.WithLabelValues(label(provider), string(result)).Inc()
 }
 
-// Report sets what follows from the newest report, and drops the series of
-// clusters that it has no more.
+// Report sets the values of the newest report, and drops the series of clusters that it
+// no longer has.
 func (m *Metrics) Report(r *status.Report) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -271,8 +270,8 @@ func (m *Metrics) Report(r *status.Report) {
 	}
 }
 
-// countIDs leaves the series of what was found once at 0, so that an alert sees it
-// end. There are as many as the program has kinds of findings.
+// countIDs sets the series of findings that have ended to 0, so that an alert sees their
+// end. There are at most as many series as the program has kinds of findings.
 func (m *Metrics) countIDs(counts map[string]int) {
 	for id := range counts {
 		m.ids[id] = true
@@ -282,7 +281,7 @@ func (m *Metrics) countIDs(counts map[string]int) {
 	}
 }
 
-// countEndpoints sets the series of the load balancers that there are, and no others.
+// countEndpoints sets the series of the existing load balancers, and drops all others.
 func (m *Metrics) countEndpoints(r *status.Report) {
 	gone := m.behind
 	m.behind = map[behind]bool{}
@@ -306,7 +305,7 @@ func (m *Metrics) countEndpoints(r *status.Report) {
 	m.calls.Set(float64(calls))
 }
 
-// clusterStates are all that there are, so that each has a series.
+// clusterStates are all states, so that each has a series.
 var clusterStates = []federation.ClusterState{
 	federation.ClusterPending, federation.ClusterReady, federation.ClusterNotReady,
 	federation.ClusterOffline, federation.ClusterUnknown,
@@ -334,6 +333,6 @@ func oneIf(yes bool) float64 {
 	return 0
 }
 
-// label makes a text fit for a label's value: one that is not UTF-8 would fail
-// the whole scrape.
+// label makes a text valid as a label value: one that is not UTF-8 would fail the whole
+// scrape.
 func label(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -103,7 +103,7 @@ func TestMetricsCountWhatHappened(t *testing.T) {
 		}
 	}
 	if strings.Contains(got, "unchanged") {
-		t.Error("objects that were left as they are have been counted")
+		t.Error("unchanged objects were counted")
 	}
 }
 
@@ -122,7 +122,7 @@ func TestMetricsFollowPrometheusConventions(t *testing.T) {
 	}
 	for _, f := range families {
 		if !strings.HasPrefix(f.GetName(), "fedsync_") {
-			t.Errorf("%s does not begin with fedsync_", f.GetName())
+			t.Errorf("%s does not start with fedsync_", f.GetName())
 		}
 	}
 }
@@ -133,22 +133,22 @@ func TestSeriesOfAClusterThatLeftAreDropped(t *testing.T) {
 		Revision: federation.Revision{SHA: earlier},
 		Clusters: []status.Cluster{{Name: "a", State: federation.ClusterReady}},
 	})
-	// A worker that was still at it when its cluster left.
+	// A worker that was still busy when its cluster left.
 	m.Changes([]federation.Change{{Cluster: "b", Action: federation.ActionPruned, Drift: untrusted.New("x")}})
 	m.Report(&status.Report{Clusters: []status.Cluster{{Name: "a", State: federation.ClusterReady}}})
 	got := scrape(t, reg)
 	if strings.Contains(got, "fedsync_balancer_endpoints{") {
-		t.Errorf("the load balancer that is gone is still there:\n%s", got)
+		t.Errorf("the series of a deleted load balancer remain:\n%s", got)
 	}
 	if strings.Contains(got, `cluster="b"`) || strings.Contains(got, newest) || strings.Contains(got, earlier) {
-		t.Errorf("what is gone is still there:\n%s", got)
+		t.Errorf("series of removed objects remain:\n%s", got)
 	}
 	if !strings.Contains(got, `fedsync_objects_total{action="created",cluster="a"} 1`) {
-		t.Errorf("the cluster that stayed lost its count:\n%s", got)
+		t.Errorf("the remaining cluster lost its count:\n%s", got)
 	}
 }
 
-func TestWhatIsNoLongerFoundCountsZero(t *testing.T) {
+func TestFindingsThatEndedCountZero(t *testing.T) {
 	reg, m := recorded(t)
 	m.Report(&status.Report{Findings: []federation.Finding{{ID: "held"}, {ID: "held", Cluster: "a"}}})
 	got := scrape(t, reg)

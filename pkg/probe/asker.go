@@ -23,43 +23,43 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// answer is what came of one request.
+// answer is the result of one request.
 type answer struct {
 	failure federation.FailureClass
 	message string // why it failed, without secrets
-	body    []byte // when it did not fail
+	body    []byte // if it did not fail
 }
 
-// asker sends one request at a time to an API server and never waits longer than
-// its timeout.
+// asker sends one request at a time to an API server and never waits longer than its
+// timeout.
 type asker struct {
 	cfg     *rest.Config
 	timeout time.Duration
 	secrets *secret.Set
 
-	client *http.Client // made at the first request whose cfg can be used
+	client *http.Client // created at the first request with a usable cfg
 	base   *url.URL
 
-	// pending is closed when the last request's goroutine has ended; nil before
-	// the first. Only a credentials plugin that hangs keeps it open for long.
+	// pending is closed when the last request's goroutine has ended; nil before the
+	// first. Only a credentials plugin that hangs can keep it open for long.
 	pending chan struct{}
 }
 
 func newAsker(cfg *rest.Config, timeout time.Duration, guard *bounds.Guard) *asker {
 	cfg = guard.Attach(cfg)
 	cfg.Timeout = 0 // the context's deadline is the timeout
-	// HTTP/1.1 gives each probe a connection, and closes it when the probe fails:
-	// the next one cannot inherit a connection that hangs.
+	// HTTP/1.1 gives each probe a connection, and closes it when the probe fails: the
+	// next probe cannot inherit a connection that hangs.
 	cfg.NextProtos = []string{"http/1.1"}
-	// client-go shares transports between equal configurations. One that wraps
-	// is given its own dialer, and with it a transport of its own.
+	// client-go shares transports between equal configurations. A configuration with a
+	// dialer of its own gets a transport of its own, which may be wrapped.
 	cfg.Dial = bounds.OwnDialer(cfg.Dial)
 	cfg.Wrap(func(rt http.RoundTripper) http.RoundTripper { return &wire{rt} })
 	return &asker{cfg: cfg, timeout: timeout, secrets: guard.Secrets()}
 }
 
-// get asks for one path. The answer comes within the timeout, also where the
-// name, the connection, the server or a credentials plugin hangs.
+// get requests one path. It returns within the timeout, even if name resolution, the
+// connection, the server or a credentials plugin hangs.
 func (a *asker) get(ctx context.Context, path string) answer {
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
@@ -68,7 +68,7 @@ func (a *asker) get(ctx context.Context, path string) answer {
 		select {
 		case <-a.pending:
 		case <-ctx.Done():
-			return a.late(&attempt{})
+			return a.timedOut(&attempt{})
 		}
 	}
 	if err := a.connect(); err != nil {
@@ -76,7 +76,7 @@ func (a *asker) get(ctx context.Context, path string) answer {
 	}
 
 	tried := &attempt{}
-	done := make(chan answer, 1) // takes an answer that nobody waits for any more
+	done := make(chan answer, 1) // has room for an abandoned answer
 	ended := make(chan struct{})
 	a.pending = ended
 	go func() {
@@ -87,12 +87,12 @@ func (a *asker) get(ctx context.Context, path string) answer {
 	case answer := <-done:
 		return answer
 	case <-ctx.Done():
-		return a.late(tried)
+		return a.timedOut(tried)
 	}
 }
 
-// version asks for the server's version. Done is false where it is worth asking
-// again: it may well be answered later, but where the server lets us not ask for it.
+// version requests the server's version. done is false if another request may succeed
+// later; a server that forbids the request never answers it.
 func (a *asker) version(ctx context.Context) (version string, done bool) {
 	answer := a.get(ctx, "version")
 	if answer.failure != federation.FailureNone {
@@ -104,15 +104,14 @@ func (a *asker) version(ctx context.Context) (version string, done bool) {
 	if err := json.Unmarshal(answer.body, &v); err != nil {
 		return "", true
 	}
-	// A secret that is cut cannot be recognised.
+	// A truncated secret could not be recognised, so mask first.
 	return untrusted.Clean(a.secrets.Mask(v.GitVersion), maxVersion), true
 }
 
-// maxVersion is how long a version may be, in bytes. The rest is left out.
+// maxVersion is the longest version in bytes; the rest is cut off.
 const maxVersion = 64
 
-// close waits for the last request, as long as one may take, and closes the
-// connections.
+// close waits for the last request, at most for its timeout, and closes the connections.
 func (a *asker) close() {
 	if a.pending != nil {
 		timer := time.NewTimer(a.timeout)
@@ -142,7 +141,7 @@ func (a *asker) connect() error {
 	a.base = base
 	a.client = &http.Client{
 		Transport: transport,
-		// The guard answers first. This holds whatever is wrapped around it later.
+		// The guard answers first. This still holds if it is wrapped later.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return nil
@@ -174,29 +173,30 @@ func (a *asker) request(ctx context.Context, tried *attempt, path string) answer
 
 func (a *asker) failed(ctx context.Context, tried *attempt, err error) answer {
 	if ctx.Err() != nil {
-		return a.late(tried)
+		return a.timedOut(tried)
 	}
 	class := failure.Of(err).Class
 	if tried.phase() == phaseCredentials {
-		// Nothing was sent: a plugin or a token file failed. That is our fault and
-		// not the cluster's, which must not be evacuated for it.
+		// Nothing was sent: a plugin or a token file failed. That is our fault and not
+		// the cluster's, which must not be evacuated because of it.
 		class = federation.FailureUnauthorised
 	}
 	if m, ok := errors.AsType[*failure.Misbehaviour](err); ok {
 		return answer{failure: class, message: a.clean(m.What)}
 	}
-	// The URL is the kubeconfig's, which the reader knows; it makes texts long.
+	// The URL is from the kubeconfig, which the reader knows; it makes messages long.
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
 	}
 	return answer{failure: class, message: a.clean(err.Error())}
 }
 
-// late is the answer to a request whose time is over. What hung says the class.
-func (a *asker) late(tried *attempt) answer {
+// timedOut returns the answer to a request that timed out. The class depends on what
+// hung.
+func (a *asker) timedOut(tried *attempt) answer {
 	status := int(tried.status.Load())
 	if class := failure.OfAnswer(status, nil).Class; status != 0 && class != federation.FailureNone {
-		// It was answered. What hung is the plugin that client-go calls after 401.
+		// It was answered. The plugin that client-go calls after a 401 hung.
 		return answer{
 			failure: class,
 			message: fmt.Sprintf("%d %s, and no new credentials within %v", status, http.StatusText(status), a.timeout),
@@ -214,11 +214,11 @@ func (a *asker) late(tried *attempt) answer {
 	return answer{failure: class, message: fmt.Sprintf("no answer within %v: %s", a.timeout, phase)}
 }
 
-// clean makes a text of the cluster's one that may be shown.
+// clean makes a cluster's text safe to show.
 func (a *asker) clean(text string) string { return untrusted.Line(a.secrets.Mask(text)) }
 
-// reason takes from a failed answer what says why: the message of a Status, the
-// failed checks of a /readyz, or else the first line.
+// reason extracts the reason from a failed answer: the message of a Status, the failed
+// checks of a /readyz, or else the first line.
 func reason(body []byte) string {
 	var status struct {
 		Message string `json:"message"`
@@ -239,11 +239,11 @@ func reason(body []byte) string {
 	return lines[0]
 }
 
-// phase is how far a request has come.
+// phase is how far a request got.
 type phase int32
 
 const (
-	phaseCredentials phase = iota // nothing was sent: they are being made or read
+	phaseCredentials phase = iota // nothing was sent: the credentials are being created or read
 	phaseName
 	phaseConnection
 	phaseHandshake
@@ -266,8 +266,8 @@ func (p phase) String() string {
 	return "unknown phase"
 }
 
-// attempt notes how far one request has come; the goroutine that gives up on it
-// reads what the one that sends it writes.
+// attempt records how far one request got. The goroutine that abandons it reads what the
+// sending one writes.
 type attempt struct {
 	at     atomic.Int32 // a phase
 	status atomic.Int32 // of the answer, 0 before
@@ -288,10 +288,10 @@ func (a *attempt) trace() *httptrace.ClientTrace {
 	}
 }
 
-// wire stands below client-go's credentials and sees what is really answered.
+// wire is below client-go's credentials and sees the real answers.
 type wire struct{ next http.RoundTripper }
 
-// RoundTrip sends the request on and notes what was answered.
+// RoundTrip passes the request on and records the answer's status.
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	tried, ok := req.Context().Value(attemptKey{}).(*attempt)
 	if !ok {
@@ -304,5 +304,5 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// WrappedRoundTripper lets client-go find the transport to close.
+// WrappedRoundTripper allows client-go to find the transport to close.
 func (w *wire) WrappedRoundTripper() http.RoundTripper { return w.next }

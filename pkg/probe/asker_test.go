@@ -25,7 +25,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// TestProbeClassifiesRealFailures makes each failure happen on a real socket.
+// TestProbeClassifiesRealFailures causes each failure on a real socket.
 func TestProbeClassifiesRealFailures(t *testing.T) {
 	ca := newAuthority(t)
 	other := newAuthority(t)
@@ -44,7 +44,7 @@ func TestProbeClassifiesRealFailures(t *testing.T) {
 		cfg     func(*rest.Config)
 		class   federation.FailureClass
 		message string
-		timeout time.Duration // 20 s unless a case is about it
+		timeout time.Duration // default 20 s
 	}{
 		"ready": {host: serveTLS(t, ok, good, nil), class: federation.FailureNone},
 		"dns": {
@@ -136,7 +136,7 @@ func TestProbeClassifiesRealFailures(t *testing.T) {
 			}
 			asker := askerOf(cfg, cmp.Or(c.timeout, 20*time.Second))
 			defer asker.close()
-			// A second time, since the first may leave a connection behind.
+			// A second time, because the first may leave a connection behind.
 			for range 2 {
 				got := asker.get(t.Context(), "readyz")
 				if got.failure != c.class || !strings.Contains(got.message, c.message) {
@@ -194,8 +194,8 @@ func (a *authority) issue(t *testing.T, ip string, until time.Time) tls.Certific
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// serveTLS serves until the test ends; with clients given, it lets in only those
-// that have a certificate of theirs.
+// serveTLS serves until the test ends. With clients it accepts only clients with a
+// certificate of theirs.
 func serveTLS(t *testing.T, h http.HandlerFunc, cert tls.Certificate, clients *authority) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(h)
@@ -256,11 +256,10 @@ func closedPort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// silent keeps the servers' complaints about their clients, which are meant, out
-// of the tests' output.
+// silent discards the servers' expected errors about their clients.
 var silent = log.New(io.Discard, "", 0)
 
-// askerOf is an asker with a guard of its own.
+// askerOf returns an asker with a guard of its own.
 func askerOf(cfg *rest.Config, timeout time.Duration) *asker {
 	return newAsker(cfg, timeout, bounds.New(cfg, nil))
 }

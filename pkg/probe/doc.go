@@ -1,5 +1,5 @@
-// Package probe finds out whether a cluster is there.
+// Package probe checks whether a cluster is available.
 //
-// A Prober asks its API server every few seconds and reports a Probe at every change.
-// The Tracker, which decides what the answers make of the cluster's state, is pure.
+// A Prober sends a request to its API server every few seconds and reports a Probe at
+// every change. The Tracker, which derives the cluster's state from the answers, is pure.
 package probe

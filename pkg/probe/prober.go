@@ -13,22 +13,20 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Options say how a cluster is probed. The zero value is how it is usually
-// done.
+// Options configure how a cluster is probed. The zero value means the defaults.
 type Options struct {
 	Interval time.Duration // from start to start; 2 s
 	Timeout  time.Duration // of one probe, hard; 2 s
 	Offline  int           // failed probes in a row until a cluster is Offline; 3
 	Back     int           // good probes in a row until it is back; 2
-	Guard    *bounds.Guard // of the cluster's other clients, whose secrets it knows; one of its own
-	Log      *zap.Logger   // gets each failed probe, at debug level; none
+	Guard    *bounds.Guard // the guard of the cluster's other clients, which knows their secrets; a new one
+	Log      *zap.Logger   // logs each failed probe at debug level; no log
 }
 
-// Prober asks one cluster every few seconds whether it is there.
+// Prober checks every few seconds whether one cluster is available.
 //
-// It has a transport of its own, so that neither a rate limit nor a connection
-// that hangs under the other requests can pass for an absent cluster, and none
-// of its probes can hold up anything else.
+// It has a transport of its own. A rate limit or a hanging connection of other requests
+// cannot make the cluster look absent, and its probes cannot delay anything else.
 type Prober struct {
 	ask     *asker
 	options Options
@@ -37,9 +35,8 @@ type Prober struct {
 	probe Probe
 }
 
-// NewProber makes a prober of the cluster that cfg leads to. A cfg that cannot be
-// used is no error here: its files may be there later, and until then the probes
-// fail with the class context.
+// NewProber returns a prober of the cluster of cfg. An unusable cfg is no error here: its
+// files may appear later, and until then the probes fail with the class context.
 func NewProber(cfg *rest.Config, o Options) *Prober {
 	o.Interval = cmp.Or(o.Interval, 2*time.Second)
 	o.Timeout = cmp.Or(o.Timeout, 2*time.Second)
@@ -58,7 +55,7 @@ func NewProber(cfg *rest.Config, o Options) *Prober {
 	}
 }
 
-// Last is what the probes add up to by now. Unlike what Run reports, it counts
+// Last returns the current result of the probes. Unlike the reports of Run, it includes
 // every probe.
 func (p *Prober) Last() Probe {
 	p.mu.Lock()
@@ -66,29 +63,28 @@ func (p *Prober) Last() Probe {
 	return p.probe
 }
 
-// versionPause bounds the pause before the version is asked for again: an API server
-// that answers nothing but its probes is left in peace.
+// versionPause bounds the pause before the version is requested again: an API server that
+// answers only its probes gets few further requests.
 const versionPause = time.Minute
 
-// Run probes until ctx ends, the first time at once and never twice at a time. It
-// calls report at every change of the cluster's state, class of failure or
-// version, and not at every probe; report must not block.
+// Run probes until ctx ends: immediately, and then one probe at a time. It calls report
+// only when the cluster's state, class of failure or version changes; report must not
+// block.
 //
-// A probe during which the process stood still, as under SIGSTOP, does not count:
-// the next one follows at once.
+// A probe during which the process was suspended, as under SIGSTOP, does not count: the
+// next one follows at once.
 //
-// Run waits for its request to end, with one exception: a credentials plugin that
-// hangs cannot be interrupted, so Run leaves it behind after the time of one
-// probe.
+// Run waits for its request to end, with one exception: a credentials plugin that hangs
+// cannot be interrupted, so Run abandons it after the time of one probe.
 func (p *Prober) Run(ctx context.Context, report func(Probe)) {
 	defer p.ask.close()
 	ticker := time.NewTicker(p.options.Interval)
 	defer ticker.Stop()
 
 	tracker := NewTracker(p.options.Offline, p.options.Back, time.Now())
-	p.keep(tracker.Probe())
+	p.set(tracker.Probe())
 	askVersion, void := true, false
-	var askAt time.Time // when the version is asked for again, after a failure
+	var askAt time.Time // when the version is requested again, after a failure
 	var pause time.Duration
 	for {
 		began := time.Now()
@@ -96,10 +92,10 @@ func (p *Prober) Run(ctx context.Context, report func(Probe)) {
 		if ctx.Err() != nil {
 			return
 		}
-		// An answer that came much later than its timeout tells about us: the process
-		// stood still, and whether the cluster would have answered nobody knows. Twice
-		// in a row counts, or a busy machine would never find out.
-		if stood := time.Since(began) > p.options.Timeout+p.options.Interval; stood && !void {
+		// An answer long after its timeout is our fault: the process was suspended, and
+		// whether the cluster would have answered is unknown. The second in a row counts,
+		// or a busy machine would never reach a result.
+		if suspended := time.Since(began) > p.options.Timeout+p.options.Interval; suspended && !void {
 			void = true
 			continue
 		}
@@ -109,13 +105,12 @@ func (p *Prober) Run(ctx context.Context, report func(Probe)) {
 				zap.String("class", string(answer.failure)), zap.String("error", answer.message))
 		}
 		changed := tracker.Observe(time.Now(), answer.failure, answer.message)
-		p.keep(tracker.Probe())
+		p.set(tracker.Probe())
 		if changed {
 			report(tracker.Probe())
 		}
 
-		// A server that was away, or would not let us in, may have come back as
-		// another.
+		// A server that was unavailable, or refused us, may return as another one.
 		if tracker.Probe().State != federation.ClusterReady {
 			askVersion, askAt, pause = true, time.Time{}, 0
 		} else if askVersion && !time.Now().Before(askAt) {
@@ -123,8 +118,8 @@ func (p *Prober) Run(ctx context.Context, report func(Probe)) {
 			askVersion = !done
 			pause = min(max(2*pause, p.options.Interval), versionPause)
 			askAt = time.Now().Add(pause)
-			if done && tracker.Versioned(version) {
-				p.keep(tracker.Probe())
+			if done && tracker.SetVersion(version) {
+				p.set(tracker.Probe())
 				report(tracker.Probe())
 			}
 		}
@@ -137,7 +132,7 @@ func (p *Prober) Run(ctx context.Context, report func(Probe)) {
 	}
 }
 
-func (p *Prober) keep(probe Probe) {
+func (p *Prober) set(probe Probe) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.probe = probe

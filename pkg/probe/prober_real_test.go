@@ -45,7 +45,7 @@ func TestProberAsksARealAPIServer(t *testing.T) {
 	}
 }
 
-func TestProberTellsARefusedTokenFromAnAbsentCluster(t *testing.T) {
+func TestProberDistinguishesARefusedTokenFromAnAbsentCluster(t *testing.T) {
 	s := sandboxtest.Shared(t)
 	cfg := s.RESTConfig(s.Clusters()[0])
 	cfg.BearerToken = "expired-in-spring"

@@ -20,7 +20,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// runProber collects what a prober reports until the returned function is called.
+// runProber collects a prober's reports until the returned function is called.
 func runProber(t *testing.T, cfg *rest.Config, o Options) (stop func() []string) {
 	ctx, cancel := context.WithCancel(t.Context())
 	started := time.Now()
@@ -75,9 +75,9 @@ func TestProberFollowsAClusterThroughAnOutage(t *testing.T) {
 	})
 }
 
-// TestProberDoesNotBlameTheClusterForItsOwnStandstill holds the prober up where
-// nothing limits the time: at the making of its transport.
-func TestProberDoesNotBlameTheClusterForItsOwnStandstill(t *testing.T) {
+// TestProberDoesNotBlameTheClusterForItsOwnSuspension delays the prober where nothing
+// limits the time: when it creates its transport.
+func TestProberDoesNotBlameTheClusterForItsOwnSuspension(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster := membertest.NewPipe(t)
 		cfg := cluster.Config()
@@ -91,7 +91,7 @@ func TestProberDoesNotBlameTheClusterForItsOwnStandstill(t *testing.T) {
 	})
 }
 
-func TestProberAsksEveryIntervalFromStartToStartAndForTheVersionOnce(t *testing.T) {
+func TestProberProbesEveryIntervalAndRequestsTheVersionOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster := membertest.NewPipe(t)
 		cluster.Set(func(w http.ResponseWriter, r *http.Request) {
@@ -129,23 +129,23 @@ func TestProberNeverProbesTwiceAtATime(t *testing.T) {
 	})
 }
 
-// A plugin that prints no credentials must not look like a cluster that is away:
-// replicas would be moved off a healthy one.
-func TestProberTakesAHangingCredentialsPluginForNoAbsence(t *testing.T) {
+// A plugin that prints no credentials must not look like an absent cluster: replicas
+// would be moved off a healthy one.
+func TestAHangingCredentialsPluginIsNoAbsence(t *testing.T) {
 	cfg := hangingConfig(t)
 	stop := runProber(t, cfg, Options{Interval: 50 * time.Millisecond, Timeout: 50 * time.Millisecond})
 	<-time.After(time.Second) // enough for Offline, many times over
 	started := time.Now()
 	got := stop()
 	if took := time.Since(started); took > 5*time.Second {
-		t.Errorf("Run took %v to end, want it to leave the plugin behind", took)
+		t.Errorf("Run took %v to end, want it to abandon the plugin", took)
 	}
 	if len(got) != 1 || !strings.HasSuffix(got[0], " Unknown unauthorised") {
 		t.Errorf("reports = %q, want one: Unknown unauthorised", got)
 	}
 }
 
-func TestProbeEndsInTimeThoughTheCredentialsPluginHangs(t *testing.T) {
+func TestProbeEndsInTimeIfTheCredentialsPluginHangs(t *testing.T) {
 	asker := askerOf(hangingConfig(t), 100*time.Millisecond)
 	defer asker.close()
 	for range 3 {
@@ -160,8 +160,8 @@ func TestProbeEndsInTimeThoughTheCredentialsPluginHangs(t *testing.T) {
 	}
 }
 
-// hangingConfig is that of a cluster whose credentials plugin hangs until the
-// test has ended.
+// hangingConfig returns the configuration of a cluster whose credentials plugin hangs
+// until the test has ended.
 func hangingConfig(t *testing.T) *rest.Config {
 	t.Helper()
 	over := filepath.Join(t.TempDir(), "over")
@@ -191,7 +191,7 @@ func TestProbeUsesWhatACredentialsPluginPrints(t *testing.T) {
 	}
 }
 
-func TestProbeSaysThatACredentialsPluginFailed(t *testing.T) {
+func TestProbeReportsAFailedCredentialsPlugin(t *testing.T) {
 	asker := askerOf(execConfig(t, "https://"+closedPort(t), "exit 3"), membertest.Patience)
 	defer asker.close()
 	got := asker.get(t.Context(), "readyz")
@@ -223,13 +223,14 @@ func TestProbeReadsTheTokenFile(t *testing.T) {
 	}
 }
 
-// execConfig is that of a cluster whose credentials a shell script prints.
+// execConfig returns the configuration of a cluster whose credentials a shell script
+// prints.
 func execConfig(t *testing.T, host, script string) *rest.Config {
 	t.Helper()
 	return &rest.Config{Host: host, ExecProvider: &clientcmdapi.ExecConfig{
 		APIVersion: "client.authentication.k8s.io/v1",
 		Command:    "sh",
-		Args:       []string{"-c", script, t.Name()}, // the name keeps client-go from sharing it
+		Args:       []string{"-c", script, t.Name()}, // the name prevents client-go from sharing it
 		// InteractiveMode is required by the API.
 		InteractiveMode: clientcmdapi.NeverExecInteractiveMode,
 	}}

@@ -8,32 +8,32 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// window is how many of the last probes are counted for the reader: a minute of
-// them at the usual interval.
+// window is how many of the last probes are counted: a minute of them at the default
+// interval.
 const window = 30
 
-// Probe is what the probes of one cluster add up to at one moment.
+// Probe is the result of the probes of one cluster at one moment.
 type Probe struct {
 	State federation.ClusterState
 	Since time.Time // when State began
-	// Away is when the cluster stopped answering: the end of the first probe that
-	// failed, or the start where none was answered. It is zero while the cluster is
-	// Pending, Ready or Unknown.
+	// Away is when the cluster stopped answering: the end of the first failed probe, or
+	// the start if none was answered. It is zero while the cluster is Pending, Ready or
+	// Unknown.
 	Away time.Time
-	// Failure and Error are those of the last probe that failed, until the
-	// cluster is Ready. Error holds no secrets; its text is not to be trusted.
+	// Failure and Error are those of the last failed probe, until the cluster is Ready.
+	// Error holds no secrets; its text is untrusted.
 	Failure federation.FailureClass
 	Error   string
 
 	At     time.Time // when the last probe ended
-	Failed int       // so many of the last Probes failed
+	Failed int       // how many of the last Probes failed
 	Probes int       // at most 30, fewer after a start
 
-	Version string // the API server's, as in "v1.37.2"; empty until it was asked
+	Version string // of the API server, as "v1.37.2"; empty until it is known
 }
 
-// Describe writes the probe into the facts of its cluster, and leaves what watches
-// bring.
+// Describe copies the probe into the facts of its cluster, and leaves the data from
+// watches unchanged.
 func (p Probe) Describe(f *federation.ClusterFacts) {
 	f.State, f.Since, f.AwaySince = p.State, p.Since, p.Away
 	f.Failure, f.Error = p.Failure, untrusted.Excerpt(p.Error)
@@ -41,28 +41,30 @@ func (p Probe) Describe(f *federation.ClusterFacts) {
 	f.Version = p.Version
 }
 
-// Tracker adds up the probes of one cluster. It is pure: time comes in with the
+// Tracker derives a cluster's state from its probes. It is pure: time comes in with the
 // probes.
 //
-// Only failures that mean absence lead to Offline, and only Offline in a row; a
-// cluster that does not let us look is Unknown at once, since nothing is moved
-// because of it. One that asks for fewer requests is there: it stays Ready unless it
-// answers nothing else, Offline times in a row. The way back from NotReady and Offline takes Back good probes,
-// so that a cluster which answers now and then does not flap; a first good probe
-// after the start, and a good one after Unknown, is enough.
+// Only failures that mean absence lead to Offline, after Offline of them in a row. A
+// cluster that refuses to be read is Unknown at once, because nothing is moved for that.
+// A cluster that asks for fewer requests is available: it stays Ready unless it answers
+// nothing else, Offline times in a row.
+//
+// The way back from NotReady and Offline takes Back good probes, so that a cluster that
+// answers only now and then does not flap. One good probe suffices after the start and
+// after Unknown.
 type Tracker struct {
 	offline, back int
 
 	probe     Probe
 	absent    int    // failures in a row that mean absence
 	throttled int    // answers in a row that ask for fewer requests
-	answers   int    // answers in a row, whatever they said
+	answers   int    // answers in a row, good or not
 	good      int    // good answers in a row
-	history   uint32 // a bit for each of the last probes, 1 where it failed
+	history   uint32 // a bit for each of the last probes, 1 if it failed
 }
 
-// NewTracker makes a tracker of a cluster that is Pending since now. Offline and
-// back are numbers of probes.
+// NewTracker returns a tracker of a cluster that is Pending since now. offline and back
+// are numbers of probes.
 func NewTracker(offline, back int, now time.Time) *Tracker {
 	return &Tracker{
 		offline: offline,
@@ -71,12 +73,11 @@ func NewTracker(offline, back int, now time.Time) *Tracker {
 	}
 }
 
-// Probe is what the probes add up to so far.
+// Probe returns the current result of the probes.
 func (t *Tracker) Probe() Probe { return t.probe }
 
-// Observe counts one probe that ended at a time, with FailureNone and an empty
-// message for a good one. It says whether the state or the class of failure is
-// another than before.
+// Observe counts one probe that ended at a time, with FailureNone and an empty message
+// for a good one. It reports whether the state or the class of failure has changed.
 func (t *Tracker) Observe(at time.Time, failure federation.FailureClass, message string) bool {
 	before := t.probe
 	t.count(failure)
@@ -96,9 +97,8 @@ func (t *Tracker) Observe(at time.Time, failure federation.FailureClass, message
 	return t.probe.State != before.State || t.probe.Failure != before.Failure
 }
 
-// Versioned notes the API server's version and says whether it is another than
-// before.
-func (t *Tracker) Versioned(version string) bool {
+// SetVersion sets the API server's version and reports whether it has changed.
+func (t *Tracker) SetVersion(version string) bool {
 	changed := t.probe.Version != version
 	t.probe.Version = version
 	return changed
@@ -128,8 +128,8 @@ func (t *Tracker) count(failure federation.FailureClass) {
 	t.probe.Failed = bits.OnesCount32(t.history & (1<<t.probe.Probes - 1))
 }
 
-// away says since when the cluster does not answer, after a probe that ended at a
-// time and what was known before it.
+// away returns since when the cluster has not answered, after a probe that ended at a
+// time, from the state before it.
 func (t *Tracker) away(before Probe, at time.Time) time.Time {
 	switch {
 	case !isAway(t.probe.State):

@@ -30,25 +30,25 @@ func TestTrackerMovesBetweenStates(t *testing.T) {
 		states string // the first letters of the states after each probe
 	}{
 		"a first good probe decides":                {".", "R"},
-		"a cluster that is away at the start":       {"rrrr", "NNOO"},
+		"a cluster that is absent at the start":     {"rrrr", "NNOO"},
 		"two failures are not three":                {".tt..", "RNNNR"},
 		"three in a row":                            {".ttt", "RNNO"},
 		"of different classes":                      {".tr5", "RNNO"},
-		"back after two":                            {".ttt..", "RNNOOR"},
-		"one good one is not enough":                {".ttt.t..", "RNNOOOOR"},
+		"back after two good probes":                {".ttt..", "RNNOOR"},
+		"one good probe is not enough":              {".ttt.t..", "RNNOOOOR"},
 		"now and then is not in a row":              {".t.t.t.t..", "RNNNNNNNNR"},
 		"dns and network count as absence":          {".dndn", "RNNOO"},
 		"an expired token moves nothing":            {".uuuuuu", "RUUUUUU"},
-		"nor does a certificate":                    {".xxxx", "RUUUU"},
-		"nor does a missing context":                {"cccc", "UUUU"},
-		"nor does a refused permission":             {".ffff", "RUUUU"},
+		"a certificate moves nothing":               {".xxxx", "RUUUU"},
+		"a missing context moves nothing":           {"cccc", "UUUU"},
+		"a refused permission moves nothing":        {".ffff", "RUUUU"},
 		"a new token helps at once":                 {".uu.", "RUUR"},
 		"a refusal between failures is an answer":   {".ttutt", "RNNUNN"},
 		"a refusal ends Offline when it is certain": {".tttuu.", "RNNOOUR"},
-		"one refusal does not":                      {".tttut", "RNNOOO"},
+		"one refusal does not end Offline":          {".tttut", "RNNOOO"},
 		"a moment's overload is nothing":            {".9.99.", "RRRRRR"},
-		"one that lasts moves nothing":              {".99999999.", "RRRUUUUUUR"},
-		"nor at the start":                          {"99.", "UUR"},
+		"a lasting overload moves nothing":          {".99999999.", "RRRUUUUUUR"},
+		"an overload at the start":                  {"99.", "UUR"},
 		"an overload between failures is an answer": {".tt9tt", "RNNUNN"},
 		"overloaded and then gone":                  {".99ttt", "RRRNNO"},
 		"from Unknown to Offline":                   {"uttt", "UNNO"},
@@ -67,7 +67,7 @@ func TestTrackerMovesBetweenStates(t *testing.T) {
 	}
 }
 
-func TestTrackerReportsChangesOfStateAndClassOnly(t *testing.T) {
+func TestTrackerReportsOnlyChangesOfStateAndClass(t *testing.T) {
 	tracker := NewTracker(3, 2, time.Time{})
 	var got strings.Builder
 	const probes = "...tttttrrr....uuxx.."
@@ -85,7 +85,7 @@ func TestTrackerReportsChangesOfStateAndClassOnly(t *testing.T) {
 	}
 }
 
-func TestTrackerTellsSinceWhenAndHowOften(t *testing.T) {
+func TestTrackerRecordsTimesAndCounts(t *testing.T) {
 	start := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
 	tracker := NewTracker(3, 2, start)
 	at := start
@@ -97,7 +97,7 @@ func TestTrackerTellsSinceWhenAndHowOften(t *testing.T) {
 		}
 		tracker.Observe(at, letters[letter], message)
 	}
-	tracker.Versioned("v1.37.2")
+	tracker.SetVersion("v1.37.2")
 	want := Probe{
 		State: federation.ClusterOffline, Since: start.Add(10 * time.Second), Away: start.Add(6 * time.Second),
 		Failure: federation.FailureTimeout, Error: "no answer",
@@ -115,32 +115,32 @@ func TestTrackerTellsSinceWhenAndHowOften(t *testing.T) {
 		At: at, Failed: 0, Probes: 30, Version: "v1.37.2",
 	}
 	if got := tracker.Probe(); got != want {
-		t.Errorf("after it came back, Probe() = %+v, want %+v", got, want)
+		t.Errorf("after its return, Probe() = %+v, want %+v", got, want)
 	}
 }
 
-func TestTrackerTellsSinceWhenNothingAnswers(t *testing.T) {
+func TestTrackerRecordsSinceWhenNothingAnswers(t *testing.T) {
 	start := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
 		probes string // one letter for a probe, 2 s apart
-		away   string // the probe since which it is away, counted from 1; 0 is the start, a dash says that it is not
+		away   string // the probe since which it is absent, counted from 1; 0 is the start, a dash means that it is not absent
 	}{
-		"it was never asked":                       {"", "-"},
-		"it answers":                               {"..", "-"},
-		"it never answered":                        {"rrrr", "0"},
-		"since the first failure, not the third":   {"..ttt", "3"},
-		"a class of failure follows another":       {".tr5", "2"},
-		"one good probe does not bring it back":    {".ttt.", "2"},
-		"two do":                                   {".ttt..", "-"},
-		"gone again":                               {".ttt..t", "7"},
-		"a refused token is an answer":             {".uu", "-"},
-		"refused from the start":                   {"uu", "-"},
-		"gone after a refusal":                     {"uut", "3"},
-		"a refusal before it is gone":              {".tu", "-"},
-		"one refusal does not bring it back":       {".tttu", "2"},
-		"two refusals do":                          {".tttuu", "-"},
-		"away at the start, back and gone anew":    {"rr..r", "5"},
-		"away at the start and refused after that": {"ru", "-"},
+		"it was never probed":                        {"", "-"},
+		"it answers":                                 {"..", "-"},
+		"it never answered":                          {"rrrr", "0"},
+		"since the first failure, not the third":     {"..ttt", "3"},
+		"a class of failure follows another":         {".tr5", "2"},
+		"one good probe does not bring it back":      {".ttt.", "2"},
+		"two do":                                     {".ttt..", "-"},
+		"gone again":                                 {".ttt..t", "7"},
+		"a refused token is an answer":               {".uu", "-"},
+		"refused from the start":                     {"uu", "-"},
+		"gone after a refusal":                       {"uut", "3"},
+		"a refusal before it is gone":                {".tu", "-"},
+		"one refusal does not bring it back":         {".tttu", "2"},
+		"two refusals do":                            {".tttuu", "-"},
+		"absent at the start, back and absent again": {"rr..r", "5"},
+		"absent at the start and refused after that": {"ru", "-"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tracker := NewTracker(3, 2, start)
@@ -154,7 +154,7 @@ func TestTrackerTellsSinceWhenNothingAnswers(t *testing.T) {
 				got = strconv.Itoa(int(away.Sub(start) / (2 * time.Second)))
 			}
 			if got != c.away {
-				t.Errorf("after %s it is away since probe %s, want %s", c.probes, got, c.away)
+				t.Errorf("after %s it is absent since probe %s, want %s", c.probes, got, c.away)
 			}
 		})
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// absent says of a cluster that is not Ready what is wrong with it and what to
-// do: each class of failure has words of its own, for the remedies differ.
+// absent returns the wait for a cluster that is not Ready. Each class of failure has its
+// own words, because the remedies differ.
 func (s *summary) absent(c Cluster) wait {
 	f := federation.Finding{Cluster: c.Name, Since: c.Since}
 	context := s.context(c.Name)
@@ -31,7 +31,7 @@ func (s *summary) absent(c Cluster) wait {
 	case federation.FailureServer, federation.FailureInvalid, federation.FailureConflict:
 		f.ID, state = federation.FindingNotReady, "not ready"
 	case federation.FailureMisbehaves:
-		f.ID, state = federation.FindingNotReady, "misbehaves"
+		f.ID, state = federation.FindingNotReady, "misbehaving"
 	case federation.FailureFiles:
 		f.ID, state = federation.FindingNoContext, "credentials missing"
 	case federation.FailureNone:
@@ -41,9 +41,9 @@ func (s *summary) absent(c Cluster) wait {
 		case federation.ClusterOffline, federation.ClusterNotReady:
 			state, cause = "unreachable", "its probes fail"
 		case federation.ClusterUnknown:
-			state, cause = "unknown", "it does not let us look"
+			state, cause = "unknown", "fedsync is not allowed to read it"
 		case federation.ClusterPending, federation.ClusterReady:
-			state, cause = "not probed yet", "it has not been judged yet"
+			state, cause = "not probed yet", "no probe has finished yet"
 		}
 	}
 	f.Message = untrusted.New(cause)
@@ -54,6 +54,6 @@ func (s *summary) absent(c Cluster) wait {
 	if age := s.Now.Sub(c.Since); !c.Since.IsZero() && age >= time.Minute {
 		words += " " + short(age)
 	}
-	// A cluster that was not probed yet needs no warning: it is on its way.
+	// A cluster that was not probed yet needs no warning: its first probe is due.
 	return wait{finding: f, words: words, early: c.State != federation.ClusterPending}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// What Google's ingress controller reads, and the class that names it.
+// The class of Google's ingress controller, and the annotations that it reads and writes.
 const (
 	glbcClass            = "gce"
 	annotationStaticIP   = "kubernetes.io/ingress.global-static-ip-name"
@@ -21,18 +21,18 @@ const (
 	annotationURLMap     = "ingress.kubernetes.io/url-map"
 )
 
-// changeShown is how long a changed address is spoken of.
+// changeShown is how long a changed address is reported.
 const changeShown = 24 * time.Hour
 
-// shares says whether the Ingress is for Google's controller, which alone can
-// share one address over clusters. An Ingress without a class is: a cluster with
-// another default class has it written into the object by its API server.
+// shares reports whether the Ingress is for Google's controller, the only one that can
+// share one address between clusters. An Ingress without a class counts: a cluster with
+// another default class has its API server write that class into the object.
 func shares(o federation.Observation) bool {
 	return o.ClassName == "" || o.ClassName == glbcClass
 }
 
-// addresses collects those of fedsync's load balancers, and what Ingresses and Gateways
-// report in clusters that can be seen now.
+// addresses collects the addresses of fedsync's load balancers, and those that Ingresses
+// and Gateways report in clusters that are visible now.
 func (s *summary) addresses() []Address {
 	type key struct {
 		address string
@@ -71,17 +71,16 @@ func (s *summary) addresses() []Address {
 	return list
 }
 
-// ingressState is one Ingress over the clusters whose controller can share its
-// address.
+// ingressState is one Ingress in all clusters whose controller can share its address.
 type ingressState struct {
 	app      string
-	byAddr   map[string][]string // clusters by what they report, joined
-	google   bool                // Google's controller was seen, or is asked for by name
+	byAddr   map[string][]string // clusters by the addresses they report, joined
+	google   bool                // Google's controller was seen, or the Ingress names its class
 	static   string              // the static address it asks for
 	observed int
 }
 
-// addressFindings holds each Ingress to one address everywhere, and waits for
+// addressFindings requires one address everywhere for each Ingress, and waits for
 // Ingresses that have none.
 func (s *summary) addressFindings() {
 	states := map[federation.ObjectRef]*ingressState{}
@@ -127,11 +126,10 @@ func (i *ingressState) add(cluster string, o federation.Observation, wish ingres
 	}
 }
 
-// sharedFinding says when an Ingress has several addresses, or one that may not
-// last.
+// sharedFinding reports an Ingress that has several addresses, or one that may not last.
 func (s *summary) sharedFinding(object federation.ObjectRef, state *ingressState) {
 	if b := s.balancer[object]; b != nil {
-		s.besideFinding(b, state.byAddr, state.google)
+		s.otherAddressFinding(b, state.byAddr, state.google)
 		return
 	}
 	f := federation.Finding{ID: federation.FindingAddresses, App: state.app, Object: object}
@@ -139,13 +137,13 @@ func (s *summary) sharedFinding(object federation.ObjectRef, state *ingressState
 	case len(state.byAddr) > 1:
 		f.Severity = federation.SeverityError
 		f.Message = untrusted.Textf("%d addresses instead of one: %s", len(state.byAddr), list(state.byAddr))
-		f.Remedy = untrusted.Textf("check that the address %q is a global one and exists in the project of every cluster", state.static)
+		f.Remedy = untrusted.Textf("check that the address %q is global and exists in the project of every cluster", state.static)
 		if state.static == "" {
 			f.Remedy = untrusted.New(reserve(object))
 		}
 	case state.static == "" && len(state.byAddr) == 1 && (state.google || s.Federation.GCP != nil) && s.Plan != nil && !s.Federation.Balances():
 		f.Severity = federation.SeverityWarning
-		f.Message = untrusted.Textf("the address %s is ephemeral: it is lost when the load balancer is made anew", list(state.byAddr))
+		f.Message = untrusted.Textf("the address %s is ephemeral: it is lost when the load balancer is recreated", list(state.byAddr))
 		f.Remedy = untrusted.New(reserve(object))
 	default:
 		return
@@ -158,8 +156,8 @@ func reserve(object federation.ObjectRef) string {
 		untrusted.Command("gcloud compute addresses create %s --global", object.Name), annotationStaticIP, object.Name)
 }
 
-// list names each address and the clusters that report it, the rarest first:
-// that is the one to look at.
+// list names each address and the clusters that report it, the rarest first: that is the
+// one to check.
 func list(byAddr map[string][]string) string {
 	addresses := slices.SortedFunc(maps.Keys(byAddr), func(a, b string) int {
 		return cmp.Or(cmp.Compare(len(byAddr[a]), len(byAddr[b])), strings.Compare(a, b))
@@ -175,17 +173,17 @@ func list(byAddr map[string][]string) string {
 	return strings.Join(parts, "; ")
 }
 
-// noAddress waits for an Ingress's address. Where the controller is not
-// Google's, the lack of one is waited for while the object is young, and is a
-// warning then: some controllers never report any.
+// noAddress waits for an Ingress's address. Where the controller is not Google's, it
+// waits only while the object is young, and warns after that: some controllers never
+// report an address.
 func (s *summary) noAddress(c Cluster, o federation.Observation) {
 	if o.Health == federation.Degraded {
-		return // that is said already
+		return // that is a finding already
 	}
 	f := federation.Finding{
 		ID: federation.FindingAddress, Severity: federation.SeverityWarning, Cluster: c.Name, App: o.App, Object: o.Object,
 		Message: untrusted.Const("still has no address"),
-		Remedy:  untrusted.New("see the ingress controller's events: " + look(s.context(c.Name), o.Object)),
+		Remedy:  untrusted.New("see the ingress controller's events: " + describe(s.context(c.Name), o.Object)),
 	}
 	if !o.Message.IsZero() {
 		f.Message = untrusted.Textf("%s: %s", f.Message, o.Message.String())
@@ -198,8 +196,8 @@ func (s *summary) noAddress(c Cluster, o federation.Observation) {
 	s.waits = append(s.waits, wait{finding: f, words: place(f) + " has no address yet", mild: !shares(o)})
 }
 
-// addressChanges says that an Ingress's address is not what it was: clients may
-// still use the old one. It stays said for a day.
+// addressChanges reports that an Ingress's address changed: clients may still use the old
+// one. The finding is repeated for a day.
 func (s *summary) addressChanges() {
 	if s.Previous == nil {
 		return
@@ -220,15 +218,15 @@ func (s *summary) addressChanges() {
 		}
 	}
 	for _, f := range s.Previous.Findings {
-		again := s.says(f)
-		stands := s.members[f.Cluster] || f.Cluster == "" && s.balancer[f.Object] != nil
-		if f.ID == federation.FindingAddressChanged && stands && !again && s.Now.Sub(f.Since) < changeShown {
+		again := s.noted.contains(f)
+		counts := s.members[f.Cluster] || f.Cluster == "" && s.balancer[f.Object] != nil
+		if f.ID == federation.FindingAddressChanged && counts && !again && s.Now.Sub(f.Since) < changeShown {
 			s.note(f)
 		}
 	}
 }
 
-// balancerAddressChanges says that a load balancer of ours has another address than
+// balancerAddressChanges reports that a load balancer of ours has another address than
 // before.
 func (s *summary) balancerAddressChanges() {
 	for _, was := range s.Previous.Balancers {
@@ -244,7 +242,7 @@ func (s *summary) balancerAddressChanges() {
 	}
 }
 
-// reported turns addresses around: by cluster, then by Ingress, sorted.
+// reported indexes addresses by cluster, then by Ingress; they are sorted.
 func reported(addresses []Address) map[string]map[federation.ObjectRef][]string {
 	m := map[string]map[federation.ObjectRef][]string{}
 	for _, a := range addresses {
@@ -258,13 +256,13 @@ func reported(addresses []Address) map[string]map[federation.ObjectRef][]string 
 	return m
 }
 
-// ingressWish is what an Ingress in Git asks of its controller.
+// ingressWish is what an Ingress in Git requests of its controller.
 type ingressWish struct {
 	static string // the name of a reserved global address
 }
 
-// wishes reads the Ingresses of a cluster's plan. Clusters share Objects, so
-// each is decoded once.
+// wishes reads the Ingresses of a cluster's plan. Clusters share Objects, so each is
+// decoded only once.
 func (s *summary) wishes(cluster string) map[federation.ObjectRef]ingressWish {
 	wishes := map[federation.ObjectRef]ingressWish{}
 	for _, o := range s.planned(cluster) {
@@ -278,8 +276,8 @@ func (s *summary) wishes(cluster string) map[federation.ObjectRef]ingressWish {
 					Annotations map[string]string `json:"annotations"`
 				} `json:"metadata"`
 			}
-			// An object that does not decode was refused long before; it asks
-			// for nothing here.
+			// An object that does not decode was refused long before; it requests nothing
+			// here.
 			if json.Unmarshal(o.JSON, &content) == nil {
 				wish.static = content.Metadata.Annotations[annotationStaticIP]
 			}

@@ -10,8 +10,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// balancers takes in what is known of the load balancers, and which clusters have
-// served behind them for this revision.
+// balancers adds the known load balancers to the report, each with the clusters that have
+// served behind it for this revision.
 func (s *summary) balancers() {
 	s.balancer = make(map[federation.ObjectRef]*Balancer, len(s.Balancers))
 	s.report.Balancers = make([]Balancer, 0, len(s.Balancers))
@@ -42,20 +42,20 @@ func (s *summary) served(ingress federation.ObjectRef, cluster string) bool {
 	return i >= 0 && slices.Contains(s.previous.Balancers[i].Served, cluster)
 }
 
-// balancerFindings waits for every load balancer to be as the revision wants it, and
-// for each cluster behind it to take traffic. A cluster that took some, and now has no
-// healthy endpoint, is a failure at once: the pause before a success is taken back on
-// the forge is the Poster's.
+// balancerFindings waits until every load balancer is as the revision wants it and each
+// cluster behind it takes traffic. A cluster that took traffic and now has no healthy
+// endpoint is a failure at once: the Poster delays the change from a success on the
+// forge.
 func (s *summary) balancerFindings() {
 	if s.Cloud == nil || s.Rendering || s.Maintained != nil {
 		return
 	}
 	if !s.Cloud.Error.IsZero() {
-		s.cloudWait("Compute Engine cannot be read: "+s.Cloud.Error.String(), "see that fedsync has credentials for Google Cloud, and the roles in docs/google-cloud.md; what stands on Compute Engine goes on serving")
+		s.cloudWait("Compute Engine cannot be read: "+s.Cloud.Error.String(), "check that fedsync has credentials for Google Cloud and the roles in docs/google-cloud.md; existing load balancers continue to serve")
 	}
 	if s.Cloud.Revision.SHA != s.Snapshot.Revision.SHA {
 		if s.Cloud.Error.IsZero() && s.Federation != nil && s.Federation.Balances() {
-			s.cloudWait("the load balancers of this revision have not been looked at", "the log says what the keeper of the load balancers is busy with")
+			s.cloudWait("the load balancers of this revision have not been checked yet", "see the log for the current work on load balancers")
 		}
 		return
 	}
@@ -78,9 +78,9 @@ func (s *summary) balancerFindings() {
 	}
 }
 
-// unseenBalancers waits for what the plan wants and Compute Engine was not compared
-// with: a plan of the same revision that was made before the clusters were read has no
-// Ingress for them yet.
+// unseenBalancers waits for load balancers that the plan wants and that were not compared
+// with Compute Engine yet: a plan of the same revision that was made before the clusters
+// were read has no Ingress for them.
 func (s *summary) unseenBalancers() {
 	if s.Plan == nil || !s.Cloud.Error.IsZero() || s.Federation == nil || !s.Federation.Balances() {
 		return
@@ -102,10 +102,10 @@ func (s *summary) unseenBalancers() {
 		}
 		f := federation.Finding{
 			ID: federation.FindingBalancer, App: d.App, Object: d.Ingress, File: d.File,
-			Message: untrusted.Const("its load balancer has not been looked at"),
-			Remedy:  untrusted.Const("the log says what the keeper of the load balancers is busy with"),
+			Message: untrusted.Const("load balancer has not been checked yet"),
+			Remedy:  untrusted.Const("see the log for the current work on load balancers"),
 		}
-		s.waits = append(s.waits, wait{finding: f, words: place(federation.Finding{Object: d.Ingress}) + " load balancer has not been looked at"})
+		s.waits = append(s.waits, wait{finding: f, words: place(federation.Finding{Object: d.Ingress}) + " load balancer not checked yet"})
 	}
 }
 
@@ -115,25 +115,25 @@ func (s *summary) cloudWait(message, remedy string) {
 	s.waits = append(s.waits, wait{finding: f, words: message, early: !s.Cloud.Error.IsZero()})
 }
 
-// refused says that a load balancer is not built, unless a stage said more.
+// refused reports that a load balancer is not built, unless a stage reported more.
 func (s *summary) refused(b *Balancer) {
 	if s.explainedAnywhere(b.Ingress) {
 		return
 	}
 	s.note(federation.Finding{
 		ID: federation.FindingBalancer, Severity: federation.SeverityError, App: b.App, Object: b.Ingress, File: b.File,
-		Message: untrusted.New("its load balancer is not built: " + b.Refused.String()),
+		Message: untrusted.New("load balancer is not built: " + b.Refused.String()),
 	})
 }
 
-// incomplete waits for a load balancer that is being made or changed.
+// incomplete waits for a load balancer that is being created or changed.
 func (s *summary) incomplete(b *Balancer) {
 	f := federation.Finding{
 		ID: federation.FindingBalancer, App: b.App, Object: b.Ingress, File: b.File,
-		Message: untrusted.Const("its load balancer is still not complete"),
-		Remedy:  untrusted.Const("the page says what is done on Compute Engine, and what fails there"),
+		Message: untrusted.Const("load balancer is still incomplete"),
+		Remedy:  untrusted.Const("see the page for the actions on Compute Engine and their errors"),
 	}
-	words := place(federation.Finding{Object: b.Ingress}) + " load balancer is being made"
+	words := place(federation.Finding{Object: b.Ingress}) + " load balancer is being set up"
 	if b.Waits {
 		f.Message = untrusted.Textf("%s: %s", f.Message, b.Refused.String())
 		words = place(federation.Finding{Object: b.Ingress}) + " load balancer waits: " + b.Refused.String()
@@ -145,8 +145,7 @@ func (s *summary) incomplete(b *Balancer) {
 	s.waits = append(s.waits, wait{finding: f, words: words})
 }
 
-// failing gives the newest action on a part of the load balancer that failed, and has
-// not succeeded since.
+// failing returns the newest action on a part of the load balancer if it failed.
 func (s *summary) failing(b *Balancer) (CloudAction, bool) {
 	for _, a := range s.Cloud.Done {
 		if slices.Contains(b.Resources, a.Resource) {
@@ -175,9 +174,9 @@ func (s *summary) traffic(b *Balancer, c federation.BalancerCluster) {
 	s.waits = append(s.waits, wait{finding: f, words: words})
 }
 
-// expectsTraffic reports whether a cluster that takes no traffic is worth a word: one
-// that does not count, was drained, or runs nothing that could answer is not. One that
-// is away is spoken of as that.
+// expectsTraffic reports whether a cluster that takes no traffic is worth reporting. It
+// is not where the cluster does not count, is drained, or runs nothing that could answer.
+// A cluster that is not Ready is reported as such.
 func (s *summary) expectsTraffic(b *Balancer, c federation.BalancerCluster) bool {
 	switch c.State {
 	case federation.TrafficServing, federation.TrafficDraining, federation.TrafficDrained:
@@ -194,21 +193,21 @@ func (s *summary) expectsTraffic(b *Balancer, c federation.BalancerCluster) bool
 	return c.State != federation.TrafficUnknown || s.Cloud.Error.IsZero()
 }
 
-// drained reports whether fedsync.yaml takes the cluster's traffic away.
+// drained reports whether fedsync.yaml drains the cluster.
 func (s *summary) drained(cluster string) bool {
 	return s.Federation != nil && slices.ContainsFunc(s.Federation.Clusters, func(c federation.Cluster) bool {
 		return c.Name == cluster && c.Drain
 	})
 }
 
-// idle reports whether the plan places none of an app's replicas in the cluster, so
-// that nothing there can answer.
+// idle reports whether the plan places no replica of an app in the cluster, so that
+// nothing there can answer.
 func (s *summary) idle(app, cluster string) bool {
 	return s.Plan != nil && PlacedNowhere(s.Plan.Replicas, app, cluster)
 }
 
-// PlacedNowhere reports whether the decisions place none of an app's replicas in the
-// cluster, so that no load balancer can expect an answer from there.
+// PlacedNowhere reports whether the decisions place no replica of an app in the cluster,
+// so that no load balancer can expect an answer from it.
 func PlacedNowhere(decisions []federation.ReplicasDecision, app, cluster string) bool {
 	divided := false
 	for _, d := range decisions {
@@ -225,7 +224,7 @@ func PlacedNowhere(decisions []federation.ReplicasDecision, app, cluster string)
 	return divided
 }
 
-// trafficWords say why a cluster takes no traffic: "unhealthy: firewall?".
+// trafficWords returns why a cluster takes no traffic: "unhealthy: firewall?".
 func trafficWords(c federation.BalancerCluster) string {
 	words := map[federation.TrafficState]string{
 		federation.TrafficServing:   "serving",
@@ -243,21 +242,21 @@ func trafficWords(c federation.BalancerCluster) string {
 	return words
 }
 
-// trafficRemedy says what to do about a cluster that takes no traffic.
+// trafficRemedy returns what to do about a cluster that takes no traffic.
 func (s *summary) trafficRemedy(b *Balancer, c federation.BalancerCluster) string {
 	switch c.State {
 	case federation.TrafficUnhealthy:
-		return fmt.Sprintf("see that pods are ready there (%s), and that the probes reach the nodes: fedsync firewall %s prints the rule",
-			look(s.context(c.Cluster), b.Ingress), untrusted.Quote(b.Ingress.Namespace+"/"+b.Ingress.Name))
+		return fmt.Sprintf("check that its pods are ready (%s) and that health checks reach its nodes: fedsync firewall %s prints the rule",
+			describe(s.context(c.Cluster), b.Ingress), untrusted.Quote(b.Ingress.Namespace+"/"+b.Ingress.Name))
 	case federation.TrafficNone:
-		return untrusted.Command("see its nodes: kubectl --context=%s get nodes -o wide", s.context(c.Cluster))
+		return untrusted.Command("check its nodes: kubectl --context=%s get nodes -o wide", s.context(c.Cluster))
 	case federation.TrafficWaiting, federation.TrafficUnknown, federation.TrafficServing,
 		federation.TrafficDraining, federation.TrafficDrained:
 	}
-	return "the page says what is done on Compute Engine, and what fails there"
+	return "see the page for the actions on Compute Engine and their errors"
 }
 
-// behind gives the clusters that count and stand behind a load balancer, sorted.
+// behind returns the clusters that count and are behind a load balancer, sorted.
 func (s *summary) behind(b *Balancer) []string {
 	clusters := []string{}
 	for _, c := range b.Clusters {
@@ -269,8 +268,8 @@ func (s *summary) behind(b *Balancer) []string {
 	return clusters
 }
 
-// trafficOf says in a word how a cluster stands behind its load balancers, the worst
-// first; nothing where it stands behind none.
+// trafficOf returns the worst state of a cluster behind its load balancers in one word;
+// empty if it is behind none.
 func (s *summary) trafficOf(cluster string) string {
 	worst, words := -1, ""
 	order := []federation.TrafficState{
@@ -286,9 +285,9 @@ func (s *summary) trafficOf(cluster string) string {
 	return words
 }
 
-// besideFinding notes that an Ingress of ours has another address in members: that
-// of a controller which served it before, or one that fedsync has yet to replace.
-func (s *summary) besideFinding(b *Balancer, byAddr map[string][]string, google bool) {
+// otherAddressFinding notes that an Ingress of ours has another address in members: that
+// of a controller that served it before, or one that fedsync has yet to replace.
+func (s *summary) otherAddressFinding(b *Balancer, byAddr map[string][]string, google bool) {
 	others := map[string][]string{}
 	for address, clusters := range byAddr {
 		if address != b.Address {
@@ -300,18 +299,19 @@ func (s *summary) besideFinding(b *Balancer, byAddr map[string][]string, google 
 	}
 	f := federation.Finding{
 		ID: federation.FindingAddresses, Severity: federation.SeverityNote, App: b.App, Object: b.Ingress, File: b.File,
-		Message: untrusted.Textf("fedsync's load balancer has the address %s; members show another beside it: %s", b.Address, everyOne(others)),
+		Message: untrusted.Textf("fedsync's load balancer has the address %s; members also report another address: %s", b.Address, listAll(others)),
 	}
 	if google {
-		f.Message = untrusted.Textf("fedsync's load balancer has the address %s; Google's controllers serve it as well: %s", b.Address, everyOne(others))
+		f.Message = untrusted.Textf("fedsync's load balancer has the address %s; Google's controllers also serve this Ingress: %s", b.Address, listAll(others))
 		f.Remedy = untrusted.Textf("point DNS at %s, and then set the annotation %s: %s",
 			b.Address, federation.AnnotationMove, federation.MoveAllowed)
 	}
 	s.note(f)
 }
 
-// everyOne names each address and its clusters, as list does, also where there is one.
-func everyOne(byAddr map[string][]string) string {
+// listAll names each address and its clusters, as list does, but also names the clusters
+// of a single address.
+func listAll(byAddr map[string][]string) string {
 	if len(byAddr) != 1 {
 		return list(byAddr)
 	}
@@ -321,8 +321,8 @@ func everyOne(byAddr map[string][]string) string {
 	return ""
 }
 
-// noTrafficWords gives "1/13 takes no traffic: gce-us-east1b (unhealthy: firewall?)"
-// for the clusters that fail alike in this, and how many further reasons there are.
+// noTrafficWords returns "1/13 takes no traffic: gce-us-east1b (unhealthy: firewall?)"
+// for the clusters that fail for one reason, and the number of further reasons.
 func (s *summary) noTrafficWords(first federation.Finding, clusters []string, failed, more int) string {
 	verb := "takes"
 	if failed > 1 {

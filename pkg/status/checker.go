@@ -2,14 +2,14 @@ package status
 
 import "context"
 
-// Prober is implemented by providers that can tell, without writing anything, whether
-// the forge accepts the credential and allows it what the provider does.
+// Prober is implemented by providers that can check, without writing anything, whether
+// the forge accepts the credential and grants it the permissions that the provider needs.
 type Prober interface {
 	Provider
 
-	// Probe returns nil where all is well. An error that wraps ErrUnauthorized names the
-	// permission that the credential lacks; any other says nothing about it, as where
-	// the forge does not answer. Like all errors of a provider it holds no credential.
+	// Probe returns nil if all is well. An error that wraps ErrUnauthorized names the
+	// permission that the credential lacks. Any other error, such as a forge that does
+	// not answer, proves nothing about the credential. No error holds a credential.
 	Probe(ctx context.Context) error
 }
 
@@ -18,13 +18,14 @@ type Prober interface {
 type Checker interface {
 	Provider
 
-	// PostCheck is Post with the details of the status. It is as safe to repeat.
+	// PostCheck is Post with the details of the status. Like Post, it is safe to repeat.
 	PostCheck(ctx context.Context, c Commit, details Details) error
 }
 
-// Details are what a forge shows to somebody who opens a status.
+// Details are what a forge shows to a user who opens a status.
 type Details struct {
-	// Summary is Markdown of at most SummaryBytes. What others wrote is harmless in it.
+	// Summary is Markdown of at most SummaryBytes. Text from other sources is escaped in
+	// it.
 	Summary     string
 	Annotations []Annotation // the most severe first
 }

@@ -7,27 +7,28 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// keptActions is how many actions a report keeps of those that have ended.
+// keptActions is how many ended actions a report holds.
 const keptActions = 50
 
-// Cloud is what fedsync knows of Compute Engine, and what it does there.
+// Cloud is what fedsync knows about Compute Engine, and its actions there.
 type Cloud struct {
 	Project string `json:"project"`
 	// Revision is the one whose plan the balancers were last compared with. A report on
-	// another revision does not judge them, and waits. Zero before the first look.
+	// another revision does not judge them, and waits. It is zero before the first
+	// comparison.
 	Revision federation.Revision `json:"revision,omitzero"`
-	Looked   time.Time           `json:"looked,omitzero"` // when all of it was last read
-	// Error is why it cannot be read now; empty where it can.
+	LastRead time.Time           `json:"looked,omitzero"` // when all of it was last read
+	// Error is why Compute Engine cannot be read now; empty if it can.
 	Error untrusted.Text `json:"error,omitzero"`
 	Calls int            `json:"calls"` // in the last minute
-	// Pending are the actions that are under way or come next, in their order.
+	// Pending are the actions that are running or come next, in order.
 	Pending []CloudAction `json:"pending"`
-	Done    []CloudAction `json:"done"` // the last 50 that ended, the newest first
+	Done    []CloudAction `json:"done"` // the last 50 that ended, newest first
 }
 
 // CloudAction is one call to Compute Engine that changes something.
 type CloudAction struct {
-	Time     time.Time      `json:"time,omitzero"` // when it ended, or began where it has not
+	Time     time.Time      `json:"time,omitzero"` // when it ended, or else when it began
 	Verb     string         `json:"verb"`          // "create", "update", "attach", "detach" or "delete"
 	Resource string         `json:"resource"`      // "backend service NAME"
 	Fields   []string       `json:"fields,omitempty"`
@@ -36,7 +37,7 @@ type CloudAction struct {
 	Error    untrusted.Text `json:"error,omitzero"` // why it failed
 }
 
-// CloudOutcome says how far an action got.
+// CloudOutcome is how far an action got.
 type CloudOutcome string
 
 // The outcomes of an action.
@@ -51,11 +52,12 @@ const (
 type Balancer struct {
 	federation.Balancer
 	// Served are the clusters that have taken traffic since the report's revision was
-	// first seen, sorted. One of them that takes none now is in trouble, not on its way.
+	// first seen, sorted. One of them that takes none now has failed; any other may still
+	// start.
 	Served []string `json:"served,omitempty"`
 }
 
-// shownCloud gives the cloud with no more actions than a report keeps.
+// shownCloud returns the cloud with at most as many ended actions as a report holds.
 func shownCloud(c *Cloud) *Cloud {
 	if c == nil {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-func TestAReportKeepsTheLastActionsAndChangesNothing(t *testing.T) {
+func TestAReportHasTheLastActionsAndDoesNotChangeItsInput(t *testing.T) {
 	known := &Cloud{Project: "p", Error: untrusted.New("two\nlines")}
 	for i := range keptActions + 5 {
 		known.Done = append(known.Done, CloudAction{Verb: "create", Resource: fmt.Sprintf("address a%d", i), Outcome: CloudDone})
@@ -30,7 +30,7 @@ func TestAReportKeepsTheLastActionsAndChangesNothing(t *testing.T) {
 	}
 }
 
-func TestBalancersAreJudgedOnlyWhereComputeEngineIsAsked(t *testing.T) {
+func TestBalancersAreJudgedOnlyIfComputeEngineIsUsed(t *testing.T) {
 	ingress := federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "nginx"}
 	in := step{Clusters: []clusterAsKnown{{Name: "c1"}}}.input(t, nil)
 	in.Federation.GCP = &federation.GCP{LoadBalancer: federation.LoadBalancerNodePorts}
@@ -40,8 +40,8 @@ func TestBalancersAreJudgedOnlyWhereComputeEngineIsAsked(t *testing.T) {
 		change func(*Input)
 		want   State
 	}{
-		{"nobody asks", func(*Input) {}, Success},
-		{"somebody asks", func(in *Input) { in.Cloud = &Cloud{Revision: in.Snapshot.Revision} }, Pending},
+		{"Compute Engine is not used", func(*Input) {}, Success},
+		{"Compute Engine is used", func(in *Input) { in.Cloud = &Cloud{Revision: in.Snapshot.Revision} }, Pending},
 		{"another way to load balancers was chosen", func(in *Input) {
 			in.Cloud, in.Balancers, in.Federation.GCP = &Cloud{}, nil, &federation.GCP{LoadBalancer: federation.LoadBalancerNone}
 		}, Success},
@@ -54,8 +54,8 @@ func TestBalancersAreJudgedOnlyWhereComputeEngineIsAsked(t *testing.T) {
 	}
 }
 
-// A keeper that compared Compute Engine with the plan of a start, before the clusters
-// were read, knows the revision and no load balancer.
+// If Compute Engine was compared with the plan of a start, before the clusters were read,
+// the revision is known but no load balancer is.
 func TestALoadBalancerThatThePlanWantsIsAwaited(t *testing.T) {
 	ingress := federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "nginx"}
 	serving := func(names ...string) []federation.Balancer {
@@ -90,7 +90,7 @@ func TestALoadBalancerThatThePlanWantsIsAwaited(t *testing.T) {
 	}
 }
 
-func TestClustersThatServedAreKnownForOneRevision(t *testing.T) {
+func TestClustersThatServedAreRememberedForOneRevision(t *testing.T) {
 	ingress := federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "nginx"}
 	report := func(revision string, state federation.TrafficState, previous *Report) Report {
 		in := step{Revision: revision, Clusters: []clusterAsKnown{{Name: "c1"}}}.input(t, previous)

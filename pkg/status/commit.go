@@ -14,28 +14,27 @@ type Commit struct {
 	Description string    // one line
 	TargetURL   string    // where to read more; may be empty
 	Time        time.Time // when it was posted; set by List, ignored by Post
-	Cluster     string    // that it is of alone; the forge does not keep it
-	// Superseded says that another revision took the commit's place: what has a word for
-	// that, as a deployment that is inactive, uses it in the place of the state.
+	Cluster     string    // set for a status of a single cluster; the forge does not store it
+	// Superseded reports that another revision took the commit's place. A forge that has
+	// a word for this, as an inactive deployment, shows it instead of the state.
 	Superseded bool
 }
 
-// Same says whether two statuses tell a reader the same.
+// Same reports whether two statuses show a reader the same.
 func (c Commit) Same(o Commit) bool {
 	c.Time, o.Time = time.Time{}, time.Time{}
 	c.Cluster, o.Cluster = "", ""
 	return c == o
 }
 
-// perClusterLimit is how many clusters may have a context of their own. More
-// would spend a forge's rate limit on one push: GitHub takes some 80 statuses a
-// minute.
+// perClusterLimit is how many clusters may have a context of their own. More would spend
+// a forge's rate limit on one push: GitHub accepts about 80 statuses a minute.
 const perClusterLimit = 20
 
-// Commits gives the statuses that a report's revision should have: one for the
-// federation, and one for each cluster that counts, where fedsync.yaml asks for
-// them and there are at most 20. They have no target URL yet; the Poster knows
-// it. A report without a revision has none.
+// Commits returns the statuses that a report's revision should have: one for the
+// federation, and one for each cluster that counts, if fedsync.yaml enables these and
+// there are at most 20. They have no target URL yet; the Poster adds it. A report without
+// a revision has none.
 func Commits(r Report, settings federation.CommitStatus) []Commit {
 	if r.Revision.SHA == "" {
 		return nil

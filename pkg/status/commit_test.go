@@ -10,7 +10,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-func TestCommitsHasOneContextUnlessMoreAreAskedFor(t *testing.T) {
+func TestCommitsHasOneContextByDefault(t *testing.T) {
 	report := Report{
 		Federation: "web", Revision: federation.Revision{Ref: "main", SHA: shaA}, State: Failure, Description: untrusted.New("1/2 failed: c2 …"),
 		Clusters: []Cluster{
@@ -48,7 +48,7 @@ func TestCommitsHasOneContextUnlessMoreAreAskedFor(t *testing.T) {
 	}
 }
 
-func TestCommitsHasOneContextWhereClustersAreMany(t *testing.T) {
+func TestCommitsHasOneContextIfThereAreManyClusters(t *testing.T) {
 	report := Report{Federation: "web", Revision: federation.Revision{SHA: shaA}, State: Success}
 	for i := range 21 {
 		report.Clusters = append(report.Clusters, Cluster{Name: fmt.Sprintf("c%d", i), Targeted: true, Outcome: Success})

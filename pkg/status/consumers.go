@@ -10,13 +10,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// storageClasses is the resource by which facts name that StorageClasses are unseen.
+// storageClasses is the resource that facts name when StorageClasses cannot be read.
 const storageClasses = "storageclasses.storage.k8s.io"
 
-// withoutConsumers judges claims whose volume is made when a pod first needs it: where
-// the plan gives no such pod to the cluster, nobody works on the volume, and to wait
-// for it would be to wait without end. The plan decides: as soon as a workload that
-// mounts the claim gets replicas there, the claim is judged by its phase again.
+// withoutConsumers judges claims whose volume is created when a pod first needs it. If
+// the plan gives no such pod to the cluster, nothing creates the volume, and a wait for
+// it would never end. The plan decides: when a workload that mounts the claim gets
+// replicas there, the claim is judged by its phase again.
 func (s *summary) withoutConsumers(cluster string, facts federation.ClusterFacts, observations []federation.Observation) []federation.Observation {
 	awaits := func(o federation.Observation) bool { return o.AwaitsConsumer && o.Health == federation.Progressing }
 	if !slices.ContainsFunc(observations, awaits) || !s.whole(cluster) {
@@ -28,7 +28,7 @@ func (s *summary) withoutConsumers(cluster string, facts federation.ClusterFacts
 		if !awaits(*o) {
 			continue
 		}
-		switch waits, why := binds(facts, *o); {
+		switch waits, why := waitsForPod(facts, *o); {
 		case !why.IsZero():
 			o.Message = untrusted.Textf("%s; %s", o.Message, why)
 		case waits:
@@ -40,7 +40,7 @@ func (s *summary) withoutConsumers(cluster string, facts federation.ClusterFacts
 	return out
 }
 
-// whole reports whether the plan holds all that Git says for a cluster.
+// whole reports whether the plan holds everything that Git declares for a cluster.
 func (s *summary) whole(cluster string) bool {
 	if s.Plan == nil {
 		return false
@@ -51,10 +51,10 @@ func (s *summary) whole(cluster string) bool {
 	})
 }
 
-// binds reports whether the volume of a claim is made only when a pod needs it; why is
-// what keeps it from being made at all. Where StorageClasses may not be listed, a claim
-// whose provisioner was asked is one that does not wait.
-func binds(facts federation.ClusterFacts, o federation.Observation) (waits bool, why untrusted.Text) {
+// waitsForPod reports whether the volume of a claim is created only when a pod needs it;
+// why is the reason that it cannot be created at all. If StorageClasses may not be
+// listed, a claim whose provisioner was already asked does not wait.
+func waitsForPod(facts federation.ClusterFacts, o federation.Observation) (waits bool, why untrusted.Text) {
 	if !facts.StorageClassesKnown {
 		refused := func(b federation.Blind) bool { return b.Resource == storageClasses && b.Refused() }
 		return o.Provisioner == "" && slices.ContainsFunc(facts.Blind, refused), why
@@ -66,7 +66,7 @@ func binds(facts federation.ClusterFacts, o federation.Observation) (waits bool,
 	return facts.StorageClasses[i].WaitsForConsumer, why
 }
 
-// unmounted says why nothing mounts a claim in a cluster; false where something does.
+// unmounted returns why nothing mounts a claim in a cluster; false if something does.
 func (s *summary) unmounted(cluster string, claim federation.ObjectRef, observations []federation.Observation) (untrusted.Text, bool) {
 	var reasons []string
 	for _, object := range s.planned(cluster) {
@@ -75,7 +75,7 @@ func (s *summary) unmounted(cluster string, claim federation.ObjectRef, observat
 			continue
 		}
 		if c.Kind == "CronJob" {
-			reasons = append(reasons, object.Ref.String()+" runs only at its times")
+			reasons = append(reasons, object.Ref.String()+" runs only on its schedule")
 			continue
 		}
 		if c.pods(object.Ref, observations) > 0 {
@@ -84,12 +84,12 @@ func (s *summary) unmounted(cluster string, claim federation.ObjectRef, observat
 		reasons = append(reasons, object.Ref.String()+" has no pods in this cluster")
 	}
 	if len(reasons) == 0 {
-		reasons = []string{"nothing in Git does"}
+		reasons = []string{"nothing in Git mounts it"}
 	}
 	return untrusted.List("waits for the first pod that mounts it: ", reasons, "; "), true
 }
 
-// consumer is what of an object says whether its pods mount a claim.
+// consumer holds the fields of an object that show whether its pods mount a claim.
 type consumer struct {
 	Kind string `json:"kind"`
 	Spec struct {
@@ -103,8 +103,8 @@ type consumer struct {
 	} `json:"spec"`
 }
 
-// consumerOf reads an object whose pods mount a claim; false for another. Any object
-// counts that names the claim as a pod does: a custom resource may hold a pod's
+// consumerOf decodes an object whose pods mount a claim; false for any other object. Any
+// object counts that names the claim as a pod does: a custom resource may hold a pod
 // template.
 func consumerOf(o *federation.Object, claim federation.ObjectRef) (consumer, bool) {
 	if o.Ref.Namespace != claim.Namespace {
@@ -118,7 +118,7 @@ func consumerOf(o *federation.Object, claim federation.ObjectRef) (consumer, boo
 	var c consumer
 	var whole any
 	if json.Unmarshal(o.JSON, &whole) != nil || json.Unmarshal(o.JSON, &c) != nil {
-		// What the API server refuses has no pods, and is told.
+		// An object that the API server refuses has no pods, and is reported elsewhere.
 		return consumer{Kind: o.Ref.Kind}, names
 	}
 	return c, names && namesClaim(whole, claim.Name) || makes && c.makes(o.Ref, claim.Name)
@@ -142,8 +142,8 @@ func namesClaim(value any, claim string) bool {
 	return false
 }
 
-// makes reports whether a StatefulSet's pods take a claim of this name for one that was
-// made by a template: TEMPLATE-STATEFULSET-NUMBER.
+// makes reports whether a StatefulSet's pods use a claim of this name as one that a
+// template made: TEMPLATE-STATEFULSET-NUMBER.
 func (c consumer) makes(set federation.ObjectRef, claim string) bool {
 	for _, t := range c.Spec.Templates {
 		number, ok := strings.CutPrefix(claim, t.Metadata.Name+"-"+set.Name+"-")
@@ -154,8 +154,8 @@ func (c consumer) makes(set federation.ObjectRef, claim string) bool {
 	return false
 }
 
-// pods returns how many pods an object should have in the cluster. What nobody can tell
-// counts as one.
+// pods returns how many pods an object should have in the cluster, or 1 if that is
+// unknown.
 func (c consumer) pods(ref federation.ObjectRef, observations []federation.Observation) int64 {
 	switch ref.GroupKind().String() {
 	case "Deployment.apps", "ReplicaSet.apps", "StatefulSet.apps", "DaemonSet.apps":
@@ -170,7 +170,7 @@ func (c consumer) pods(ref federation.ObjectRef, observations []federation.Obser
 	if c.Spec.Replicas != nil {
 		return *c.Spec.Replicas
 	}
-	// Others set it, such as an autoscaler.
+	// Another controller sets it, such as an autoscaler.
 	i := slices.IndexFunc(observations, func(o federation.Observation) bool { return o.Object == ref })
 	if i < 0 {
 		return 1

@@ -11,16 +11,16 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// claimCase is a claim web/data of class "late" that is Pending in the one cluster.
+// claimCase is a claim web/data of class "late" that is Pending in the only cluster.
 type claimCase struct {
 	planned  []string         // in YAML
-	observed map[string]int64 // pods that are wanted where Git states no number
-	unseen   bool             // what is planned is not seen yet
+	observed map[string]int64 // wanted pods if Git has no number
+	unseen   bool             // planned objects are not visible yet
 	claim    func(*federation.Observation)
 	facts    func(*federation.ClusterFacts)
 	plan     func(*federation.Plan)
-	waits    string // the note; empty where the claim is judged by its phase
-	message  string // part of what is said then
+	waits    string // the note; empty if the claim is judged by its phase
+	message  string // part of the message then
 }
 
 func (c claimCase) input(t *testing.T) Input {
@@ -73,7 +73,7 @@ func (c claimCase) input(t *testing.T) Input {
 	}
 }
 
-// workload is an object whose pods mount a claim.
+// workload returns an object whose pods mount a claim.
 func workload(kind, fields, claim string) string {
 	pod := fmt.Sprintf(`{volumes: [{name: v, persistentVolumeClaim: {claimName: %s}}]}`, claim)
 	version := "apps/v1"
@@ -91,38 +91,38 @@ func workload(kind, fields, claim string) string {
 }
 
 func TestAClaimThatNothingMountsHereWaitsForItsFirstConsumer(t *testing.T) {
-	const nothing = "waits for the first pod that mounts it: nothing in Git does"
+	const nothing = "waits for the first pod that mounts it: nothing in Git mounts it"
 	none := func(ref string) string {
 		return "waits for the first pod that mounts it: " + ref + " has no pods in this cluster"
 	}
 	cases := map[string]claimCase{
-		"nothing mounts it":                {waits: nothing},
-		"another claim is mounted":         {planned: []string{workload("Deployment", "replicas: 1,", "data-2")}, waits: nothing},
-		"a namesake in another namespace":  {planned: []string{strings.Replace(workload("Deployment", "replicas: 1,", "data"), "web", "other", 1)}, waits: nothing},
-		"a CronJob mounts it":              {planned: []string{workload("CronJob", "schedule: '@hourly',", "data")}, waits: "waits for the first pod that mounts it: batch/CronJob/web/w runs only at its times"},
-		"a Job mounts it":                  {planned: []string{workload("Job", "", "data")}},
-		"a suspended Job mounts it":        {planned: []string{workload("Job", "suspend: true,", "data")}, waits: none("batch/Job/web/w")},
-		"a Pod mounts it":                  {planned: []string{workload("Pod", "", "data")}},
-		"an unknown kind mounts it":        {planned: []string{workload("Rollout", "replicas: 0,", "data")}},
-		"one of two has pods":              {planned: []string{workload("Deployment", "replicas: 0,", "data"), workload("StatefulSet", "replicas: 1,", "data")}},
-		"an autoscaler leaves one at zero": {planned: []string{workload("Deployment", "", "data")}, observed: map[string]int64{"apps/Deployment/web/w": 0}, waits: none("apps/Deployment/web/w")},
-		"an autoscaler has one run":        {planned: []string{workload("Deployment", "", "data")}, observed: map[string]int64{"apps/Deployment/web/w": 2}},
-		"one without a number is not seen": {unseen: true, planned: []string{workload("Deployment", "", "data")}},
-		"a DaemonSet finds no node":        {planned: []string{workload("DaemonSet", "", "data")}, observed: map[string]int64{"apps/DaemonSet/web/w": 0}, waits: none("apps/DaemonSet/web/w")},
-		"a DaemonSet finds nodes":          {planned: []string{workload("DaemonSet", "", "data")}, observed: map[string]int64{"apps/DaemonSet/web/w": 3}},
+		"nothing mounts it":                          {waits: nothing},
+		"another claim is mounted":                   {planned: []string{workload("Deployment", "replicas: 1,", "data-2")}, waits: nothing},
+		"a namesake in another namespace":            {planned: []string{strings.Replace(workload("Deployment", "replicas: 1,", "data"), "web", "other", 1)}, waits: nothing},
+		"a CronJob mounts it":                        {planned: []string{workload("CronJob", "schedule: '@hourly',", "data")}, waits: "waits for the first pod that mounts it: batch/CronJob/web/w runs only on its schedule"},
+		"a Job mounts it":                            {planned: []string{workload("Job", "", "data")}},
+		"a suspended Job mounts it":                  {planned: []string{workload("Job", "suspend: true,", "data")}, waits: none("batch/Job/web/w")},
+		"a Pod mounts it":                            {planned: []string{workload("Pod", "", "data")}},
+		"an unknown kind mounts it":                  {planned: []string{workload("Rollout", "replicas: 0,", "data")}},
+		"one of two has pods":                        {planned: []string{workload("Deployment", "replicas: 0,", "data"), workload("StatefulSet", "replicas: 1,", "data")}},
+		"an autoscaler leaves one at zero":           {planned: []string{workload("Deployment", "", "data")}, observed: map[string]int64{"apps/Deployment/web/w": 0}, waits: none("apps/Deployment/web/w")},
+		"an autoscaler runs pods":                    {planned: []string{workload("Deployment", "", "data")}, observed: map[string]int64{"apps/Deployment/web/w": 2}},
+		"a workload without a number is not visible": {unseen: true, planned: []string{workload("Deployment", "", "data")}},
+		"a DaemonSet finds no node":                  {planned: []string{workload("DaemonSet", "", "data")}, observed: map[string]int64{"apps/DaemonSet/web/w": 0}, waits: none("apps/DaemonSet/web/w")},
+		"a DaemonSet finds nodes":                    {planned: []string{workload("DaemonSet", "", "data")}, observed: map[string]int64{"apps/DaemonSet/web/w": 3}},
 
-		"its class makes volumes at once": {claim: func(o *federation.Observation) { o.StorageClass = "at-once" }},
+		"its class creates volumes at once": {claim: func(o *federation.Observation) { o.StorageClass = "at-once" }},
 		"its class is missing": {
 			claim:   func(o *federation.Observation) { o.StorageClass = "lat" },
 			message: "PVC is not Bound. phase: Pending; the cluster has no StorageClass lat",
 		},
-		"its volume is being made":   {claim: func(o *federation.Observation) { o.AwaitsConsumer = false }},
-		"classes are not listed yet": {facts: func(f *federation.ClusterFacts) { f.StorageClassesKnown, f.StorageClasses = false, nil }},
+		"its volume is being created": {claim: func(o *federation.Observation) { o.AwaitsConsumer = false }},
+		"classes are not listed yet":  {facts: func(f *federation.ClusterFacts) { f.StorageClassesKnown, f.StorageClasses = false, nil }},
 		"classes may not be listed": {facts: func(f *federation.ClusterFacts) {
 			f.StorageClassesKnown, f.StorageClasses = false, nil
 			f.Blind = []federation.Blind{{Resource: storageClasses, Failure: federation.FailureForbidden}}
 		}, waits: nothing},
-		"classes may not be listed, and a volume was asked for": {facts: func(f *federation.ClusterFacts) {
+		"classes may not be listed, and a volume was requested": {facts: func(f *federation.ClusterFacts) {
 			f.StorageClassesKnown, f.StorageClasses = false, nil
 			f.Blind = []federation.Blind{{Resource: storageClasses, Failure: federation.FailureForbidden}}
 		}, claim: func(o *federation.Observation) { o.Provisioner = "p" }},

@@ -11,19 +11,19 @@ import (
 type Deployer interface {
 	Provider
 
-	// Deployments returns a provider whose statuses are those of deployments: a context is
-	// the name of an environment, and a target URL is the environment's. What is superseded
-	// becomes inactive. Page returns the page of a commit; empty for none.
+	// Deployments returns a provider whose statuses are those of deployments: a context
+	// is the name of an environment, and a target URL is the environment's. A superseded
+	// status becomes inactive. page returns the URL of a commit's page; empty for none.
 	Deployments(page func(sha string) string) Provider
 }
 
-// environments begins the names of the environments: "federation/web", or
-// "federation/FOLDER/web" where the federation lives in a folder.
+// environments is the prefix of environment names: "federation/web", or
+// "federation/FOLDER/web" if the federation is in a folder.
 const environments = "federation/"
 
-// Deployment returns the deployment that a report's revision should have, as a status: of
-// the environment of its federation, with the federation's address once it is in sync. A
-// report without a revision or a federation has none, and the status has no commit then.
+// Deployment returns the deployment that a report's revision should have, as a status:
+// that of its federation's environment, with the federation's address when it is in sync.
+// For a report without a revision or a federation, the status has no commit.
 func Deployment(r Report) Commit {
 	if r.Federation == "" {
 		return Commit{}
@@ -35,7 +35,7 @@ func Deployment(r Report) Commit {
 	return c
 }
 
-// addressURL is where the federation is reached; empty where it has more than one address.
+// addressURL returns the URL of the federation; empty if it has more than one address.
 func addressURL(addresses []Address) string {
 	host := ""
 	for _, a := range addresses {
@@ -54,7 +54,7 @@ func addressURL(addresses []Address) string {
 	return (&url.URL{Scheme: "http", Host: host, Path: "/"}).String()
 }
 
-// isHostname reports whether a text that a cluster sent can be a name in DNS.
+// isHostname reports whether a text from a cluster can be a DNS name.
 func isHostname(text string) bool {
 	const most = 253
 	return text != "" && len(text) <= most && strings.Trim(text, ".-") == text && !strings.ContainsFunc(text, func(r rune) bool {

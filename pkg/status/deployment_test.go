@@ -33,6 +33,6 @@ func TestADeploymentHasTheAddressOfTheFederation(t *testing.T) {
 		}
 	}
 	if got := Deployment(Report{Revision: federation.Revision{SHA: shaA}, State: Failure}); got != (Commit{}) {
-		t.Errorf("Deployment of a revision whose federation is not known = %+v, want none", got)
+		t.Errorf("Deployment of a revision whose federation is unknown = %+v, want none", got)
 	}
 }

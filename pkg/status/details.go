@@ -11,20 +11,20 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// DetailsOf gives what a report has to say beyond its one line: the clusters that failed
-// first, and a remark on each line that a finding names.
+// DetailsOf returns what a report shows beyond its one line: tables with the failed
+// clusters first, and an annotation for each line that a finding names.
 func DetailsOf(r Report) Details {
 	s := markdown.New(SummaryBytes)
 	s.Headf("**%s**\n", markdown.Inline(r.Description.String()))
 	s.Table("Addresses", []string{"Address", "Ingress", "Clusters"}, markdown.Lines(r.Addresses, func(a Address) string {
 		return markdown.Row(a.Address, a.Object.String(), untrusted.Some(a.Clusters, 13))
 	}))
-	s.List("Found", markdown.Lines(r.Findings, findingLine))
-	s.Table("Clusters", []string{"", "Cluster", "State", "Pods ready", "Why"}, markdown.Lines(worstFirst(r.Clusters), clusterRow))
-	s.Table("Node ports", []string{"Service", "Port", "Node port", "Why"}, markdown.Lines(r.Ports, func(p federation.PortDecision) string {
+	s.List("Findings", markdown.Lines(r.Findings, findingLine))
+	s.Table("Clusters", []string{"", "Cluster", "State", "Pods ready", "Reason"}, markdown.Lines(worstFirst(r.Clusters), clusterRow))
+	s.Table("Node ports", []string{"Service", "Port", "Node port", "Reason"}, markdown.Lines(r.Ports, func(p federation.PortDecision) string {
 		return markdown.Row(p.Service.String(), fmt.Sprintf("%d/%s", p.Port, p.Protocol), orDash(int64(p.NodePort)), p.Reason)
 	}))
-	s.Table("Replicas", []string{"Workload", "In all", "Clusters", "Not placed"}, markdown.Lines(r.Replicas, func(d federation.ReplicasDecision) string {
+	s.Table("Replicas", []string{"Workload", "Total", "Clusters", "Not placed"}, markdown.Lines(r.Replicas, func(d federation.ReplicasDecision) string {
 		return markdown.Row(d.Object.String(), fmt.Sprint(d.Total), parts(d.Shares), orDash(d.Shortfall))
 	}))
 	return Details{Summary: s.String(), Annotations: Annotations(r.Findings)}
@@ -38,7 +38,7 @@ func findingLine(f federation.Finding) string {
 	return line
 }
 
-// worstFirst sorts clusters by what they contribute, those that do not count last.
+// worstFirst sorts clusters by their outcome, those that do not count last.
 func worstFirst(clusters []Cluster) []Cluster {
 	order := []State{Failure, Pending, Success}
 	rank := func(c Cluster) int {
@@ -61,7 +61,7 @@ func clusterRow(c Cluster) string {
 	return markdown.Row(mark, c.Name, string(c.State), pods, c.Reason.String())
 }
 
-// parts names how much each cluster runs, those with equal shares together.
+// parts lists how many replicas each cluster runs, grouping clusters with equal shares.
 func parts(all []federation.ReplicasShare) string {
 	by := map[int64][]string{}
 	for _, s := range all {
@@ -87,8 +87,8 @@ func sortedDown(by map[int64][]string) []int64 {
 	return keys
 }
 
-// Annotations are the remarks that findings make on lines of files. A finding of several
-// clusters is one remark that names them.
+// Annotations returns an annotation for each finding that names a line. A finding of
+// several clusters is one annotation that names them.
 func Annotations(findings []federation.Finding) []Annotation {
 	var all []Annotation
 	clusters := map[Annotation][]string{}
@@ -115,7 +115,7 @@ func Annotations(findings []federation.Finding) []Annotation {
 	return all
 }
 
-// annotation is the remark that a finding makes, without its cluster.
+// annotation returns the annotation of a finding, without its cluster.
 func annotation(f federation.Finding) Annotation {
 	a := Annotation{File: f.File, Line: f.Line, Level: levelOf(f.Severity), Title: f.ID, Message: f.Message.String()}
 	if f.Object != (federation.ObjectRef{}) {

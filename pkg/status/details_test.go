@@ -19,7 +19,7 @@ func ref(kind, name string) federation.ObjectRef {
 	return federation.ObjectRef{Kind: kind, Namespace: "shop", Name: name}
 }
 
-// failing is a report of everything that details tell of.
+// failing returns a report of everything that details show.
 func failing() status.Report {
 	held := func(cluster string) federation.Finding {
 		return federation.Finding{
@@ -62,7 +62,7 @@ func TestDetails(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := gocmp.Diff(string(want), got.Summary); diff != "" {
-		t.Errorf("the summary is not that of %s (-want +got):\n%s", file, diff)
+		t.Errorf("the summary differs from %s (-want +got):\n%s", file, diff)
 	}
 	remarks := []status.Annotation{
 		{File: "apps/nginx/service.yaml", Line: 9, Level: status.LevelError, Title: "D11b Service/shop/nginx", Message: "eu, us: node port 30036 is held by legacy/old\nchoose another"},
@@ -86,7 +86,7 @@ func TestDetailsOfAnythingAreBounded(t *testing.T) {
 	}
 	got := status.DetailsOf(r)
 	if len(got.Summary) > status.SummaryBytes || !strings.Contains(got.Summary, " more_") {
-		t.Errorf("a summary of %d bytes, want at most %d and how many are left out", len(got.Summary), status.SummaryBytes)
+		t.Errorf("a summary of %d bytes, want at most %d and the number of omitted lines", len(got.Summary), status.SummaryBytes)
 	}
 	if !slices.IsSortedFunc(got.Annotations, func(a, b status.Annotation) int { return strings.Compare(string(a.Level), string(b.Level)) }) {
 		t.Error("annotations are not sorted by their level") // error < warning

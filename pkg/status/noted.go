@@ -4,23 +4,23 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// noted is what a summary found. The rules ask for each object whether an error
-// speaks of it, so errors are found by what they are about.
+// noted holds the findings of a summary. The rules check for each object whether an error
+// names it, so errors are indexed by what they are about.
 type noted struct {
 	findings []federation.Finding
-	keys     map[string]int // the first finding with a key, of the first keyed ones
+	keys     map[string]int // the first finding with a key, among the first keyed findings
 	keyed    int
 	errors   map[about]bool
 }
 
-// about is what an error speaks of. A part that is empty stands for none, and in
-// errors an errorAnywhere in place of the cluster for any.
+// about is what an error is about. An empty part means none; in errors, errorAnywhere
+// instead of the cluster means any cluster.
 type about struct {
 	cluster string
 	object  federation.ObjectRef
 }
 
-// errorAnywhere is no name of a cluster.
+// errorAnywhere cannot be the name of a cluster.
 const errorAnywhere = "*"
 
 func newNoted() noted { return noted{keys: map[string]int{}, errors: map[about]bool{}} }
@@ -41,8 +41,7 @@ func (n *noted) indexError(f federation.Finding) {
 	}
 }
 
-// add adds a finding unless a stage said the same already. An error takes the
-// place of a warning.
+// add adds a finding unless a stage added one with its key. An error replaces a warning.
 func (s *summary) add(f federation.Finding) {
 	i, known := s.noted.find(f.Key())
 	switch {
@@ -54,7 +53,7 @@ func (s *summary) add(f federation.Finding) {
 	}
 }
 
-// find returns where the first finding with a key is.
+// find returns the index of the first finding with a key.
 func (n *noted) find(key string) (int, bool) {
 	for ; n.keyed < len(n.findings); n.keyed++ {
 		if k := n.findings[n.keyed].Key(); !n.has(k) {
@@ -70,26 +69,25 @@ func (n *noted) has(key string) bool {
 	return known
 }
 
-// says reports whether a finding with the key of this one was noted.
-func (s *summary) says(f federation.Finding) bool {
-	_, known := s.noted.find(f.Key())
+// contains reports whether a finding with the key of this one was noted.
+func (n *noted) contains(f federation.Finding) bool {
+	_, known := n.find(f.Key())
 	return known
 }
 
-// explained says whether an error finding speaks of the object, or of its
-// namespace, already.
+// explained reports whether an error finding is about the object or its namespace.
 func (s *summary) explained(cluster string, object federation.ObjectRef) bool {
 	namespace := federation.ObjectRef{Kind: "Namespace", Name: object.Namespace}
 	return s.noted.errors[about{cluster, object}] || s.noted.errors[about{cluster, namespace}]
 }
 
-// explainedAnywhere reports whether an error speaks of the object in some cluster or
-// in all.
+// explainedAnywhere reports whether an error is about the object in one cluster or in
+// all.
 func (s *summary) explainedAnywhere(object federation.ObjectRef) bool {
 	return s.noted.errors[about{errorAnywhere, object}]
 }
 
-// broken says whether an error keeps the cluster from being equal to the plan.
+// broken reports whether an error prevents the cluster from being in sync with the plan.
 func (s *summary) broken(cluster string) bool {
 	return s.noted.errors[about{cluster: cluster}] || s.noted.errors[about{}]
 }

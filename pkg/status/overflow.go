@@ -7,8 +7,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// overflow gives the pending pods that the plan asks for on top of what is placed,
-// by cluster and workload.
+// overflow returns the pending pods that the plan wants in addition to those that are
+// placed, by cluster and workload.
 func overflow(plan *federation.Plan) map[string]map[federation.ObjectRef]int64 {
 	if plan == nil {
 		return nil
@@ -28,9 +28,9 @@ func overflow(plan *federation.Plan) map[string]map[federation.ObjectRef]int64 {
 	return found
 }
 
-// withoutOverflow judges workloads by what is placed in the cluster: pods that
-// wait for room there, and run elsewhere meanwhile, are no reason to wait. That
-// there is no room is a finding of its own.
+// withoutOverflow judges workloads by what is placed in the cluster. Pods that wait for
+// room there, and run elsewhere at the same time, are no reason to wait. The lack of room
+// is a separate finding.
 func withoutOverflow(observations []federation.Observation, extra map[federation.ObjectRef]int64) []federation.Observation {
 	if len(extra) == 0 {
 		return observations

@@ -9,77 +9,74 @@ import (
 	"time"
 )
 
-// Provider tells one forge. It is the plug-in point of this package: a provider
-// for another forge stands in a package of its own and must pass
-// statustest.Run.
+// Provider posts statuses to one forge. It is the plug-in point of this package: a
+// provider for another forge is a package of its own and must pass statustest.Run.
 //
-// A provider keeps no queue, does not retry, and waits for nothing but the
-// forge's answer: the Poster decides when to try again. It is used by one
-// goroutine at a time. No error of a provider holds a credential, since errors
-// reach the log and the page.
+// A provider has no queue, does not retry, and waits only for the forge's answer: the
+// Poster decides when to try again. It is used by one goroutine at a time. No error of a
+// provider holds a credential, because errors reach the log and the page.
 type Provider interface {
-	// Name is the forge's, for logs and metrics: "gitea".
+	// Name is the forge's name, for logs and metrics: "gitea".
 	Name() string
 
-	// Limit is the longest description the forge takes, in bytes.
+	// Limit is the longest description that the forge accepts, in bytes.
 	Limit() int
 
-	// Post records a status. It is safe to repeat: after a crash, or an answer
-	// that was lost, the same status is posted again. A description longer than
-	// Limit is trimmed, not refused.
+	// Post records a status. It is safe to repeat: after a crash, or a lost answer, the
+	// same status is posted again. A description longer than Limit is trimmed, not
+	// refused.
 	//
-	// The error wraps ErrUnauthorized when the forge refuses the credentials,
-	// ErrRejected when it does not take this status, and is a
-	// *RetryAfterError when the forge says how long to leave it alone. Any other
-	// error means that a later try may succeed. When ctx ends Post returns
-	// promptly with an error.
+	// The error wraps ErrUnauthorized if the forge rejects the credentials, wraps
+	// ErrRejected if it does not accept this status, and is a *RetryAfterError if the
+	// forge asks for a pause. After any other error a later try may succeed. When ctx
+	// ends, Post promptly returns an error.
 	Post(ctx context.Context, c Commit) error
 
-	// List gives what the forge holds for the commit and context, newest first.
-	// A forge that keeps only the latest status gives at most one. None is no
-	// error, nor is a commit that the forge does not know.
+	// List returns the statuses that the forge has for the commit and context, newest
+	// first. A forge that retains only the latest status returns at most one. Neither an
+	// empty list nor a commit unknown to the forge is an error.
 	List(ctx context.Context, sha, context string) ([]Commit, error)
 }
 
-// Batcher is implemented by providers to which several statuses cost no more
-// than one, because all of them travel in one push.
+// Batcher is implemented by providers for which several statuses cost no more than one,
+// because all of them go in one push.
 type Batcher interface {
 	Provider
 
 	// PostAll is Post for several statuses at once: all are recorded, or none.
 	PostAll(ctx context.Context, commits []Commit) error
 
-	// Interval is the shortest time between two calls of Post or PostAll. The
-	// Poster keeps it; of what is wanted meanwhile the newest goes.
+	// Interval is the shortest time between two calls of Post or PostAll. The Poster
+	// observes it, and sends only the newest of the statuses that arrive within it.
 	Interval() time.Duration
 }
 
-// ErrUnauthorized says that the forge refuses the credentials, or that they do
-// not allow to post statuses. A person has to act; the Poster goes on trying at
-// its slowest pace, for a token that is replaced works without a restart.
-var ErrUnauthorized = errors.New("the forge refuses our credentials")
+// ErrUnauthorized means that the forge rejects the credentials, or that they do not
+// permit posting statuses. A user has to act. The Poster continues to try at its slowest
+// pace, so that a replaced token works without a restart.
+var ErrUnauthorized = errors.New("the forge rejects fedsync's credentials")
 
-// ErrRejected says that the forge does not take this status, as for a commit that
-// it does not know. A mirror may learn of the commit later, so the Poster goes on
-// trying, ever more rarely.
-var ErrRejected = errors.New("the forge does not take this status")
+// ErrRejected means that the forge does not accept this status, for example because it
+// does not know the commit. A mirror may receive the commit later, so the Poster
+// continues to try, ever more rarely.
+var ErrRejected = errors.New("the forge does not accept this status")
 
-// RetryAfterError says that the forge wants to be left alone for a while.
+// RetryAfterError means that the forge asks for a pause.
 type RetryAfterError struct {
 	After time.Duration
-	Err   error // what the forge said
+	Err   error // the forge's answer
 }
 
-// Error gives the time and what the forge said.
+// Error returns the pause and the forge's answer.
 func (e *RetryAfterError) Error() string {
 	return fmt.Sprintf("try again after %s: %v", e.After, e.Err)
 }
 
-// Unwrap gives what the forge said.
+// Unwrap returns the forge's answer.
 func (e *RetryAfterError) Unwrap() error { return e.Err }
 
-// RetryAfter reads the HTTP header of that name: seconds, or a date (RFC 9110,
-// section 10.2.3). It reports whether there is a time in it.
+// RetryAfter parses the HTTP header of that name: seconds, or a date (RFC 9110, section
+// 10.2.3). It reports whether the header is valid.
 func RetryAfter(header string) (time.Duration, bool) {
 	if n, err := strconv.ParseUint(header, 10, 31); err == nil {
 		return time.Duration(n) * time.Second, true

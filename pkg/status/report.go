@@ -1,9 +1,9 @@
-// Package status adds up what every stage found into one Report, and says what a forge
-// has to be able to do for it.
+// Package status combines the findings of every stage into one Report, and defines what a
+// forge must be able to do to receive it.
 //
 // The Report has three readers: the forge (through a [Provider]), the page and the log.
-// [Summarise] is pure. Package post tells the forge; the providers have packages of their
-// own below this one.
+// [Summarise] is pure. Package post posts to the forge; each provider is a package below
+// this one.
 package status
 
 import (
@@ -16,57 +16,57 @@ import (
 // State is the outcome for one revision.
 type State string
 
-// The states, as forges know them. There is no fourth that says "error": what
-// could not be asked is pending until a deadline, and a failure after it.
+// The states, as forges know them. There is no fourth state "error": what could not be
+// checked is pending until a deadline, and a failure after it.
 const (
 	Pending State = "pending"
 	Success State = "success"
 	Failure State = "failure"
 )
 
-// Report is the federation at one moment. It is a value: whoever holds one may
-// keep it and must not change it.
+// Report is the federation at one moment. It is a value: whoever holds one may keep it
+// and must not change it.
 type Report struct {
 	Federation string              `json:"federation"`
-	Folder     string              `json:"folder,omitempty"` // of the repository, that it lives in
+	Folder     string              `json:"folder,omitempty"` // of the repository, where the federation is
 	Repository string              `json:"repository"`       // URL or path, without credentials
-	Revision   federation.Revision `json:"revision"`         // the one being brought to the clusters
-	// Maintained is the revision in force, where the report's is refused.
+	Revision   federation.Revision `json:"revision"`         // the one being synced to the clusters
+	// Maintained is the revision in force, if the report's revision is refused.
 	Maintained federation.Revision `json:"maintained,omitzero"`
 	Subject    untrusted.Text      `json:"subject,omitzero"`
 	Committed  time.Time           `json:"committed,omitzero"`
-	Forced     bool                `json:"forced,omitempty"` // it does not descend from the one before
+	Forced     bool                `json:"forced,omitempty"` // it does not descend from the previous revision
 	FirstSeen  time.Time           `json:"firstSeen,omitzero"`
 	Time       time.Time           `json:"time"` // when the report was made
 
 	State       State          `json:"state"`
 	Description untrusted.Text `json:"description"` // the outcome in one line, the reason first
-	// WaitingSince is when the report began to wait for what it needs for a
-	// success; zero while it waits for nothing. The deadline counts from here.
+	// WaitingSince is when the report began to wait for what a success needs; zero while
+	// it waits for nothing. The deadline counts from here.
 	WaitingSince time.Time `json:"waitingSince,omitzero"`
 
-	// Source is the last failure to read the repository; empty when it was read.
+	// Source is the last failure to read the repository; empty if it was read.
 	Source untrusted.Text `json:"source,omitzero"`
 
 	Addresses []Address            `json:"addresses"` // of all Ingresses, sorted by address
 	Clusters  []Cluster            `json:"clusters"`  // in the order of fedsync.yaml
 	Findings  []federation.Finding `json:"findings"`  // errors first
 
-	// Balancers are the load balancers that fedsync keeps on Google Cloud, sorted by
-	// Ingress, and Cloud what it does there. Cloud is nil where nobody asks Compute
-	// Engine: nothing of the balancers is judged then.
+	// Balancers are the load balancers that fedsync maintains on Google Cloud, sorted by
+	// Ingress, and Cloud holds its actions there. Cloud is nil if fedsync does not use
+	// Compute Engine: no balancer is judged then.
 	Balancers []Balancer `json:"balancers"`
 	Cloud     *Cloud     `json:"cloud,omitempty"`
 
-	// Ports and Replicas are what was decided for each node port and each replica
-	// count, sorted by object. They are those of the plan in force: while the
-	// report's revision is refused, that is the plan of the one that is maintained.
+	// Ports and Replicas are the decisions for each node port and each replica count,
+	// sorted by object. They belong to the plan in force: while the report's revision is
+	// refused, that is the plan of the maintained revision.
 	Ports    []federation.PortDecision     `json:"ports"`
 	Replicas []federation.ReplicasDecision `json:"replicas"`
 }
 
-// Address is one address that an Ingress has, and where: that of fedsync's own load
-// balancer, with the clusters behind it, or one that clusters report.
+// Address is one address of an Ingress and its clusters: the address of fedsync's own
+// load balancer, with the clusters behind it, or one that clusters report.
 type Address struct {
 	Address  string               `json:"address"` // an IP or a hostname
 	Object   federation.ObjectRef `json:"object"`
@@ -87,36 +87,36 @@ type Cluster struct {
 	Zones    []string                `json:"zones,omitempty"`   // of the nodes, sorted
 	Regions  []string                `json:"regions,omitempty"` // of the nodes, sorted
 
-	// Applied is the revision that the cluster was last made equal to.
+	// Applied is the revision that the cluster was last in sync with.
 	Applied federation.Revision `json:"applied,omitzero"`
-	// Current says that it has been made equal to the report's revision.
+	// Current reports that it is in sync with the report's revision.
 	Current bool   `json:"current"`
 	Health  Health `json:"health"`
-	// Outcome is what the cluster contributes to the report's state, and Reason
-	// says it in one line. A cluster that does not count has none.
+	// Outcome is what the cluster contributes to the report's state, and Reason explains
+	// it in one line. A cluster that does not count has neither.
 	Outcome State          `json:"outcome,omitempty"`
 	Reason  untrusted.Text `json:"reason,omitzero"`
 
-	// Ready and Desired count the pods of workloads that are ready and wanted.
-	// A cluster that cannot be seen has none that is known to be ready.
+	// Ready and Desired count the ready and the wanted pods of workloads. Ready is zero
+	// for a cluster that is not visible.
 	Ready   int64 `json:"ready"`
 	Desired int64 `json:"desired"`
 
-	// Objects are sorted by reference; those of a cluster that cannot be seen
-	// are as they were seen last.
+	// Objects are sorted by reference. Those of a cluster that is not visible are as last
+	// seen.
 	Objects []federation.Observation `json:"objects"`
 	Changes []Change                 `json:"changes"` // of the last sync, without the unchanged
-	// Endpoints are those behind each Service of ours, sorted. A cluster whose
-	// facts are not those of now has none, as it has no zones and no regions.
+	// Endpoints are those behind each Service of ours, sorted. A cluster whose facts are
+	// not current has no endpoints, zones or regions.
 	Endpoints []federation.Endpoints `json:"endpoints,omitempty"`
 }
 
-// Visible says whether what is told of the cluster holds now.
+// Visible reports whether the data about the cluster is current.
 func (c Cluster) Visible() bool {
 	return c.State == federation.ClusterReady || c.State == federation.ClusterNotReady
 }
 
-// Probes are the last ones of a cluster.
+// Probes counts the recent probes of a cluster.
 type Probes struct {
 	Failed int `json:"failed"`
 	Of     int `json:"of"`

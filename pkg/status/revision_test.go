@@ -9,8 +9,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// twoRevisions is what is known while the revision before is in force in a cluster,
-// where nothing is well: of the next one nothing of that may be told.
+// twoRevisions returns the input while the previous revision is in force in a cluster
+// with failures. They must not be reported for the next revision.
 func twoRevisions() (before, next federation.Revision, in Input) {
 	before, next = federation.Revision{Ref: "main", SHA: shaA}, federation.Revision{Ref: "main", SHA: shaB}
 	web := federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "web"}
@@ -35,10 +35,10 @@ func twoRevisions() (before, next federation.Revision, in Input) {
 	return before, next, in
 }
 
-func TestNothingOfTheRevisionBeforeIsToldOfTheNext(t *testing.T) {
+func TestFailuresOfTheLastRevisionAreNotReportedForTheNext(t *testing.T) {
 	before, next, in := twoRevisions()
 
-	// As its own it is a failure.
+	// For the previous revision itself it is a failure.
 	in.Snapshot.Revision = before
 	earlier := Summarise(in)
 	if earlier.State != Failure || len(earlier.Findings) != 2 {
@@ -48,7 +48,7 @@ func TestNothingOfTheRevisionBeforeIsToldOfTheNext(t *testing.T) {
 
 	in.Rendering = true
 	r := Summarise(in)
-	if r.State != Pending || r.Description.String() != "0/1 synced, being rendered" || len(r.Findings) > 0 {
+	if r.State != Pending || r.Description.String() != "0/1 synced, rendering" || len(r.Findings) > 0 {
 		t.Errorf("while it is rendered: %s %q %v, want it pending without findings", r.State, r.Description, r.Findings)
 	}
 	in.Rendering = false
@@ -56,7 +56,8 @@ func TestNothingOfTheRevisionBeforeIsToldOfTheNext(t *testing.T) {
 		t.Errorf("before it is applied: %s %q %v, want it pending without findings", r.State, r.Description, r.Findings)
 	}
 
-	// When the cluster runs it, since when something stands is told across the push.
+	// When the cluster runs the revision, the times of its findings are carried across
+	// the push.
 	c := in.Clusters["c1"]
 	c.Revision = next
 	in.Clusters["c1"] = c
@@ -77,7 +78,7 @@ func TestARefusedRevisionNamesTheOneInForce(t *testing.T) {
 	}}
 	r := Summarise(in)
 	if r.State != Failure || r.Description.String() != "failed: fedsync.yaml:8 oops" || r.Maintained != before {
-		t.Errorf("%s %q maintained %s, want a failure for fedsync.yaml alone, and %s", r.State, r.Description, r.Maintained, before)
+		t.Errorf("%s %q maintained %s, want a failure only for fedsync.yaml, and %s", r.State, r.Description, r.Maintained, before)
 	}
 	for _, f := range r.Findings {
 		own := f.ID == "federation"
@@ -96,6 +97,6 @@ func TestARenderingThatTakesTooLongFailsAtTheDeadline(t *testing.T) {
 	first := Summarise(in)
 	in.Previous, in.Now = &first, in.Now.Add(DefaultDeadline)
 	if r := Summarise(in); r.State != Failure || !strings.Contains(r.Description.String(), "is still being rendered") {
-		t.Errorf("%s %q, want a failure that says so", r.State, r.Description)
+		t.Errorf("%s %q, want a failure with that reason", r.State, r.Description)
 	}
 }

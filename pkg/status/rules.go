@@ -13,11 +13,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// sourceFindings speaks of a repository that could not be read. While a revision
-// is known this says nothing about that revision, so it is a warning.
+// sourceFindings reports a repository that could not be read. While a revision is known
+// this does not concern that revision, so it is a warning.
 func (s *summary) sourceFindings() {
-	said := func(f federation.Finding) bool { return f.ID == federation.FindingSource }
-	if s.Source.IsZero() || slices.ContainsFunc(s.noted.findings, said) {
+	isSource := func(f federation.Finding) bool { return f.ID == federation.FindingSource }
+	if s.Source.IsZero() || slices.ContainsFunc(s.noted.findings, isSource) {
 		return
 	}
 	severity := federation.SeverityWarning
@@ -31,33 +31,33 @@ func (s *summary) sourceFindings() {
 	s.note(federation.Finding{
 		ID: federation.FindingSource, Severity: severity,
 		Message: untrusted.New("the repository cannot be read: " + s.Source.String()),
-		Remedy:  untrusted.Textf("%s; what runs is kept as it is", remedy),
+		Remedy:  untrusted.Textf("%s; the clusters stay unchanged until then", remedy),
 	})
 }
 
-// renderingWait waits for a revision's files to become objects.
+// renderingWait waits until a revision's files are rendered.
 func (s *summary) renderingWait() {
 	if !s.Rendering {
 		return
 	}
 	s.waits = append(s.waits, wait{
-		words: "being rendered",
+		words: "rendering",
 		finding: federation.Finding{
 			ID:      federation.FindingRendering,
 			Message: untrusted.Textf("%s is still being rendered", s.Snapshot.Revision),
-			Remedy:  untrusted.Const("make its apps smaller, above all those with kustomizations of thousands of objects"),
+			Remedy:  untrusted.Const("split large apps, above all kustomizations with thousands of objects"),
 		},
 	})
 }
 
-// maintainedNotes tells what is wrong with the revision in force, which is not the
-// report's.
+// maintainedNotes adds the findings of the revision in force, if that is not the
+// report's, as notes.
 func (s *summary) maintainedNotes() {
 	if s.Maintained == nil {
 		return
 	}
 	for _, f := range s.Maintained.Findings {
-		if s.says(f) {
+		if s.noted.contains(f) {
 			continue // it holds whatever the revision
 		}
 		f.Severity = federation.SeverityNote
@@ -66,15 +66,15 @@ func (s *summary) maintainedNotes() {
 	}
 }
 
-// isOneOfMany reports whether a failure is one of those that their cluster has one
-// finding for.
+// isOneOfMany reports whether a failure belongs to many that share one finding of their
+// cluster.
 func isOneOfMany(err error) bool {
 	var one interface{ OneOfMany() bool }
 	return errors.As(err, &one) && one.OneOfMany()
 }
 
-// changeFindings makes a finding of each failed change that no stage explained.
-// What failed in a cluster that does not answer is explained by that.
+// changeFindings adds a finding for each failed change that no stage explained. Failures
+// in a cluster that does not answer need no further explanation.
 func (s *summary) changeFindings() {
 	for _, c := range s.report.Clusters {
 		if c.State != federation.ClusterReady || !s.judges(c.Name) {
@@ -91,15 +91,14 @@ func (s *summary) changeFindings() {
 			s.note(federation.Finding{
 				ID: federation.FindingRefused, Severity: federation.SeverityError,
 				Cluster: c.Name, App: change.App, Object: change.Object, Message: untrusted.New(message),
-				Remedy: untrusted.Const("correct the object in Git, or what refuses it in the cluster; it is tried again"),
+				Remedy: untrusted.Const("fix the object in Git, or what rejects it in the cluster; fedsync retries it"),
 			})
 		}
 	}
 }
 
-// healthFindings judges the objects of clusters that can be seen: degraded is an
-// error, progressing is waited for. Whether an Ingress has its address is a
-// question of its own.
+// healthFindings judges the objects of visible clusters: degraded is an error,
+// progressing is a wait. addressFindings checks the addresses of Ingresses.
 func (s *summary) healthFindings() {
 	for _, c := range s.report.Clusters {
 		if !s.members[c.Name] || !c.Visible() || !s.judges(c.Name) {
@@ -121,21 +120,21 @@ func (s *summary) healthFindings() {
 			case federation.Healthy:
 			case federation.Degraded:
 				f.Severity = federation.SeverityError
-				f.Remedy = untrusted.New(look(s.context(c.Name), o.Object))
+				f.Remedy = untrusted.New(describe(s.context(c.Name), o.Object))
 				if !s.explained(c.Name, o.Object) {
 					s.note(f)
 				}
 			case federation.Progressing, federation.Unknown:
 				f.Message = untrusted.Textf("is still %s: %s", strings.ToLower(string(o.Health)), cmp.Or(o.Message.String(), "no reason given"))
-				f.Remedy = untrusted.New(look(s.context(c.Name), o.Object))
+				f.Remedy = untrusted.New(describe(s.context(c.Name), o.Object))
 				s.waits = append(s.waits, wait{finding: f, words: place(f) + " " + strings.ToLower(string(o.Health))})
 			}
 		}
 	}
 }
 
-// look is the command that shows a person what an object is up to.
-func look(context string, o federation.ObjectRef) string {
+// describe returns the command that shows a user the state of an object.
+func describe(context string, o federation.ObjectRef) string {
 	kind := strings.ToLower(o.Kind)
 	if o.Group != "" {
 		kind += "." + o.Group
@@ -146,7 +145,7 @@ func look(context string, o federation.ObjectRef) string {
 	return untrusted.Command("kubectl --context=%s -n %s describe %s %s", context, o.Namespace, kind, o.Name)
 }
 
-// context is the kubeconfig context of a cluster.
+// context returns the kubeconfig context of a cluster.
 func (s *summary) context(cluster string) string {
 	if s.contexts == nil {
 		s.contexts = make(map[string]string, len(s.Federation.Clusters))
@@ -157,8 +156,8 @@ func (s *summary) context(cluster string) string {
 	return cmp.Or(s.contexts[cluster], cluster)
 }
 
-// clusterWaits waits for clusters that are not Ready, not equal to the newest
-// plan, or do not show an object of it yet.
+// clusterWaits waits for clusters that are not Ready, are not in sync with the newest
+// plan, or do not show one of its objects yet.
 func (s *summary) clusterWaits() {
 	for _, c := range s.report.Clusters {
 		if c.State != federation.ClusterReady {
@@ -176,12 +175,12 @@ func (s *summary) clusterWaits() {
 		}
 		if !c.Current {
 			if s.Rendering || s.broken(c.Name) {
-				continue // that says more than that it is not equal
+				continue // the error says more than "not in sync"
 			}
 			s.waits = append(s.waits, wait{finding: federation.Finding{
 				ID: federation.FindingNotSynced, Cluster: c.Name,
-				Message: untrusted.Textf("is not equal to %s yet", s.Snapshot.Revision),
-				Remedy:  untrusted.Const("the log says what its sync is busy with"),
+				Message: untrusted.Textf("is not in sync with %s yet", s.Snapshot.Revision),
+				Remedy:  untrusted.Const("see the log for the progress of its sync"),
 			}})
 			continue
 		}
@@ -189,8 +188,8 @@ func (s *summary) clusterWaits() {
 	}
 }
 
-// portWaits waits for node ports that cannot be chosen before every cluster has
-// said which of its own are taken.
+// portWaits waits for node ports that cannot be chosen until every cluster has reported
+// which of its ports are taken.
 func (s *summary) portWaits() {
 	if s.Plan == nil {
 		return
@@ -211,8 +210,8 @@ func (s *summary) portWaits() {
 	}
 }
 
-// withheldWaits waits for objects that are not written to a cluster which could be,
-// where nothing says yet why: a revision is no success without them.
+// withheldWaits waits for objects that are withheld from a reachable cluster, if no
+// finding explains that yet: a revision is no success without them.
 func (s *summary) withheldWaits() {
 	if s.Plan == nil {
 		return
@@ -236,7 +235,7 @@ func (s *summary) withheldWaits() {
 				}
 				f := federation.Finding{
 					ID: federation.FindingWithheld, Cluster: plan.Cluster, App: app.App, Object: w.Object, File: w.File,
-					Message: untrusted.New("is not written: " + w.Reason),
+					Message: untrusted.New("is withheld: " + w.Reason),
 				}
 				s.waits = append(s.waits, wait{finding: f, words: place(f) + " " + w.Reason})
 			}
@@ -244,8 +243,8 @@ func (s *summary) withheldWaits() {
 	}
 }
 
-// unseen waits for objects of the plan that no watch has shown yet. Only kinds
-// count whose health says more than that they exist.
+// unseen waits for objects of the plan that no watch has shown yet. Only kinds count
+// whose health means more than existence.
 func (s *summary) unseen(c Cluster) {
 	seen := map[federation.ObjectRef]bool{}
 	for _, o := range c.Objects {
@@ -257,10 +256,10 @@ func (s *summary) unseen(c Cluster) {
 		}
 		f := federation.Finding{
 			ID: federation.FindingHealth, Cluster: c.Name, Object: o.Ref, File: o.File,
-			Message: untrusted.Const("was applied and is still not seen in the cluster"),
-			Remedy:  untrusted.New("check that fedsync may watch this kind: " + look(s.context(c.Name), o.Ref)),
+			Message: untrusted.Const("was applied but is still not visible in the cluster"),
+			Remedy:  untrusted.New("check that fedsync may watch this kind: " + describe(s.context(c.Name), o.Ref)),
 		}
-		s.waits = append(s.waits, wait{finding: f, words: place(f) + " not seen yet"})
+		s.waits = append(s.waits, wait{finding: f, words: place(f) + " not visible yet"})
 	}
 }
 
@@ -277,8 +276,7 @@ func judged(o federation.ObjectRef) bool {
 	return false
 }
 
-// planned gives what a cluster should run, apart from apps whose rendering
-// failed.
+// planned returns what a cluster should run, without apps that failed to render.
 func (s *summary) planned(cluster string) []*federation.Object {
 	if s.Plan == nil {
 		return nil
@@ -302,21 +300,20 @@ func (s *summary) planned(cluster string) []*federation.Object {
 	return objects
 }
 
-// contextFindings says that there are too many clusters for contexts of their
-// own.
+// contextFindings reports that there are too many clusters for contexts of their own.
 func (s *summary) contextFindings() {
 	if s.Federation == nil || !s.Federation.CommitStatus.PerCluster || counted(s.report.Clusters) <= perClusterLimit {
 		return
 	}
 	s.note(federation.Finding{
 		ID: federation.FindingPerClusterStatus, Severity: federation.SeverityWarning, File: s.Federation.File(),
-		Message: untrusted.Textf("commitStatus.perCluster is for up to %d clusters, %d are targeted: only the federation's own status is posted",
+		Message: untrusted.Textf("commitStatus.perCluster supports up to %d clusters, but %d are targeted: only the federation's own status is posted",
 			perClusterLimit, counted(s.report.Clusters)),
 		Remedy: untrusted.Const("set commitStatus.perCluster to false; the page shows every cluster"),
 	})
 }
 
-// short gives a duration as a reader wants it: "4m", "3h", "2d".
+// short formats a duration with one unit: "4m", "3h", "2d".
 func short(d time.Duration) string {
 	switch {
 	case d < time.Minute:

@@ -10,19 +10,20 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Summarise adds everything up to one report. It is pure: equal input gives an
-// equal report.
+// Summarise combines everything into one report. It is pure: equal input yields an equal
+// report.
 //
-// The state is a success only when every cluster that counts (some app goes
-// there, and it is not Lost) is Ready and equal to the newest plan, no change
-// failed, no finding is an error, every object is healthy, and each Ingress has
-// one address: that of fedsync's load balancer, which is complete and has every
-// cluster take traffic, or one over all clusters whose controller can share it. An
-// error is a failure at once. Whatever else is missing makes it pending, until the
-// deadline makes failures of it that name what was missing.
+// The state is a success only if all of the following hold. Every cluster that counts
+// (some app goes there, and it is not Lost) is Ready and in sync with the newest plan. No
+// change failed, no finding is an error, and every object is healthy. Each Ingress has
+// one address: that of fedsync's load balancer, which is complete and sends traffic to
+// every cluster, or one shared by all clusters whose controller can share it.
 //
-// A report speaks of one revision. What a cluster was last made to run for another
-// one is shown, and never judged.
+// An error is a failure at once. Anything else that is missing makes the state pending
+// until the deadline, and a failure that names it afterwards.
+//
+// A report is about one revision. What a cluster last ran for another revision is shown,
+// but never judged.
 func Summarise(in Input) Report {
 	s := newSummary(in)
 	s.rollUp()
@@ -53,12 +54,12 @@ func Summarise(in Input) Report {
 // wait is something that a success needs and that may still come.
 type wait struct {
 	finding federation.Finding // what it becomes at the deadline
-	words   string             // for a pending description; empty where the counts say it
+	words   string             // for a pending description; empty if the counts imply it
 	early   bool               // worth a warning before the deadline
-	mild    bool               // a warning at the deadline, too
+	mild    bool               // only a warning at the deadline, too
 }
 
-// summary is one call of Summarise on its way.
+// summary is the state of one call of Summarise.
 type summary struct {
 	Input
 	report   Report
@@ -69,9 +70,9 @@ type summary struct {
 	ingress  map[*federation.Object]ingressWish
 	balancer map[federation.ObjectRef]*Balancer
 	overflow map[string]map[federation.ObjectRef]int64 // by cluster
-	contexts map[string]string                         // by cluster; nil until asked for
-	plans    map[string]int                            // where a cluster's plan is; nil until asked for
-	places   map[string]int                            // where a cluster is in the report; nil until asked for
+	contexts map[string]string                         // by cluster; nil until needed
+	plans    map[string]int                            // index of a cluster's plan; nil until needed
+	places   map[string]int                            // index of a cluster in the report; nil until needed
 }
 
 func newSummary(in Input) *summary {
@@ -122,8 +123,8 @@ func newSummary(in Input) *summary {
 	return s
 }
 
-// judges reports whether what is known of a cluster's objects may be told of the
-// report's revision.
+// judges reports whether the data about a cluster's objects belongs to the report's
+// revision.
 func (s *summary) judges(cluster string) bool {
 	return !s.Rendering && s.Maintained == nil && s.Clusters[cluster].Revision.SHA == s.Snapshot.Revision.SHA
 }
@@ -186,7 +187,7 @@ func (s *summary) cluster(member federation.Cluster) Cluster {
 	return c
 }
 
-// worse gives the worse of two healths. A health that nobody knows is Unknown.
+// worse returns the worse of two healths. An unrecognised health counts as Unknown.
 func worse(a, b federation.Health) federation.Health {
 	order := []federation.Health{federation.Healthy, federation.Progressing, federation.Degraded, federation.Unknown}
 	i, j := slices.Index(order, a), slices.Index(order, b)
@@ -196,7 +197,7 @@ func worse(a, b federation.Health) federation.Health {
 	return order[max(i, j)]
 }
 
-// deadline turns everything that was waited for too long into a failure.
+// deadline turns waits that lasted too long into failures.
 func (s *summary) deadline() {
 	if len(s.waits) == 0 {
 		return
@@ -228,9 +229,9 @@ func (s *summary) deadline() {
 	s.waits = nil
 }
 
-// settleFindings gives every finding the time since when it stands, takes the
-// weight from those about clusters that do not count, and sorts them. The report has
-// as many of them as a reader can bear.
+// settleFindings sets the time since when each finding exists, downgrades errors about
+// clusters that do not count, and sorts them. It limits their number to what a reader can
+// bear.
 func (s *summary) settleFindings() {
 	since := map[string]time.Time{}
 	for _, r := range []*Report{s.Earlier, s.Previous} {
@@ -258,9 +259,9 @@ func (s *summary) settleFindings() {
 	s.report.Findings = append([]federation.Finding{}, federation.ShortFindings(all)...)
 }
 
-// sorted gives the observations in the order of their references: the same slice
-// where they come so, which a View's do. A copy for every report would be the most
-// that the memory holds.
+// sorted returns the observations in the order of their references. It returns the same
+// slice if they are sorted already, as those of a View are: copies for every report would
+// dominate memory.
 func sorted(observations []federation.Observation) []federation.Observation {
 	byObject := func(a, b federation.Observation) int { return a.Object.Compare(b.Object) }
 	switch {

@@ -24,8 +24,8 @@ const (
 	shaB = "b000000000000000000000000000000000000000"
 )
 
-// step is one report of a case: what is known at a time, and what should be
-// said. Each step's report is the previous one of the next.
+// step is one report of a case: what is known at a time, and what should be reported.
+// Each step's report is the previous one of the next.
 type step struct {
 	At       string           `json:"at"` // since the revision was first seen
 	Revision string           `json:"revision"`
@@ -36,10 +36,10 @@ type step struct {
 	NoFile   bool             `json:"noFederation"`
 	Deadline string           `json:"deadline"`
 	PerOwn   bool             `json:"perCluster"`
-	Objects  []object         `json:"objects"` // in every cluster that names none
+	Objects  []object         `json:"objects"` // in every cluster without its own
 	Planned  []planned        `json:"planned"` // in every cluster
 	Findings []string         `json:"findings"`
-	Copies   int              `json:"copies"` // further clusters like the first: more-01, more-02, …
+	Copies   int              `json:"copies"` // additional clusters like the first: more-01, more-02, …
 	Clusters []clusterAsKnown `json:"clusters"`
 
 	Want struct {
@@ -47,42 +47,42 @@ type step struct {
 		Description string   `json:"description"`
 		Addresses   []string `json:"addresses"`
 		Findings    []string `json:"findings"`
-		Clusters    []string `json:"clusters"` // outcome and reason, where given
+		Clusters    []string `json:"clusters"` // outcome and reason, if given
 	} `json:"want"`
 }
 
 type clusterAsKnown struct {
 	Name      string                  `json:"name"`
-	State     federation.ClusterState `json:"state"` // Ready unless said
+	State     federation.ClusterState `json:"state"` // default Ready
 	Failure   federation.FailureClass `json:"failure"`
 	Error     string                  `json:"error"`
 	For       string                  `json:"for"` // how long it has been in its state
 	Lost      bool                    `json:"lost"`
 	Drain     bool                    `json:"drain"`
 	Elsewhere bool                    `json:"elsewhere"` // no app goes there
-	Behind    bool                    `json:"behind"`    // not equal to the newest plan
-	Failed    map[string]string       `json:"failed"`    // changes, with their errors
-	Synced    string                  `json:"synced"`    // the revision that failed is of
+	Behind    bool                    `json:"behind"`    // not in sync with the newest plan
+	Failed    map[string]string       `json:"failed"`    // failed changes, with their errors
+	Synced    string                  `json:"synced"`    // the revision of the failed changes
 	Objects   []object                `json:"objects"`
 }
 
-// cloudAsKnown is what is known of Compute Engine, and of the Ingress's load balancer.
+// cloudAsKnown is the known state of Compute Engine, and of the Ingress's load balancer.
 type cloudAsKnown struct {
 	Error    string `json:"error"`
-	Behind   bool   `json:"behind"` // another revision was looked at
+	Behind   bool   `json:"behind"` // another revision was compared
 	Failed   string `json:"failed"` // the last action on the URL map
 	Balancer *struct {
 		Address  string   `json:"address"`
 		Making   bool     `json:"making"`
 		Refused  string   `json:"refused"`
 		Waits    bool     `json:"waits"`
-		Clusters []string `json:"clusters"` // "c1 Unhealthy: firewall?"; Serving where they say no more
+		Clusters []string `json:"clusters"` // "c1 Unhealthy: firewall?"; default Serving
 	} `json:"balancer"`
 }
 
 type object struct {
 	Ref         string            `json:"ref"`
-	Health      federation.Health `json:"health"` // Healthy unless said
+	Health      federation.Health `json:"health"` // default Healthy
 	Message     string            `json:"message"`
 	Addresses   []string          `json:"addresses"`
 	Class       string            `json:"class"`
@@ -96,7 +96,7 @@ type planned struct {
 	Annotations map[string]string `json:"annotations"`
 }
 
-func TestSummariseSaysWhatTheCasesSay(t *testing.T) {
+func TestSummarise(t *testing.T) {
 	files, err := filepath.Glob("testdata/summarise/*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no cases: %v", err)
@@ -115,12 +115,12 @@ func TestSummariseSaysWhatTheCasesSay(t *testing.T) {
 			for i, s := range steps {
 				in := s.input(t, previous)
 				got := Summarise(in)
-				if diff := gocmp.Diff(said(s), heard(got, s)); diff != "" {
+				if diff := gocmp.Diff(wantedReport(s), actualReport(got, s)); diff != "" {
 					t.Errorf("step %d, at %s (-want +got):\n%s", i+1, s.At, diff)
 				}
 				for _, f := range got.Findings {
 					if !isInCatalogue(f) {
-						t.Errorf("step %d: %s %s: the catalogue of findings has it as %v", i+1, f.Severity, f.ID, federation.FindingSeverities(f.ID))
+						t.Errorf("step %d: %s %s: the catalogue of findings lists it as %v", i+1, f.Severity, f.ID, federation.FindingSeverities(f.ID))
 					}
 				}
 				previous = &got
@@ -129,22 +129,23 @@ func TestSummariseSaysWhatTheCasesSay(t *testing.T) {
 	}
 }
 
-// isInCatalogue reports whether a finding may be as it is, or is lighter than that.
+// isInCatalogue reports whether a finding has a severity of the catalogue, or a lower
+// one.
 func isInCatalogue(f federation.Finding) bool {
 	all := federation.FindingSeverities(f.ID)
 	return slices.Contains(all, f.Severity) || len(all) > 0 && f.Severity == federation.SeverityNote ||
 		slices.Contains(all, federation.SeverityError) && f.Severity == federation.SeverityWarning
 }
 
-// said is what the case wants, and heard what the report says of it.
-func said(s step) map[string]any {
+// wantedReport returns what the case wants, and actualReport the same part of the report.
+func wantedReport(s step) map[string]any {
 	return map[string]any{
 		"state": s.Want.State, "description": s.Want.Description,
 		"addresses": orEmpty(s.Want.Addresses), "findings": orEmpty(s.Want.Findings), "clusters": orEmpty(s.Want.Clusters),
 	}
 }
 
-func heard(r Report, s step) map[string]any {
+func actualReport(r Report, s step) map[string]any {
 	var addresses, findings, clusters []string
 	for _, a := range r.Addresses {
 		addresses = append(addresses, fmt.Sprintf("%s %s: %s", a.Address, a.Object, strings.Join(a.Clusters, " ")))
@@ -378,7 +379,7 @@ func duration(t *testing.T, s string) time.Duration {
 	return d
 }
 
-func TestSummariseChangesNothingOfItsInput(t *testing.T) {
+func TestSummariseDoesNotChangeItsInput(t *testing.T) {
 	s := step{Clusters: []clusterAsKnown{
 		{Name: "c2", Objects: []object{{Ref: "Service/default/b"}, {Ref: "Service/default/a"}}},
 		{Name: "c1", State: federation.ClusterOffline, Failure: federation.FailureDNS},
@@ -399,19 +400,19 @@ func TestSummariseChangesNothingOfItsInput(t *testing.T) {
 	}
 }
 
-func TestReportsTellOfClustersOnlyWhatIsKnownNow(t *testing.T) {
+func TestReportsHaveOnlyCurrentFactsOfClusters(t *testing.T) {
 	known := federation.ClusterFacts{
 		Synced: true, Failed: 1, Probes: 30, Zones: []string{"us-east1-b"}, Regions: []string{"us-east1"},
 		Endpoints: []federation.Endpoints{{Namespace: "default", Service: "nginx", Ready: 2}},
 	}
 	for _, c := range []struct {
-		state  federation.ClusterState
-		synced bool
-		told   bool
+		state    federation.ClusterState
+		synced   bool
+		reported bool
 	}{
 		{federation.ClusterReady, true, true},
 		{federation.ClusterNotReady, true, true},
-		{federation.ClusterReady, false, false}, // back, and not listed anew
+		{federation.ClusterReady, false, false}, // back, but not listed again
 		{federation.ClusterOffline, true, false},
 		{federation.ClusterUnknown, true, false},
 		{federation.ClusterPending, true, false},
@@ -424,12 +425,12 @@ func TestReportsTellOfClustersOnlyWhatIsKnownNow(t *testing.T) {
 			Now:        firstSeen,
 		})
 		got := r.Clusters[0]
-		if told := got.Zones != nil && got.Regions != nil && got.Endpoints != nil; told != c.told {
-			t.Errorf("%s, synced %v: zones %v, regions %v, endpoints %v, want them told: %v",
-				c.state, c.synced, got.Zones, got.Regions, got.Endpoints, c.told)
+		if reported := got.Zones != nil && got.Regions != nil && got.Endpoints != nil; reported != c.reported {
+			t.Errorf("%s, synced %v: zones %v, regions %v, endpoints %v, want them reported: %v",
+				c.state, c.synced, got.Zones, got.Regions, got.Endpoints, c.reported)
 		}
-		if !c.told && len(got.Zones)+len(got.Regions)+len(got.Endpoints) > 0 {
-			t.Errorf("%s, synced %v: old facts are told: %v %v %v", c.state, c.synced, got.Zones, got.Regions, got.Endpoints)
+		if !c.reported && len(got.Zones)+len(got.Regions)+len(got.Endpoints) > 0 {
+			t.Errorf("%s, synced %v: old facts are reported: %v %v %v", c.state, c.synced, got.Zones, got.Regions, got.Endpoints)
 		}
 		if want := (Probes{Failed: 1, Of: 30}); got.Probes != want {
 			t.Errorf("%s: probes %v, want %v", c.state, got.Probes, want)

@@ -8,16 +8,16 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
-// PanicError is a panic in a provider, which a forge's answer may bring a client to.
+// PanicError is a panic in a provider, which a forge's answer may cause.
 type PanicError struct{ what string }
 
-// Error says what it was, and where more stands.
+// Error names the panic and where to find the details.
 func (e *PanicError) Error() string {
-	return "reading the forge's answer panicked, and fedsync's log has the details: " + e.what
+	return "reading the forge's answer panicked; fedsync's log has the details: " + e.what
 }
 
-// Survive calls a provider and returns a panic in it as an error, so that what a forge
-// answers ends nothing. The stack goes to the log.
+// Survive calls a provider and returns a panic in it as an error, so that no answer of a
+// forge can end the process. The stack goes to the log.
 func Survive(log *zap.Logger, call func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

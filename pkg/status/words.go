@@ -11,11 +11,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// wordsLimit is how long a description may get before the number of further
-// reasons, so that the whole fits the 140 characters of the strictest forge.
+// wordsLimit is the longest description in bytes, including the number of further
+// reasons: the strictest forge accepts 140 characters.
 const wordsLimit = 140
 
-// state gives the outcome and its words.
+// state returns the outcome and its description.
 func (s *summary) state() (State, string) {
 	if failed := failures(s.noted.findings, s.members); len(failed) > 0 {
 		return Failure, s.failureWords(failed)
@@ -29,8 +29,8 @@ func (s *summary) state() (State, string) {
 	return Success, s.successWords()
 }
 
-// failures gives the findings that make the state a failure, the most important
-// first. The others keep their order.
+// failures returns the findings that make the state a failure, the most important first.
+// Findings of equal weight keep their order.
 func failures(findings []federation.Finding, members map[string]bool) []federation.Finding {
 	var failed []federation.Finding
 	for _, f := range findings {
@@ -42,8 +42,8 @@ func failures(findings []federation.Finding, members map[string]bool) []federati
 	return failed
 }
 
-// weight puts causes before what they lead to: what is wrong in Git, then who
-// does not answer, then what could not be written, then what is unwell.
+// weight ranks causes before their effects: errors in Git, then clusters that do not
+// answer, then failed writes, then unhealthy objects.
 func weight(f federation.Finding) int {
 	switch {
 	case f.ID == federation.FindingMore:
@@ -62,9 +62,8 @@ func weight(f federation.Finding) int {
 	return 3
 }
 
-// failureWords gives "1/13 failed: gce-us-east1b Service/nginx nodePort 30036
-// held by default/legacy (+1 more)". Clusters that fail for one reason are
-// named together.
+// failureWords returns "1/13 failed: gce-us-east1b Service/nginx nodePort 30036 held by
+// default/legacy (+1 more)". Clusters that fail for the same reason are named together.
 func (s *summary) failureWords(failed []federation.Finding) string {
 	type reason struct {
 		id, message string
@@ -77,7 +76,7 @@ func (s *summary) failureWords(failed []federation.Finding) string {
 	}
 	clusters := map[string]bool{}
 	reasons, known := map[reason][]string{}, map[failing]bool{}
-	more := -1 // besides the first
+	more := -1 // other than the first
 	for _, f := range failed {
 		if s.members[f.Cluster] {
 			clusters[f.Cluster] = true
@@ -106,8 +105,8 @@ func (s *summary) failureWords(failed []federation.Finding) string {
 	return head + withMore(s.reason(first), more, wordsLimit-len(head))
 }
 
-// reason says a finding in one line. A cluster that is away is said as pending
-// descriptions say it.
+// reason describes a finding in one line. A cluster that is not Ready is described as in
+// pending descriptions.
 func (s *summary) reason(f federation.Finding) string {
 	if f.Cluster != "" && f.Object == (federation.ObjectRef{}) {
 		if c, shown := s.shown(f.Cluster); shown && c.State != federation.ClusterReady {
@@ -118,7 +117,7 @@ func (s *summary) reason(f federation.Finding) string {
 	}
 	where := place(f)
 	if f.Cluster != "" && f.Object == (federation.ObjectRef{}) {
-		where += ":" // what follows is about the cluster, and no part of a name
+		where += ":" // the message is about the cluster, and not part of a name
 	}
 	return strings.TrimSpace(where + " " + untrusted.Line(f.Message.String()))
 }
@@ -138,7 +137,7 @@ func (s *summary) shown(name string) (Cluster, bool) {
 	return s.report.Clusters[i], true
 }
 
-// place says where a finding is: cluster, object, or file.
+// place returns where a finding is: cluster, object, or file.
 func place(f federation.Finding) string {
 	var parts []string
 	if f.Cluster != "" {
@@ -161,8 +160,8 @@ func place(f federation.Finding) string {
 	return untrusted.Line(strings.Join(parts, " "))
 }
 
-// withMore adds how many further reasons there are, and cuts the first one so
-// that the number stays within limit bytes.
+// withMore adds the number of further reasons, and cuts the first reason so that the
+// result stays within limit bytes.
 func withMore(words string, more, limit int) string {
 	if more <= 0 {
 		return words
@@ -171,8 +170,8 @@ func withMore(words string, more, limit int) string {
 	return untrusted.Clean(words, limit-len(suffix)) + suffix
 }
 
-// pendingWords gives "12/13 synced, eu-3 unreachable 4m". Who does not answer
-// comes before what is not ready.
+// pendingWords returns "12/13 synced, eu-3 unreachable 4m". Clusters that do not answer
+// come before objects that are not ready.
 func (s *summary) pendingWords() string {
 	synced := 0
 	for _, c := range s.report.Clusters {
@@ -186,16 +185,16 @@ func (s *summary) pendingWords() string {
 			head += fmt.Sprintf(", %d/%d ready", ready, desired)
 		}
 	}
-	var away, others []string
+	var early, late []string
 	for _, w := range s.waits {
 		switch {
 		case w.early:
-			away = append(away, w.words)
+			early = append(early, w.words)
 		case w.words != "":
-			others = append(others, w.words)
+			late = append(late, w.words)
 		}
 	}
-	words := slices.Concat(away, others)
+	words := slices.Concat(early, late)
 	if len(words) == 0 {
 		return head
 	}
@@ -203,7 +202,7 @@ func (s *summary) pendingWords() string {
 	return head + withMore(words[0], len(words)-1, wordsLimit-len(head))
 }
 
-// successWords gives "203.0.113.10 · 13/13 clusters · 26/26 ready".
+// successWords returns "203.0.113.10 · 13/13 clusters · 26/26 ready".
 func (s *summary) successWords() string {
 	var parts []string
 	if a := s.addressWords(); a != "" {
@@ -223,7 +222,7 @@ func (s *summary) addressWords() string {
 	reporters := map[string]int{}
 	for _, a := range s.report.Addresses {
 		if b := s.balancer[a.Object]; b != nil && b.Address != "" && a.Address != untrusted.Line(b.Address) {
-			continue // another controller's, beside ours
+			continue // another controller's, next to ours
 		}
 		reporters[a.Address] += len(a.Clusters)
 	}
@@ -236,7 +235,7 @@ func (s *summary) addressWords() string {
 	return strings.Join(addresses, ", ")
 }
 
-// pods adds up the clusters that count.
+// pods adds up the pods of the clusters that count.
 func (s *summary) pods() (ready, desired int64) {
 	for _, c := range s.report.Clusters {
 		if s.members[c.Name] {
@@ -247,7 +246,7 @@ func (s *summary) pods() (ready, desired int64) {
 	return ready, desired
 }
 
-// outcomes gives each cluster that counts its own state and words.
+// outcomes sets the state and the reason of each cluster that counts.
 func (s *summary) outcomes() {
 	failed := map[string][]federation.Finding{}
 	for _, f := range failures(s.noted.findings, s.members) {

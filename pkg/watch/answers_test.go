@@ -14,7 +14,7 @@ import (
 	"github.com/fedsync/fedsync/internal/membertest"
 )
 
-// answers are the ways in which a server can fail to do what it is asked.
+// answers are the ways in which a server can fail to fulfil a request.
 var answers = map[string]http.HandlerFunc{
 	"400":                 answered(400, "BadRequest", ""),
 	"401":                 answered(401, "Unauthorized", ""),
@@ -92,24 +92,24 @@ func hold(r *http.Request, d time.Duration) {
 	}
 }
 
-// endless answers each page of a list with the promise of another.
+// endless answers each page of a list with the token of another.
 func endless(w http.ResponseWriter, _ *http.Request) {
 	send(w, `{"kind":"ConfigMapList","apiVersion":"v1","metadata":{"resourceVersion":"5","continue":"more"},`+
 		`"items":[{"metadata":{"name":"a","namespace":"web","uid":"u","resourceVersion":"3"}}]}`)
 }
 
-// TestNoAnswerMakesWatchesAskWithoutEnd answers streamed lists, lists and watches
-// in every way that there is, and counts what twenty watches of one cluster ask.
-func TestNoAnswerMakesWatchesAskWithoutEnd(t *testing.T) {
+// TestNoAnswerCausesEndlessRequests answers streamed lists, lists and watches in every
+// way, and counts the requests of twenty watches of one cluster.
+func TestNoAnswerCausesEndlessRequests(t *testing.T) {
 	listed := func(w http.ResponseWriter, _ *http.Request) {
 		send(w, `{"kind":"ConfigMapList","apiVersion":"v1","metadata":{"resourceVersion":"5"},"items":[{"metadata":{"name":"a","namespace":"web","uid":"u","resourceVersion":"3"}}]}`)
 	}
 	for name, answer := range answers {
 		for where, respond := range map[string]http.HandlerFunc{
-			"everything":                            answer,
-			"lists, where they are not streamed":    byRequest(answers["422"], answer, stand),
-			"watches, where lists are not streamed": byRequest(answers["422"], listed, answer),
-			"watches that are taken up": byRequest(func(w http.ResponseWriter, r *http.Request) {
+			"everything":                                answer,
+			"lists that are not streamed":               byRequest(answers["422"], answer, stayOpen),
+			"watches after lists that are not streamed": byRequest(answers["422"], listed, answer),
+			"resumed watches": byRequest(func(w http.ResponseWriter, r *http.Request) {
 				listedAt5(w)
 				seconds, _ := strconv.Atoi(r.URL.Query().Get("timeoutSeconds"))
 				hold(r, time.Duration(seconds)*time.Second)
@@ -160,8 +160,8 @@ func countRequests(t *testing.T, where string, respond http.HandlerFunc) {
 	got := slices.Clone(perMinute[:minutes])
 	mu.Unlock()
 
-	// Where lists are not streamed, each try is up to three requests. Where watches
-	// stand for a while, the others try once a minute whether they do too.
+	// If lists are not streamed, each try is up to three requests. If a watch stays open
+	// for a while, the remaining ones try each minute.
 	most := 30
 	switch {
 	case slices.Contains(events.all(), "listed"):
@@ -186,6 +186,6 @@ func countRequests(t *testing.T, where string, respond http.HandlerFunc) {
 		}
 	}
 	if where == "everything" && failures < watches {
-		t.Errorf("%d of %d watches are said to fail", failures, watches)
+		t.Errorf("%d of %d watches are reported to fail", failures, watches)
 	}
 }

@@ -1,6 +1,6 @@
 // Package watch holds the watches of one cluster.
 //
-// In goes a set of what to watch, out come Events: every object of a list, and every
-// change of one after it. A watch that ends is taken up where it stood; what cannot
-// be taken up is listed anew, and what was missed shows as changes.
+// The set of wanted watches goes in. Events come out: every object of a list, and every
+// change after it. A watch that ends is resumed where it ended. If that is impossible,
+// the objects are listed again, and missed changes appear as changes.
 package watch

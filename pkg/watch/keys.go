@@ -12,48 +12,48 @@ import (
 	"github.com/fedsync/fedsync/pkg/failure"
 )
 
-// keys remember what a watch has brought. Of each object they keep no more than
-// tells a change: to compare a list with what was there before it, that is enough,
-// and it is a hundred bytes for an object instead of kilobytes.
+// keys track what a watch has brought. For each object they remember only what is needed
+// to detect a change and to compare a list with the state before it: a hundred bytes per
+// object instead of kilobytes.
 //
-// One goroutine uses them, so they have no lock.
+// Only one goroutine uses them, so they have no lock.
 type keys struct {
 	what  string // the watch
 	known map[types.NamespacedName]version
 	load  *load // of all watches of the cluster
-	list  list  // the one that is being read
+	list  list  // the list being read
 	emit  func(Event)
-	// What all objects of a watch have in common.
+	// Shared by all objects of a watch.
 	apiVersion, kind string
-	// newest is the greatest resourceVersion seen; zero for none that is a number.
+	// newest is the highest resourceVersion seen; zero if none was a number.
 	newest uint64
-	// restored says that an object came which is older than what is known of it.
+	// restored reports that an object came that is older than the known one.
 	restored bool
 }
 
 type version struct {
 	uid             types.UID
 	resourceVersion string
-	weight          int // as weigh has it
+	weight          int // by weigh
 }
 
-// List is what has come of a list so far. Objects are passed on as they come and are
-// not kept: a list may be larger than what there is memory for.
+// list is the received part of a list. Its objects are passed on as they arrive and are
+// not retained, because a list may be larger than the memory.
 type list struct {
 	asked   time.Time
 	objects map[types.NamespacedName]types.UID
-	newest  uint64 // of keys when it began
-	highest uint64 // the greatest resourceVersion of its objects
+	newest  uint64 // keys.newest at the start
+	highest uint64 // the highest resourceVersion of its objects
 }
 
-// errRestored ends a watch that brings an object older than what is known of it.
+// errRestored ends a watch that brings an object older than the known one.
 var errRestored = errors.New("an object is older than before: the cluster was restored from a backup, or is another one")
 
 func newKeys(what string, l *load, emit func(Event)) *keys {
 	return &keys{what: what, known: map[types.NamespacedName]version{}, load: l, emit: emit}
 }
 
-// put takes in an object that is new or changed.
+// put processes an object that is new or changed.
 func (k *keys) put(u *unstructured.Unstructured) error {
 	if err := k.check(u); err != nil {
 		return err
@@ -61,7 +61,7 @@ func (k *keys) put(u *unstructured.Unstructured) error {
 	return k.update(u)
 }
 
-// drop takes in an object that is gone, or no longer selected.
+// drop processes an object that is gone, or no longer selected.
 func (k *keys) drop(u *unstructured.Unstructured) error {
 	if err := k.check(u); err != nil {
 		return err
@@ -78,7 +78,7 @@ func (k *keys) forget(u *unstructured.Unstructured) {
 	}
 }
 
-// check notes how far the cluster has come, and fails where it has gone back.
+// check records the progress of the cluster, and fails if it has gone back.
 func (k *keys) check(u *unstructured.Unstructured) error {
 	if k.older(u) {
 		k.restored = true
@@ -88,10 +88,10 @@ func (k *keys) check(u *unstructured.Unstructured) error {
 	return nil
 }
 
-// reach notes a resourceVersion that was seen.
+// reach records a resourceVersion that was seen.
 func (k *keys) reach(resourceVersion string) { k.newest = max(k.newest, number64(resourceVersion)) }
 
-// begin takes in the beginning of a list.
+// begin starts a list.
 func (k *keys) begin() {
 	if k.restored {
 		k.renew()
@@ -100,7 +100,7 @@ func (k *keys) begin() {
 	k.list = list{asked: time.Now(), objects: make(map[types.NamespacedName]types.UID, len(k.known)), newest: k.newest}
 }
 
-// add takes in an object of the list.
+// add processes an object of the list.
 func (k *keys) add(u *unstructured.Unstructured) error {
 	if k.older(u) {
 		k.restored = true
@@ -114,7 +114,7 @@ func (k *keys) add(u *unstructured.Unstructured) error {
 	return nil
 }
 
-// remove takes in that an object of the list is gone before the list has ended.
+// remove processes the deletion of an object before the list has ended.
 func (k *keys) remove(u *unstructured.Unstructured) error {
 	if k.older(u) {
 		k.restored = true
@@ -125,11 +125,11 @@ func (k *keys) remove(u *unstructured.Unstructured) error {
 	return nil
 }
 
-// end takes in the end of the list, up to the Listed event, which is the caller's to
-// emit. What the list lacks was deleted at some time before the list's
-// resourceVersion, which the tombstone bears: by its own, the deletion would seem
-// older than the last change. A list that shows an earlier state than was seen before
-// has to be begun again: then every object follows.
+// end ends the list, except for the Listed event, which the caller emits. An object
+// missing in the list was deleted at some time before the list's resourceVersion. The
+// tombstone has that version: with its own, the deletion would seem older than the last
+// change. If a list shows an earlier state than one seen before, end fails and the list
+// must be repeated: then every object follows again.
 func (k *keys) end(resourceVersion string) (*Listing, error) {
 	if k.wentBack(resourceVersion) {
 		k.restored = true
@@ -147,26 +147,25 @@ func (k *keys) end(resourceVersion string) (*Listing, error) {
 	return &Listing{ResourceVersion: resourceVersion, Asked: listed.asked, Objects: listed.objects}, nil
 }
 
-// wentBack reports whether a list shows an earlier state than was seen before.
+// wentBack reports whether a list shows an earlier state than one seen before.
 //
-// Every list is a consistent read, so an API server that lags behind the others
-// cannot be the reason. Resource versions that are no numbers tell nothing; nor
-// does a list's where its objects have greater ones: the API server behind it
-// counts in another way.
+// Every list is a consistent read, so a lagging API server cannot be the reason. Resource
+// versions that are not numbers prove nothing. Neither does a list's version if its
+// objects have higher ones: then the API server behind it counts in another way.
 func (k *keys) wentBack(resourceVersion string) bool {
 	at := number64(resourceVersion)
 	return k.list.highest <= at && at > 0 && at < k.list.newest
 }
 
-// older reports whether an object is older than what is known of the same one.
+// older reports whether an object is older than its known version.
 func (k *keys) older(u *unstructured.Unstructured) bool {
 	before, ok := k.known[KeyOf(u)]
 	now := number64(u.GetResourceVersion())
 	return ok && before.uid == u.GetUID() && now > 0 && now < number64(before.resourceVersion)
 }
 
-// renew has the next list give every object again, changed or not, and still the
-// deletion of those that it lacks.
+// renew makes the next list emit every object again, changed or not, and also the
+// deletion of missing ones.
 func (k *keys) renew() {
 	for key, before := range k.known {
 		k.known[key] = version{uid: before.uid, weight: before.weight}
@@ -181,7 +180,7 @@ func (k *keys) update(u *unstructured.Unstructured) error {
 		return nil
 	}
 	now.weight = weigh(u.Object)
-	if err := k.load.bear(k.what, !ok, now.weight-before.weight, key, now); err != nil {
+	if err := k.load.add(k.what, !ok, now.weight-before.weight, key, now); err != nil {
 		return err
 	}
 	if !ok && len(k.known) >= bounds.Objects {
@@ -205,7 +204,7 @@ func (k *keys) unload(key types.NamespacedName) {
 	}
 }
 
-// close forgets all of them.
+// close forgets all objects.
 func (k *keys) close() {
 	for key := range k.known {
 		k.unload(key)
@@ -223,12 +222,12 @@ func (k *keys) tombstone(key types.NamespacedName, last version) *unstructured.U
 	return u
 }
 
-// KeyOf returns under which key an object stands.
+// KeyOf returns the key of an object.
 func KeyOf(u *unstructured.Unstructured) types.NamespacedName {
 	return types.NamespacedName{Namespace: u.GetNamespace(), Name: u.GetName()}
 }
 
-// number64 returns a resourceVersion as a number, zero where it is none.
+// number64 returns a resourceVersion as a number; zero if it is not one.
 func number64(resourceVersion string) uint64 {
 	n, err := strconv.ParseUint(resourceVersion, 10, 64)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// listed is a list as an API server gives it.
+// listed is a list from an API server.
 type listed struct {
 	resourceVersion string
 	objects         []*unstructured.Unstructured
@@ -25,8 +25,7 @@ func listAt(resourceVersion string, objects ...*unstructured.Unstructured) liste
 	return listed{resourceVersion: resourceVersion, objects: objects}
 }
 
-// replace takes a list in as a stream does, from the beginning again where the
-// cluster went back.
+// replace processes a list as a stream does, and again if the cluster went back.
 func (k *keys) replace(l listed) (*Listing, error) {
 	listing, err := k.replaceOnce(l)
 	if errors.Is(err, errRestored) {
@@ -45,7 +44,7 @@ func (k *keys) replaceOnce(l listed) (*Listing, error) {
 	return k.end(l.resourceVersion)
 }
 
-// described returns keys, and what they emitted since the last call.
+// described returns keys, and a function that returns their events since the last call.
 func described() (*keys, func() []string) {
 	var got []string
 	store := newKeys("configmaps", &load{}, func(e Event) {
@@ -63,8 +62,8 @@ func described() (*keys, func() []string) {
 	}
 }
 
-func TestKeysTellWhatChangedBetweenTwoLists(t *testing.T) {
-	store, said := described()
+func TestKeysEmitTheChangesBetweenTwoLists(t *testing.T) {
+	store, emitted := described()
 	replace := func(l listed) func() error {
 		return func() error {
 			listing, err := store.replace(l)
@@ -72,7 +71,7 @@ func TestKeysTellWhatChangedBetweenTwoLists(t *testing.T) {
 				return err
 			}
 			if listing.ResourceVersion != l.resourceVersion || len(listing.Objects) != len(l.objects) {
-				t.Errorf("listing = %v, want what was listed at %s", listing, l.resourceVersion)
+				t.Errorf("listing = %v, want the list at %s", listing, l.resourceVersion)
 			}
 			for _, u := range l.objects {
 				if uid := listing.Objects[KeyOf(u)]; uid != u.GetUID() {
@@ -92,7 +91,7 @@ func TestKeysTellWhatChangedBetweenTwoLists(t *testing.T) {
 			[]string{"upserted ConfigMap web/a 1@10", "upserted ConfigMap web/b 2@11", "upserted ConfigMap web/c 3@12"},
 		},
 		{"changed", func() error { return store.put(membertest.ConfigMap("a", "1", "13")) }, []string{"upserted ConfigMap web/a 1@13"}},
-		{"said twice", func() error { return store.put(membertest.ConfigMap("a", "1", "13")) }, nil},
+		{"sent twice", func() error { return store.put(membertest.ConfigMap("a", "1", "13")) }, nil},
 		{"deleted", func() error { return store.drop(membertest.ConfigMap("c", "3", "14")) }, []string{"deleted ConfigMap web/c 3@14"}},
 		{"deleted twice", func() error { return store.drop(membertest.ConfigMap("c", "3", "14")) }, nil},
 		{"listed again", replace(listAt("16", membertest.ConfigMap("b", "20", "15"), membertest.ConfigMap("d", "4", "16"))), []string{
@@ -110,9 +109,9 @@ func TestKeysTellWhatChangedBetweenTwoLists(t *testing.T) {
 		if err := step.do(); err != nil {
 			t.Fatalf("%s: %v", step.name, err)
 		}
-		got := said()
+		got := emitted()
 		if step.name == "empty list" {
-			slices.Sort(got) // vanished ones come in no order
+			slices.Sort(got) // deletions have no order
 		}
 		if !slices.Equal(got, step.want) {
 			t.Errorf("%s:\n got %q\nwant %q", step.name, got, step.want)
@@ -167,31 +166,31 @@ func TestKeysNoticeThatTheClusterWentBack(t *testing.T) {
 			list: listAt("3", membertest.ConfigMap("a", "1", "90")), want: nil,
 		},
 	} {
-		store, said := described()
+		store, emitted := described()
 		again := func(l listed) {
 			if _, err := store.replace(l); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
 		}
 		again(listAt("100", membertest.ConfigMap("a", "1", "90")))
-		said()
+		emitted()
 		for _, u := range c.events {
 			if err := store.put(u); err != nil && !errors.Is(err, errRestored) {
 				t.Fatal(err)
 			}
 		}
 		again(c.list)
-		if got := said(); !slices.Equal(got, c.want) {
+		if got := emitted(); !slices.Equal(got, c.want) {
 			t.Errorf("%s:\n got %q\nwant %q", name, got, c.want)
 		}
 		again(c.list)
-		if got := said(); len(got) > 0 {
-			t.Errorf("%s: the same list again gives %q, want nothing", name, got)
+		if got := emitted(); len(got) > 0 {
+			t.Errorf("%s: the same list again emits %q, want nothing", name, got)
 		}
 	}
 }
 
-func TestWhatAWatchKeepsIsBounded(t *testing.T) {
+func TestTheMemoryOfAWatchIsBounded(t *testing.T) {
 	long := strings.Repeat("x", 2000)
 	for want, object := range map[string]func(i int) *unstructured.Unstructured{
 		"shows more than 100000 configmaps": func(i int) *unstructured.Unstructured {
@@ -220,7 +219,7 @@ func TestWhatAWatchKeepsIsBounded(t *testing.T) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 		if store.close(); whole.bytes.Load() != 0 || len(store.known) > 0 {
-			t.Errorf("%s: %d bytes are left of a watch that has ended", want, whole.bytes.Load())
+			t.Errorf("%s: %d bytes are left of an ended watch", want, whole.bytes.Load())
 		}
 	}
 }

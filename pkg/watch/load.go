@@ -12,51 +12,51 @@ import (
 	"github.com/fedsync/fedsync/pkg/failure"
 )
 
-// What the watches of one cluster may bring, all of them together: there are some
-// fifteen, and more where there are more kinds, and what a server may do once it may do
-// on each of them.
+// Bounds for all watches of one cluster together. There are about fifteen watches, and
+// more if there are more kinds, and a server can misbehave on each of them.
 //
-// What tells an honest large cluster from a flood is not how many events there are. A
-// watch that lives for days brings millions, of objects that come and go. An honest
-// cluster has so many objects at a time, though, and makes changes no faster than its
-// etcd writes. So the first is bounded, and more is a misbehaviour; the second is only
-// slowed down, since to be too fast is no proof of anything, and who is read slowly
-// hurts nobody.
+// The number of events does not distinguish a large honest cluster from a flood: a watch
+// that lives for days brings millions of events, of objects that come and go. But an
+// honest cluster has a limited number of objects at a time, and changes them no faster
+// than its etcd writes. So the number of objects is bounded, and exceeding the bound is
+// misbehaviour. The rate is only limited: a high rate proves nothing, and a cluster that
+// is read slowly harms no other.
 const (
-	// loadMost bounds what the objects weigh, in bytes. What is kept of them is a part
-	// of that. The largest clusters that Kubernetes is made for weigh half of it.
+	// loadMost bounds the weight of the objects, in bytes. Only a part of that is
+	// retained. The largest clusters that Kubernetes supports weigh half of it.
 	loadMost = 256 << 20
-	// objectsMost bounds how many there are. The largest clusters have 5,000 nodes,
-	// 10,000 namespaces and 10,000 Services; of their 150,000 pods those count that
-	// wait for a node, since no others are watched.
+	// objectsMost bounds the number of objects. The largest clusters have 5,000 nodes,
+	// 10,000 namespaces and 10,000 Services. Of their 150,000 pods only those that wait
+	// for a node count, because no others are watched.
 	objectsMost = bounds.Objects * 3 / 2
-	// nameMost and versionMost bound what is kept of every object, in bytes; names
-	// have 253 at most, uids 36.
+	// nameMost and versionMost bound what is retained of every object, in bytes. Valid
+	// names have at most 253 bytes, uids 36.
 	nameMost    = 1024
 	versionMost = 256
-	// eventRate is how many events are taken in a second, after eventBurst: everything
-	// once, and once more after a connection was lost. Large clusters make and bind a
-	// few hundred pods a second.
+	// eventRate is how many events are processed per second, after eventBurst: every
+	// object once, and once more after a lost connection. Large clusters create and bind
+	// a few hundred pods per second.
 	eventRate  = 1000
 	eventBurst = 2 * objectsMost
-	// burstRate is how many of such a burst are taken in a second, after burstFirst: it
-	// leaves most of two processors to the other clusters. Few clusters notice.
+	// burstRate is how many events of such a burst are processed per second, after
+	// burstFirst. It leaves most of two processors to the other clusters. Few clusters
+	// reach it.
 	burstRate  = 15_000
 	burstFirst = 15_000
 )
 
-// load is what the objects of all watches of a cluster weigh.
+// load is the weight of the objects of all watches of a cluster.
 type load struct {
 	bytes   atomic.Int64
 	objects atomic.Int64
-	paces   []*rate.Limiter // of events; each has its say
+	paces   []*rate.Limiter // of events; all of them apply
 }
 
 func newLoad() *load {
 	return &load{paces: []*rate.Limiter{rate.NewLimiter(burstRate, burstFirst), rate.NewLimiter(eventRate, eventBurst)}}
 }
 
-// pace waits until one more event may be taken in.
+// pace waits until one more event may be processed.
 func (l *load) pace(ctx context.Context) error {
 	for _, p := range l.paces {
 		if err := p.Wait(ctx); err != nil {
@@ -66,8 +66,8 @@ func (l *load) pace(ctx context.Context) error {
 	return nil
 }
 
-// bear adds the weight of an object that is new, or has changed from a version before.
-func (l *load) bear(what string, isNew bool, weight int, key types.NamespacedName, v version) error {
+// add adds the weight of an object that is new or has changed.
+func (l *load) add(what string, isNew bool, weight int, key types.NamespacedName, v version) error {
 	switch {
 	case key.Name == "":
 		return failure.Misbehaves("shows an object without a name (%s)", what)
@@ -96,11 +96,11 @@ func (l *load) drop(objects, weight int) {
 	l.bytes.Add(-int64(weight))
 }
 
-// valueWeight is what a value takes besides its text.
+// valueWeight is the size of a value without its text, in bytes.
 const valueWeight = 32
 
-// weigh returns about how many bytes a decoded object takes that somebody may keep:
-// nobody keeps managedFields.
+// weigh estimates how many bytes of a decoded object a receiver may retain. No receiver
+// retains managedFields.
 func weigh(value any) int {
 	switch v := value.(type) {
 	case string:

@@ -18,8 +18,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/failure"
 )
 
-// What is within the bounds of each watch may be too much for all of them.
-func TestWhatAllWatchesKeepIsBounded(t *testing.T) {
+// What is within the bounds of each watch may exceed those of all together.
+func TestTheMemoryOfAllWatchesIsBounded(t *testing.T) {
 	whole := newLoad()
 	var all []*keys
 	for i := range 5 {
@@ -36,12 +36,12 @@ func TestWhatAllWatchesKeepIsBounded(t *testing.T) {
 		k.close()
 	}
 	if whole.objects.Load() != 0 || whole.bytes.Load() != 0 {
-		t.Errorf("%d objects of %d bytes are left of watches that have ended", whole.objects.Load(), whole.bytes.Load())
+		t.Errorf("%d objects of %d bytes are left of ended watches", whole.objects.Load(), whole.bytes.Load())
 	}
 }
 
-// A watch that lives for days brings far more objects than there ever are at a time.
-func TestObjectsThatComeAndGoAreNotAdded(t *testing.T) {
+// A watch that lives for days brings far more objects than exist at a time.
+func TestObjectsThatComeAndGoDoNotAccumulate(t *testing.T) {
 	whole := newLoad()
 	k := newKeys("pods", whole, func(Event) {})
 	const alive = 1000
@@ -60,7 +60,7 @@ func TestObjectsThatComeAndGoAreNotAdded(t *testing.T) {
 	}
 }
 
-func TestAFloodOfEventsIsTakenSlowly(t *testing.T) {
+func TestAFloodOfEventsIsProcessedSlowly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		whole, began, taken := newLoad(), time.Now(), 0
 		for _, c := range []struct {
@@ -79,21 +79,21 @@ func TestAFloodOfEventsIsTakenSlowly(t *testing.T) {
 				}
 			}
 			if took := time.Since(began); took < c.least || took > c.most {
-				t.Errorf("%d events are taken in %v, want %v to %v", c.events, took, c.least, c.most)
+				t.Errorf("%d events are processed in %v, want %v to %v", c.events, took, c.least, c.most)
 			}
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		enough := errors.New("enough")
 		cancel(enough)
 		if err := whole.pace(ctx); !errors.Is(err, enough) {
-			t.Errorf("with a context that has ended: %v", err)
+			t.Errorf("with an ended context: %v", err)
 		}
 	})
 }
 
-// However many watches there are, a cluster whose lists have no end is found out after
-// the pages of one.
-func TestOneListWithoutEndIsReadAtATime(t *testing.T) {
+// However many watches there are, a cluster with endless lists is detected after the
+// pages of one list.
+func TestOneEndlessListIsReadAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const watches = 15
 		cluster := membertest.NewPipe(t)
@@ -102,7 +102,7 @@ func TestOneListWithoutEndIsReadAtATime(t *testing.T) {
 			n := pages.Add(1)
 			send(w, fmt.Sprintf(`{"kind":"ConfigMapList","apiVersion":"v1","metadata":{"resourceVersion":"5","continue":"c%d"},`+
 				`"items":[{"metadata":{"name":"n%[1]d","namespace":"web","uid":"u","resourceVersion":"3"}}]}`, n))
-		}, stand))
+		}, stayOpen))
 		client, _ := membertest.NewClient(t, cluster.Config())
 		var all []Watch
 		for i := range watches {
@@ -119,7 +119,7 @@ func TestOneListWithoutEndIsReadAtATime(t *testing.T) {
 			}
 		}, all...)
 		if n := <-found; n < bounds.Pages || n > bounds.Pages+watches*(longFrom+1) {
-			t.Errorf("%d pages were asked for, want %d and no more than %d from each other watch", n, bounds.Pages, longFrom)
+			t.Errorf("%d pages were requested, want %d and no more than %d from each other watch", n, bounds.Pages, longFrom)
 		}
 	})
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 )
 
-// TestMain fails where a goroutine is left at the end, but for the readers of
-// HTTP/2 connections that sandboxtest's own clients keep for later.
+// TestMain fails if a goroutine is left at the end, except for the readers of HTTP/2
+// connections that sandboxtest's own clients keep open.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(sandboxed{m},
 		goleak.IgnoreAnyFunction("golang.org/x/net/http2.(*ClientConn).readLoop"),

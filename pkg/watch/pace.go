@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// pace spreads the attempts that follow failures over all watches of a cluster:
-// where everything is refused, many watches ask no more often than few.
+// pace spreads the attempts after failures over all watches of a cluster: if everything
+// is refused, many watches send no more requests than few.
 type pace struct {
 	mu   sync.Mutex // protects full
-	full time.Time  // when all turns that were taken are given back
+	full time.Time  // when all taken turns are returned
 }
 
 const (
 	// turn is what one attempt costs: at most 20 a minute.
 	turn = 3 * time.Second
-	// turns are how many may be taken at once.
+	// turns is how many may be taken at once.
 	turns = 10
 )
 
@@ -31,7 +31,7 @@ func (p *pace) take() time.Duration {
 	return max(0, p.full.Sub(now)-turns*turn)
 }
 
-// reset gives all turns back: the cluster answers.
+// reset returns all turns, because the cluster answers.
 func (p *pace) reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

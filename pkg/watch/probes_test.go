@@ -12,14 +12,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/probe"
 )
 
-// probes keeps what a prober reports.
+// probes holds the reports of a prober.
 type probes struct{ reports chan probe.Probe }
 
-// probing probes until the test ends and also calls react with each report.
+// probing probes until the test ends and calls react with each report.
 func probing(t *testing.T, cfg *rest.Config, react func(probe.Probe)) *probes {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	reports := make(chan probe.Probe, 100) // more than a test makes happen
+	reports := make(chan probe.Probe, 100) // more than a test causes
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -35,7 +35,7 @@ func probing(t *testing.T, cfg *rest.Config, react func(probe.Probe)) *probes {
 	return &probes{reports}
 }
 
-// wait passes reports by until one has the state and the class.
+// wait skips reports until one has the state and the class.
 func (p *probes) wait(t *testing.T, state federation.ClusterState, failure federation.FailureClass) {
 	t.Helper()
 	deadline := time.NewTimer(membertest.Patience)

@@ -18,41 +18,40 @@ import (
 )
 
 const (
-	// openTimeout is how long the answer to a request is waited for, and the next
-	// object of a list.
+	// openTimeout is the timeout for the answer to a request, and for the next object of
+	// a list.
 	openTimeout = 30 * time.Second
-	// resumeTimeout is how long a watch may take to be taken up again: meanwhile it
-	// counts as standing.
+	// resumeTimeout is how long a watch may take to resume. It counts as open until then.
 	resumeTimeout = 5 * time.Second
-	// pageSize is how many objects are listed at once where lists are not streamed.
+	// pageSize is how many objects are listed at once if lists are not streamed.
 	pageSize = 500
 )
 
 var (
-	// errEnded is why a watch failed that ended too soon. client-go does not tell
-	// whether the server ended it or the connection died, and who answers next may be
-	// another server, restored from a backup: taken up there, the watch would wait
-	// for changes that are long past or yet to come.
-	errEnded = errors.New("the watch was ended before its time")
-	// errBehind is why a watch failed whose server is behind what was seen before.
-	errBehind = errors.New("the server of the watch is behind what was seen before")
-	// errUnmarked is why a streamed list failed that began, and had no end.
+	// errEnded is the error of a watch that ended too soon. client-go does not report
+	// whether the server ended it or the connection broke. The next answer may come from
+	// another server, restored from a backup: a watch resumed there would wait for
+	// changes that are long past or yet to come.
+	errEnded = errors.New("the watch ended early")
+	// errBehind is the error of a watch whose server is behind the state seen before.
+	errBehind = errors.New("the server of the watch is behind the state seen before")
+	// errUnmarked is the error of a streamed list that started but did not end.
 	errUnmarked = errors.New("the list did not end")
 )
 
-// opened is a watch that stands.
+// opened is an open watch.
 type opened struct {
 	watch.Interface
-	cancel context.CancelCauseFunc
-	caught atomic.Pointer[failure.Misbehaviour] // nil for none
-	began  time.Time                            // when it was asked for
-	last   time.Duration                        // how long it was asked to stand
+	cancel   context.CancelCauseFunc
+	caught   atomic.Pointer[failure.Misbehaviour] // nil for none
+	began    time.Time                            // when it was requested
+	lifetime time.Duration                        // the requested duration
 }
 
-// isOver reports whether the watch has stood for as long as it was asked to.
-func (o *opened) isOver() bool { return time.Since(o.began) >= o.last }
+// isOver reports whether the requested duration of the watch has passed.
+func (o *opened) isOver() bool { return time.Since(o.began) >= o.lifetime }
 
-// ended is why a watch is over of which nothing more comes.
+// ended returns why a watch without further events is over.
 func (o *opened) ended() error {
 	if m := o.caught.Load(); m != nil {
 		return m
@@ -65,15 +64,15 @@ func (o *opened) stop() {
 	o.cancel(nil)
 }
 
-// List takes in what there is, and returns the watch of what follows.
+// list reads the current objects, and returns the watch of the changes after them.
 //
-// Lists are the truth about what was there when they were asked for. So both ways
-// ask for the most recent state, as a quorum of etcd has it, and never for what
-// one API server's cache happens to hold.
+// A list must be the truth about what existed when it was requested. So both ways request
+// the most recent state, by a quorum of etcd, and never the content of one API server's
+// cache.
 func (s *stream) list(ctx context.Context, paced bool) (*Listing, *opened, error) {
 	l, w, err := s.listOnce(ctx, paced)
 	if errors.Is(err, errRestored) {
-		// Everything is to be seen again, which the next list shows.
+		// Every object must be seen again, which the next list does.
 		l, w, err = s.listOnce(ctx, true)
 	}
 	return l, w, err
@@ -87,7 +86,7 @@ func (s *stream) listOnce(ctx context.Context, paced bool) (*Listing, *opened, e
 		}
 	}
 	if paced {
-		s.pace.take() // the attempt has taken its turn, and this is more
+		s.pace.take() // the attempt has taken its turn, and this is another request
 	}
 	l, err := s.pages(ctx)
 	if err != nil {
@@ -97,18 +96,18 @@ func (s *stream) listOnce(ctx context.Context, paced bool) (*Listing, *opened, e
 	return l, w, err
 }
 
-// mayBePlain reports whether a list may succeed where a streamed one failed: the
-// server does not know how to stream lists.
+// mayBePlain reports whether an ordinary list may succeed after a streamed one failed,
+// because the server does not support streamed lists.
 func mayBePlain(err error) bool {
 	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || errors.Is(err, errUnmarked)
 }
 
-// resume takes a watch up where it ended.
+// resume resumes a watch where it ended.
 func (s *stream) resume(ctx context.Context, resourceVersion string) (*opened, error) {
 	return s.watchFrom(ctx, resumeTimeout, metav1.ListOptions{ResourceVersion: resourceVersion, AllowWatchBookmarks: true})
 }
 
-// streamList asks for a watch that begins with what there is.
+// streamList requests a watch that starts with the existing objects.
 func (s *stream) streamList(ctx context.Context) (*Listing, *opened, error) {
 	s.keys.begin()
 	sendInitialEvents := true
@@ -128,7 +127,7 @@ func (s *stream) streamList(ctx context.Context) (*Listing, *opened, error) {
 	return l, w, nil
 }
 
-// collect reads the list that a watch begins with.
+// collect reads the list at the start of a watch.
 func (s *stream) collect(ctx context.Context, w *opened) (*Listing, error) {
 	silence := time.NewTimer(openTimeout)
 	defer silence.Stop()
@@ -191,7 +190,7 @@ func (s *stream) pages(ctx context.Context) (*Listing, error) {
 			o = metav1.ListOptions{Limit: smaller}
 			continue
 		case apierrors.IsResourceExpired(err) && o.Continue != "" && o.Limit >= pageSize && larger <= bounds.Objects/2:
-			// It took so long that the rest of that state is gone: in fewer pages then.
+			// It took so long that the rest of that state is gone, so use fewer pages.
 			s.keys.begin()
 			o = metav1.ListOptions{Limit: larger}
 			continue
@@ -202,14 +201,14 @@ func (s *stream) pages(ctx context.Context) (*Listing, error) {
 			return s.keys.end(page.ResourceVersion)
 		}
 		if len(s.keys.list.objects) != listed+page.Objects {
-			return nil, failure.Misbehaves("lists %s without end: what was on a page is on the next one too", s.watch)
+			return nil, failure.Misbehaves("lists %s without end: a page repeats objects of the page before it", s.watch)
 		}
 	}
 	return nil, failure.Misbehaves("lists %s without end, on more than %d pages", s.watch, bounds.Pages)
 }
 
-// pageStep is by how much pages become smaller that are too large, or larger where
-// they took too long.
+// pageStep is the factor by which pages shrink if they are too large, or grow if the list
+// took too long.
 const pageStep = 100
 
 func isTooLarge(err error) bool {
@@ -217,8 +216,8 @@ func isTooLarge(err error) bool {
 	return ok
 }
 
-// page takes in a page, or returns why it was not answered. Found is what is wrong with
-// an object of it.
+// page reads a page. err is why the request failed; found is the fault of an object on
+// the page.
 func (s *stream) page(ctx context.Context, o metav1.ListOptions) (page bounds.Page, found, err error) {
 	s.ask()
 	timed, cancel := context.WithTimeoutCause(ctx, 2*openTimeout,
@@ -238,12 +237,12 @@ func (s *stream) page(ctx context.Context, o metav1.ListOptions) (page bounds.Pa
 	return page, found, err
 }
 
-// longFrom is how many pages of a list are read without waiting. Of the lists that are
-// longer, one at a time is read in a cluster: those without end are then no more than
-// one, whatever the number of watches.
+// longFrom is how many pages of a list are read without waiting. Longer lists of a
+// cluster are read one at a time, so that there is at most one endless list, whatever the
+// number of watches.
 const longFrom = 20
 
-// long is held by the one long list that is being read.
+// long is held by the long list that is being read.
 type long chan struct{}
 
 func (l long) take(ctx context.Context) (leave func(), err error) {
@@ -255,7 +254,7 @@ func (l long) take(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-// watchFrom opens a watch, which ends after 5 to 10 minutes, so that those of many
+// watchFrom opens a watch that ends after 5 to 10 minutes, so that the watches of many
 // clients do not end together.
 func (s *stream) watchFrom(ctx context.Context, timeout time.Duration, o metav1.ListOptions) (*opened, error) {
 	s.ask()
@@ -263,7 +262,7 @@ func (s *stream) watchFrom(ctx context.Context, timeout time.Duration, o metav1.
 	o.TimeoutSeconds = &seconds
 	o.LabelSelector, o.FieldSelector = s.watch.LabelSelector, s.watch.FieldSelector
 	ctx, cancel := context.WithCancelCause(ctx)
-	w := &opened{cancel: cancel, began: time.Now(), last: time.Duration(seconds) * time.Second}
+	w := &opened{cancel: cancel, began: time.Now(), lifetime: time.Duration(seconds) * time.Second}
 	late := time.AfterFunc(timeout, func() {
 		cancel(fmt.Errorf("no answer within %v: %w", timeout, context.DeadlineExceeded))
 	})
@@ -283,11 +282,11 @@ func (s *stream) watchFrom(ctx context.Context, timeout time.Duration, o metav1.
 	return w, nil
 }
 
-// read takes in events until the watch ends, and returns the resourceVersion at
-// which it may be taken up; an error where it may not.
+// read processes events until the watch ends, and returns the resourceVersion from which
+// it may be resumed, or an error if it may not.
 func (s *stream) read(ctx context.Context, w *opened, at string) (string, error) {
 	// A server that does not end the watch in time may have forgotten it.
-	overdue := time.NewTimer(w.last + settled)
+	overdue := time.NewTimer(w.lifetime + settled)
 	defer overdue.Stop()
 	for {
 		var event watch.Event
@@ -316,7 +315,7 @@ func (s *stream) read(ctx context.Context, w *opened, at string) (string, error)
 			err = s.keys.drop(u)
 		case watch.Bookmark:
 			if now := number64(u.GetResourceVersion()); now > 0 && now < number64(at) {
-				err = errBehind // a consistent list tells whether the cluster is
+				err = errBehind // a consistent list shows whether the cluster is, too
 			}
 			s.keys.reach(u.GetResourceVersion())
 		case watch.Error:
@@ -328,15 +327,15 @@ func (s *stream) read(ctx context.Context, w *opened, at string) (string, error)
 	}
 }
 
-// objectOf returns what an event is about, or the error that it brings. It takes its
-// time where there are more events than there ever are.
+// objectOf returns the object of an event, or the error that it brings. It delays events
+// that are more frequent than in any honest cluster.
 func (s *stream) objectOf(ctx context.Context, w *opened, event watch.Event) (*unstructured.Unstructured, error) {
 	if err := s.load.pace(ctx); err != nil {
 		return nil, err
 	}
 	if event.Type == watch.Error {
 		if m := w.caught.Load(); m != nil {
-			return nil, m // the client has other words for it
+			return nil, m // the client's error is less precise
 		}
 		err := apierrors.FromObject(event.Object)
 		if answer, ok := errors.AsType[*apierrors.StatusError](err); ok {
@@ -351,14 +350,13 @@ func (s *stream) objectOf(ctx context.Context, w *opened, event watch.Event) (*u
 	return u, nil
 }
 
-// isExpired reports whether the server has forgotten the history that it was asked
-// for.
+// isExpired reports whether the server no longer has the requested history.
 func isExpired(err error) bool {
 	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err)
 }
 
-// isBroken recognises the error that client-go makes of a connection which dies
-// under a watch.
+// isBroken reports whether an error is client-go's for a connection that breaks under a
+// watch.
 func isBroken(err error) bool {
 	return apierrors.HasStatusCause(err, metav1.CauseType("ClientWatchDecoding"))
 }

@@ -17,7 +17,7 @@ type recorder struct {
 	mu     sync.Mutex // protects what follows
 	events []Event
 	more   chan struct{} // closed at the next event
-	next   int           // the first event that wait has not passed
+	next   int           // the first event that wait has not skipped
 }
 
 func newRecorder() *recorder { return &recorder{more: make(chan struct{})} }
@@ -30,8 +30,8 @@ func (r *recorder) sink(e Event) {
 	r.more = make(chan struct{})
 }
 
-// wait passes events by until one reads as wanted, and gives what it passed,
-// each as "type name", and how long that took.
+// wait skips events until one reads as wanted. It returns the skipped ones, each as "type
+// name", and how long that took.
 func (r *recorder) wait(t *testing.T, wanted string) ([]string, time.Duration) {
 	t.Helper()
 	started := time.Now()

@@ -15,42 +15,41 @@ import (
 )
 
 const (
-	// settled is how long a watch must stand to count as a good one: shorter ones
-	// make the pauses grow, or a server that ends every watch would be asked without
-	// end.
+	// settled is how long a watch must stay open to count as good. Shorter ones increase
+	// the pauses; otherwise a server that ends every watch would receive endless
+	// requests.
 	settled = time.Minute
-	// young is how long a request is not yet suspected to hang when a poke says
-	// that the cluster answers: at the start, the first good probe and the first
-	// requests come together.
+	// young is the age up to which a request is not suspected to hang when a poke reports
+	// that the cluster answers: at the start, the first good probe and the first requests
+	// coincide.
 	young = time.Second
 )
 
-// stream runs one watch, attempt by attempt. Within one, a watch that the server
-// ends when the time asked for is over is taken up at its resourceVersion;
-// everything else ends the attempt, and the next one lists again
-// after a pause. So nothing is missed that happened meanwhile, and whatever the
-// server answers, it is not asked more often than the pauses allow.
+// stream runs one watch in attempts. Within an attempt, a watch that ends when its
+// requested duration has passed is resumed at its resourceVersion. Everything else ends
+// the attempt, and after a pause the next one lists again. So no change is missed, and
+// whatever the server answers, it gets no more requests than the pauses allow.
 type stream struct {
 	watch   Watch
 	client  dynamic.ResourceInterface
 	plain   bool // the client cannot stream lists
 	sink    func(Event)
 	pace    *pace
-	release func(federation.FailureClass) // a watch that failed for it stands again
+	release func(federation.FailureClass) // a watch that failed for this class works again
 	stop    context.CancelFunc            // set before run
-	keys    *keys                         // run's goroutine alone uses them
+	keys    *keys                         // used only by run's goroutine
 	load    *load                         // of all watches of the cluster
 	long    long                          // likewise
 	secrets *secret.Set                   // of the connection
 
-	// poked wakes a stream that pauses: one token does for any number of pokes.
+	// poked wakes a stream that pauses: one token suffices for any number of pokes.
 	poked chan struct{}
 
-	mu       sync.Mutex         // protects what follows
-	state    State              // as State gives it
-	standing bool               // the watch is open
-	abort    context.CancelFunc // ends the attempt; nil for none
-	asked    time.Time          // when its last request began
+	mu     sync.Mutex         // protects what follows
+	state  State              // as State returns it
+	isOpen bool               // the watch is open
+	abort  context.CancelFunc // ends the attempt; nil for none
+	asked  time.Time          // when its last request began
 }
 
 // newStream returns the stream of one watch of a watcher.
@@ -77,12 +76,12 @@ func (s *stream) emit(e Event) {
 	s.sink(e)
 }
 
-// nudge makes a stream that does not stand try at once, also where it has waited
-// for an answer for some time.
+// nudge makes a stream without an open watch try at once, even if it has been waiting for
+// an answer for some time.
 func (s *stream) nudge() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.standing {
+	if s.isOpen {
 		return
 	}
 	s.poke()
@@ -100,8 +99,8 @@ func (s *stream) poke() {
 
 func (s *stream) run(ctx context.Context) {
 	defer s.keys.close()
-	var told *Error // by the last event, if that was Failed
-	failures := 0   // in a row, and since the last poke
+	var reported *Error // by the last event, if that was Failed
+	failures := 0       // in a row, and since the last poke
 	for ctx.Err() == nil {
 		began := time.Now()
 		listed, err := s.attempt(ctx, failures > 0)
@@ -109,21 +108,21 @@ func (s *stream) run(ctx context.Context) {
 			return
 		}
 		if listed {
-			told = nil
+			reported = nil
 		}
 		if listed && time.Since(began) >= settled || err == nil {
 			failures = 0
 		}
-		if err == nil { // it was called off, to begin again
+		if err == nil { // it was cancelled, to start again
 			continue
 		}
 		failures++
 		now := s.fail(err, listed && time.Since(began) >= settled)
-		// What had stood is likely to stand again at once: the server was restarted,
-		// or has forgotten the history of changes.
-		if passing := listed && now.Failures == 1 && isEnd(err); !passing && !now.same(told) {
+		// A watch that was open is likely to reopen at once: the server was restarted, or
+		// has forgotten the history of changes.
+		if passing := listed && now.Failures == 1 && isEnd(err); !passing && !now.same(reported) {
 			s.emit(Event{Type: Failed, Err: now})
-			told = now
+			reported = now
 		}
 		if s.pause(ctx, failure.Of(err).Pause(failures)) {
 			failures = 0
@@ -131,8 +130,8 @@ func (s *stream) run(ctx context.Context) {
 	}
 }
 
-// attempt lists and watches until something fails, and returns what did; nil where
-// it was called off. Listed reports whether the watch stood.
+// attempt lists and watches until something fails, and returns the error; nil if it was
+// cancelled. listed reports whether the watch was open.
 func (s *stream) attempt(ctx context.Context, paced bool) (listed bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -140,7 +139,7 @@ func (s *stream) attempt(ctx context.Context, paced bool) (listed bool, err erro
 	listed, err = s.follow(ctx, paced)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.abort, s.standing = nil, false
+	s.abort, s.isOpen = nil, false
 	if s.state.Synced {
 		s.state.Synced, s.state.Since = false, time.Now()
 	}
@@ -155,12 +154,12 @@ func (s *stream) begin(cancel context.CancelFunc) {
 	defer s.mu.Unlock()
 	s.abort, s.asked = cancel, time.Now()
 	select {
-	case <-s.poked: // what it asked for begins here
+	case <-s.poked: // this attempt fulfils it
 	default:
 	}
 }
 
-// follow lists, and follows the changes for as long as the watch stands.
+// follow lists, and then follows the changes for as long as the watch is open.
 func (s *stream) follow(ctx context.Context, paced bool) (listed bool, err error) {
 	l, w, err := s.list(ctx, paced)
 	if err != nil {
@@ -168,9 +167,9 @@ func (s *stream) follow(ctx context.Context, paced bool) (listed bool, err error
 	}
 	defer func() { w.stop() }()
 	if failed := s.open(l); failed != nil {
-		// One that ends at once is no sign that the others would stand.
-		stands := time.AfterFunc(young, func() { s.release(failed.Failure) })
-		defer stands.Stop()
+		// A watch that ends at once does not show that other watches would work.
+		works := time.AfterFunc(young, func() { s.release(failed.Failure) })
+		defer works.Stop()
 	}
 	at := l.ResourceVersion
 	for {
@@ -181,43 +180,43 @@ func (s *stream) follow(ctx context.Context, paced bool) (listed bool, err error
 			return true, errEnded
 		}
 		w.stop()
-		s.stand(false)
+		s.setOpen(false)
 		next, err := s.resume(ctx, at)
 		if err != nil {
 			return true, err
 		}
 		w = next
-		s.stand(true)
+		s.setOpen(true)
 	}
 }
 
-// open takes in that a list is there and its watch stands, and returns why the watch
-// did not stand before; nil where it did, or is new.
+// open records that the list is complete and its watch is open. It returns why the watch
+// had failed before; nil if it had not.
 func (s *stream) open(listing *Listing) *Error {
 	s.mu.Lock()
 	failed := s.state.Err
 	s.state.Synced, s.state.Since, s.state.Err = true, time.Now(), nil
-	s.standing = true
+	s.isOpen = true
 	s.mu.Unlock()
 	s.emit(Event{Type: Listed, Listing: listing})
 	return failed
 }
 
-func (s *stream) stand(standing bool) {
+func (s *stream) setOpen(isOpen bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.standing = standing
+	s.isOpen = isOpen
 }
 
-// ask notes that a request begins.
+// ask records that a request starts.
 func (s *stream) ask() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked = time.Now()
 }
 
-// Fail notes a failed attempt. First tells that those before it are over with: the
-// watch had stood long enough.
+// fail records a failed attempt. first reports that earlier failures no longer count,
+// because the watch was open long enough.
 func (s *stream) fail(err error, first bool) *Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -229,7 +228,7 @@ func (s *stream) fail(err error, first bool) *Error {
 	return s.state.Err
 }
 
-// current tells how the watch is doing.
+// current returns the state of the watch.
 func (s *stream) current() State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -242,8 +241,7 @@ func (s *stream) current() State {
 
 // pause waits before the next attempt, and reports whether a poke ended the wait.
 func (s *stream) pause(ctx context.Context, d time.Duration) bool {
-	// The turn is taken when the pause is over, so that who pauses long holds up
-	// nobody.
+	// Take the turn only after the pause, so that a long pause delays no other watch.
 	for _, wait := range []func() time.Duration{func() time.Duration { return d }, s.pace.take} {
 		timer := time.NewTimer(wait())
 		select {
@@ -259,7 +257,7 @@ func (s *stream) pause(ctx context.Context, d time.Duration) bool {
 	return false
 }
 
-// isEnd reports whether an error is how watches that stood for long end.
+// isEnd reports whether an error is a usual end of a watch that was open for long.
 func isEnd(err error) bool {
 	return errors.Is(err, errEnded) || errors.Is(err, errRestored) || errors.Is(err, errBehind) || isExpired(err) || isBroken(err)
 }

@@ -15,11 +15,10 @@ import (
 	"github.com/fedsync/fedsync/internal/membertest"
 )
 
-// These tests run against a server that speaks the watch protocol over net.Pipe,
-// in a bubble, where an hour takes no time. What a real API server does is tested
-// beside them.
+// These tests run against a server that implements the watch protocol over net.Pipe, in a
+// bubble, where an hour takes no time. Other tests cover a real API server.
 
-// listedAt5 is how a server begins a streamed list of one object.
+// listedAt5 sends a streamed list of one object.
 func listedAt5(w http.ResponseWriter) {
 	send(w, `{"type":"ADDED","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a","namespace":"web","uid":"u","resourceVersion":"3"}}}`)
 	send(w, `{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"5","annotations":{"k8s.io/initial-events-end":"true"}}}}`)
@@ -31,8 +30,8 @@ func send(w http.ResponseWriter, event string) {
 	w.(http.Flusher).Flush()
 }
 
-// stand keeps a watch open for as long as it was asked to.
-func stand(w http.ResponseWriter, r *http.Request) {
+// stayOpen keeps a watch open for the requested time.
+func stayOpen(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.(http.Flusher).Flush()
 	seconds, _ := strconv.Atoi(r.URL.Query().Get("timeoutSeconds"))
@@ -42,12 +41,12 @@ func stand(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// standing is a server that is well.
-func standing(w http.ResponseWriter, r *http.Request) {
+// healthyServer is a healthy server.
+func healthyServer(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("sendInitialEvents") == "true" {
 		listedAt5(w)
 	}
-	stand(w, r)
+	stayOpen(w, r)
 }
 
 func refuse(w http.ResponseWriter, code int, reason string) {
@@ -56,14 +55,14 @@ func refuse(w http.ResponseWriter, code int, reason string) {
 	_, _ = fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"code":%d,"message":"no"}`, reason, code)
 }
 
-// asked is what one request asked for, and when.
+// asked is one request, and when it came.
 type asked struct {
 	at      time.Duration
 	what    string // "list", "watch from 5", "list by watch"
-	seconds int    // how long the watch should stand
+	seconds int    // the requested duration of the watch
 }
 
-// watchPipe runs a watcher of one watch against a server and gives what it asked.
+// watchPipe runs a watcher of one watch against a server and returns its requests.
 func watchPipe(t *testing.T, respond http.HandlerFunc) (*Watcher, *recorder, func() []asked) {
 	cluster := membertest.NewPipe(t)
 	var mu sync.Mutex
@@ -112,9 +111,9 @@ func whats(list []asked) []string {
 	return got
 }
 
-func TestWatchIsTakenUpWhereTheServerEndedIt(t *testing.T) {
+func TestWatchIsResumedWhereTheServerEndedIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, events, requests := watchPipe(t, standing)
+		w, events, requests := watchPipe(t, healthyServer)
 		<-time.After(time.Hour)
 		got := requests()
 		if len(got) < 6 || len(got) > 12 {
@@ -139,33 +138,33 @@ func TestWatchIsTakenUpWhereTheServerEndedIt(t *testing.T) {
 	})
 }
 
-func TestWatchIsListedAnewWhenItsHistoryIsGone(t *testing.T) {
+func TestWatchListsAgainIfItsHistoryIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, events, requests := watchPipe(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Query().Get("resourceVersion") == "5" && r.URL.Query().Get("sendInitialEvents") == "" {
 				send(w, `{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","code":410,"reason":"Expired","message":"too old"}}`)
 				return
 			}
-			standing(w, r)
+			healthyServer(w, r)
 		})
 		<-time.After(11 * time.Minute)
 		got := requests()
 		membertest.Want(t, "requests", whats(got[:3]), []string{"list by watch", "watch from 5", "list by watch"})
 		if pause := got[2].at - got[1].at; pause > time.Second {
-			t.Errorf("listed anew after %v, want within 1 s", pause)
+			t.Errorf("listed again after %v, want within 1 s", pause)
 		}
 		membertest.Want(t, "events", events.all()[:3], []string{"upserted a", "listed", "listed"})
 	})
 }
 
-func TestWatchListsWhereTheServerDoesNotStream(t *testing.T) {
+func TestWatchListsIfTheServerDoesNotStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, events, requests := watchPipe(t, func(w http.ResponseWriter, r *http.Request) {
 			switch query := r.URL.Query(); {
 			case query.Get("sendInitialEvents") != "":
 				refuse(w, http.StatusUnprocessableEntity, "Invalid")
 			case query.Get("watch") != "":
-				stand(w, r)
+				stayOpen(w, r)
 			default:
 				w.Header().Set("Content-Type", "application/json")
 				_, _ = io.WriteString(w, `{"kind":"ConfigMapList","apiVersion":"v1","metadata":{"resourceVersion":"5"},"items":[{"metadata":{"name":"a","uid":"u","resourceVersion":"3"}}]}`)
@@ -180,11 +179,11 @@ func TestWatchListsWhereTheServerDoesNotStream(t *testing.T) {
 	})
 }
 
-func TestWatchTriesEverMoreSeldomWhatFails(t *testing.T) {
+func TestWatchRetriesFailuresEverMoreRarely(t *testing.T) {
 	for name, c := range map[string]struct {
 		respond     http.HandlerFunc
 		failed      []string
-		first       time.Duration // the longest that the second request comes after the first
+		first       time.Duration // the longest time between the first two requests
 		least, most int           // requests in an hour
 	}{
 		"forbidden": {
@@ -248,11 +247,11 @@ func TestWatchTriesEverMoreSeldomWhatFails(t *testing.T) {
 	}
 }
 
-func TestPokeLeavesARequestAloneThatHasJustBegun(t *testing.T) {
+func TestPokeDoesNotAbortARecentRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, events, requests := watchPipe(t, func(w http.ResponseWriter, r *http.Request) {
 			<-time.After(young / 2)
-			standing(w, r)
+			healthyServer(w, r)
 		})
 		synctest.Wait()
 		w.Poke()
@@ -262,12 +261,12 @@ func TestPokeLeavesARequestAloneThatHasJustBegun(t *testing.T) {
 	})
 }
 
-func TestWatchReportsAnErrorThatComesInTheStream(t *testing.T) {
+func TestWatchReportsAnErrorInTheStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := true
 		_, events, requests := watchPipe(t, func(w http.ResponseWriter, r *http.Request) {
 			if !broken {
-				standing(w, r)
+				healthyServer(w, r)
 				return
 			}
 			broken = false
@@ -280,8 +279,8 @@ func TestWatchReportsAnErrorThatComesInTheStream(t *testing.T) {
 	})
 }
 
-// TestWatchIsNotSyncedBetweenTwoAttempts ends the watch in good order after a
-// moment: nothing has failed, and nothing is seen either.
+// TestWatchIsNotSyncedBetweenTwoAttempts ends the watch regularly after a moment: nothing
+// has failed, but nothing is visible either.
 func TestWatchIsNotSyncedBetweenTwoAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, events, _ := watchPipe(t, func(w http.ResponseWriter, r *http.Request) {
@@ -291,7 +290,7 @@ func TestWatchIsNotSyncedBetweenTwoAttempts(t *testing.T) {
 		<-time.After(5 * time.Second)
 		watch := Watch{Resource: membertest.ConfigMaps}
 		if state := w.State(watch); !state.Synced || state.Err != nil || state.Failures != 0 {
-			t.Errorf("while it stands, State = %+v; want it synced", state)
+			t.Errorf("while it is open, State = %+v; want it synced", state)
 		}
 		<-time.After(5*time.Second + 200*time.Millisecond)
 		if state := w.State(watch); state.Synced || state.Err == nil || state.Failures != 1 || time.Since(state.Since) != 200*time.Millisecond {
@@ -305,9 +304,9 @@ func TestWatchIsNotSyncedBetweenTwoAttempts(t *testing.T) {
 	})
 }
 
-// TestWatchNoticesARestoredCluster puts another etcd behind the same address.
+// TestWatchNoticesARestoredCluster replaces the etcd behind the same address.
 func TestWatchNoticesARestoredCluster(t *testing.T) {
-	// The connection dies, and another etcd answers the next request.
+	// The connection breaks, and another etcd answers the next request.
 	for name, restored := range map[string]string{
 		"an earlier list": `{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"2","annotations":{"k8s.io/initial-events-end":"true"}}}}`,
 		"an older object": strings.ReplaceAll(strings.ReplaceAll(object7, "MODIFIED", "ADDED"), `"7"`, `"1"`) + "\n" + `{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"90","annotations":{"k8s.io/initial-events-end":"true"}}}}`,
@@ -325,7 +324,7 @@ func TestWatchNoticesARestoredCluster(t *testing.T) {
 					if r.URL.Query().Get("sendInitialEvents") != "" {
 						send(w, restored)
 					}
-					stand(w, r)
+					stayOpen(w, r)
 				})
 				<-time.After(time.Hour)
 				got := events.all()
@@ -339,15 +338,15 @@ func TestWatchNoticesARestoredCluster(t *testing.T) {
 	}
 }
 
-func TestWatchRecoversAndSaysSo(t *testing.T) {
+func TestWatchRecoversAndReportsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		healthy := time.Now().Add(20 * time.Minute)
+		until := time.Now().Add(20 * time.Minute)
 		_, events, _ := watchPipe(t, func(w http.ResponseWriter, r *http.Request) {
-			if time.Now().Before(healthy) {
+			if time.Now().Before(until) {
 				refuse(w, 403, "Forbidden")
 				return
 			}
-			standing(w, r)
+			healthyServer(w, r)
 		})
 		<-time.After(time.Hour)
 		synctest.Wait()

@@ -12,17 +12,16 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Watcher holds a set of watches on one cluster.
+// Watcher runs a set of watches on one cluster.
 //
-// A watch that stands costs no request: the server ends it after 5 to 10 minutes,
-// and it is taken up where it ended. One that fails lists again, after the pauses
-// that package failure sets, whatever the failure was. The tries after failures are
-// at most 20 a minute in one Watcher: where everything is refused, the watches take
-// turns. When one of them stands again, those that failed for the same reason try
-// at once. Poke cuts the pauses short.
+// An open watch costs no requests: the server ends it after 5 to 10 minutes, and it is
+// resumed where it ended. A failed watch lists again, after the pauses of package
+// failure, whatever the reason. All tries after failures are limited to 20 per minute in
+// one Watcher: if everything is refused, the watches take turns. When one of them works
+// again, those that failed for the same reason try at once. Poke ends the pauses early.
 type Watcher struct {
-	// Secrets are taken out of what the cluster says of failures. It is set before
-	// Run; nil is none.
+	// Secrets are removed from the cluster's error messages. It is set before Run; nil
+	// means none.
 	Secrets *secret.Set
 
 	client dynamic.Interface
@@ -34,18 +33,18 @@ type Watcher struct {
 	mu      sync.Mutex // protects wanted and streams
 	wanted  map[Watch]bool
 	streams map[Watch]*stream
-	// released is when a watch that stood again last made others try.
+	// released is when a recovered watch last made others try.
 	released time.Time
-	// changed wakes Run: one token is enough for any number of changes.
+	// changed wakes Run: one token suffices for any number of changes.
 	changed chan struct{}
 }
 
-// NewWatcher makes a watcher that gives every event to sink: those of one watch
-// in order and one at a time, those of different watches at the same time. A sink
-// that blocks holds up its watch.
+// NewWatcher returns a watcher that passes every event to sink: those of one watch in
+// order and one at a time, those of different watches concurrently. A sink that blocks
+// delays its watch.
 //
-// The client must have no rate limit of its own (QPS -1), or the watches of a
-// cluster with many kinds wait for each other.
+// The client must have no rate limit of its own (QPS -1), or the watches of a cluster
+// with many kinds wait for each other.
 func NewWatcher(client dynamic.Interface, sink func(Event)) *Watcher {
 	return &Watcher{
 		client:  client,
@@ -58,9 +57,8 @@ func NewWatcher(client dynamic.Interface, sink func(Event)) *Watcher {
 	}
 }
 
-// Want makes set what is watched: watches that are new begin, those that it lacks
-// end, the others go on undisturbed. It may be called at any time, also before
-// Run.
+// Want sets the wanted watches: new ones start, missing ones end, and the rest continue
+// undisturbed. It may be called at any time, also before Run.
 func (w *Watcher) Want(set []Watch) {
 	wanted := make(map[Watch]bool, len(set))
 	for _, watch := range set {
@@ -72,8 +70,7 @@ func (w *Watcher) Want(set []Watch) {
 	w.wake()
 }
 
-// State tells how a watch is doing. That of one which is not wanted is the zero
-// State.
+// State returns the state of a watch; the zero State if it is not wanted.
 func (w *Watcher) State(watch Watch) State {
 	w.mu.Lock()
 	s := w.streams[watch]
@@ -84,9 +81,9 @@ func (w *Watcher) State(watch Watch) State {
 	return s.current()
 }
 
-// Poke makes every watch that does not stand try again at once: a cluster has
-// come back, or the definition of a kind was applied. Watches that stand, or were
-// asked for less than a second ago, are left alone.
+// Poke makes every failed watch try again at once: a cluster has returned, or the
+// definition of a kind was applied. Watches that are open, or were requested less than a
+// second ago, are left alone.
 func (w *Watcher) Poke() {
 	w.pace.reset()
 	w.mu.Lock()
@@ -96,9 +93,9 @@ func (w *Watcher) Poke() {
 	}
 }
 
-// release makes the watches try that failed for a reason which has passed for one
-// of them. Once a minute is enough: a watch that comes and goes must not keep the
-// others busy.
+// release retries the watches that failed for a reason that has passed for one of them.
+// It acts at most once per minute: a watch that comes and goes must not keep the others
+// busy.
 func (w *Watcher) release(class federation.FailureClass) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -116,7 +113,7 @@ func (w *Watcher) release(class federation.FailureClass) {
 
 // Run watches until ctx ends and every watch has ended. A Watcher runs once.
 func (w *Watcher) Run(ctx context.Context) {
-	// What client-go would log, the events say.
+	// Discard client-go's log; the events report the same.
 	ctx = klog.NewContext(ctx, klog.Logger{})
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -125,7 +122,7 @@ func (w *Watcher) Run(ctx context.Context) {
 			streamCtx, stop := context.WithCancel(ctx)
 			s.stop = stop
 			running.Go(func() {
-				defer w.wake() // it may be wanted again by now
+				defer w.wake() // it may be wanted again
 				defer w.remove(s)
 				defer stop()
 				s.run(streamCtx)
@@ -142,8 +139,8 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 }
 
-// update stops the streams that are no longer wanted and gives the new ones,
-// which have yet to be started.
+// update stops the streams that are no longer wanted and returns the new ones, which the
+// caller starts.
 func (w *Watcher) update() []*stream {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -154,8 +151,8 @@ func (w *Watcher) update() []*stream {
 	}
 	var begin []*stream
 	for watch := range w.wanted {
-		// One that is just stopping stays in the map until it has stopped, so that
-		// two streams of a watch never run at a time.
+		// A stopping stream stays in the map until it has stopped, so that two streams of
+		// a watch never run at a time.
 		if w.streams[watch] == nil {
 			s := w.newStream(watch)
 			w.streams[watch] = s

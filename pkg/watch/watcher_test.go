@@ -22,7 +22,7 @@ func ours(m *membertest.Member) Watch {
 	return Watch{Resource: membertest.ConfigMaps, Namespace: m.Namespace, LabelSelector: "app=shop"}
 }
 
-// soon is a busy machine's second. Without a poke the pause would be up to 30 s.
+// soon is a second on a busy machine. Without a poke the pause would be up to 30 s.
 const soon = 3 * time.Second
 
 func TestWatcherFollowsTheObjectsOfALabel(t *testing.T) {
@@ -45,7 +45,7 @@ func TestWatcherFollowsTheObjectsOfALabel(t *testing.T) {
 	membertest.Want(t, "created", got, []string{"upserted b"})
 
 	m.Label(t, "a", map[string]string{"app": "shop", "x": "y"})
-	m.Label(t, "b", nil) // it is there still, and is no longer ours
+	m.Label(t, "b", nil) // it still exists, but is no longer ours
 	m.Delete(t, "a")
 	got, _ = events.wait(t, "deleted a")
 	membertest.Want(t, "changed, label removed, deleted", got, []string{"upserted a", "deleted b", "deleted a"})
@@ -62,7 +62,7 @@ func TestWatcherFollowsTheObjectsOfALabel(t *testing.T) {
 	events.wait(t, "upserted c")
 }
 
-func TestWatcherListsAnewWhatItMissed(t *testing.T) {
+func TestWatcherListsMissedChanges(t *testing.T) {
 	m := membertest.NewMember(t, sandboxtest.Shared(t))
 	shop := map[string]string{"app": "shop"}
 	for _, name := range []string{"stays", "goes", "changes", "renewed"} {
@@ -91,7 +91,7 @@ func TestWatcherListsAnewWhatItMissed(t *testing.T) {
 	got, took := events.wait(t, "listed")
 	t.Logf("listed %v after the poke", took)
 	slices.Sort(got)
-	membertest.Want(t, "mended", got, []string{
+	membertest.Want(t, "restored", got, []string{
 		"deleted goes", "deleted renewed", "listed", "upserted changes", "upserted comes", "upserted renewed",
 	})
 	if took > soon {
@@ -102,7 +102,7 @@ func TestWatcherListsAnewWhatItMissed(t *testing.T) {
 	}
 }
 
-func TestWatcherReportsAForbiddenKindAndGoesOnWithTheOthers(t *testing.T) {
+func TestWatcherReportsAForbiddenKindAndContinuesWithTheRest(t *testing.T) {
 	s := sandboxtest.Shared(t)
 	m := membertest.NewMember(t, s)
 	secrets := Watch{Resource: schema.GroupVersionResource{Version: "v1", Resource: "secrets"}, Namespace: m.Namespace}
@@ -146,7 +146,7 @@ func TestWatcherReportsAForbiddenKindAndGoesOnWithTheOthers(t *testing.T) {
 	w.Poke()
 	forbidden.wait(t, "listed")
 	if !w.State(secrets).Synced {
-		t.Error("Synced = false for the kind that is allowed by now, want true")
+		t.Error("Synced = false for the kind that is allowed now, want true")
 	}
 }
 
@@ -171,9 +171,8 @@ func TestWatcherWaitsForAKindThatIsNotServedYet(t *testing.T) {
 	events.wait(t, "upserted corner")
 }
 
-// TestWatcherIsIdleWhenTheClusterIs holds the promise that watching costs no
-// requests: by what we send, and by the API server's own count of what it got from
-// a user that nobody else is.
+// TestWatcherIsIdleWhenTheClusterIs verifies that watching costs no requests: by our own
+// requests, and by the API server's count for a user that no other client uses.
 func TestWatcherIsIdleWhenTheClusterIs(t *testing.T) {
 	t.Parallel()
 	s := sandboxtest.Own(t, 1, false)
@@ -213,8 +212,8 @@ func TestWatcherIsIdleWhenTheClusterIs(t *testing.T) {
 	events.wait(t, "upserted a")
 }
 
-// TestWatcherSurvivesAnAPIServerThatIsKilledOrPaused wires prober and watcher as
-// the daemon does.
+// TestWatcherSurvivesAnAPIServerThatIsKilledOrPaused connects prober and watcher as the
+// daemon does.
 func TestWatcherSurvivesAnAPIServerThatIsKilledOrPaused(t *testing.T) {
 	t.Parallel()
 	m := membertest.NewMember(t, sandboxtest.Own(t, 1, false))
@@ -247,13 +246,13 @@ func TestWatcherSurvivesAnAPIServerThatIsKilledOrPaused(t *testing.T) {
 	probes.wait(t, federation.ClusterReady, federation.FailureNone)
 	t.Logf("Ready %v after it was ready", time.Since(began))
 	got, took := events.wait(t, "listed")
-	t.Logf("listed %v after the probe said so", took)
-	// What is unchanged is not said again.
+	t.Logf("listed %v after the probe", took)
+	// Unchanged objects are not reported again.
 	if slices.Contains(got, "upserted a") || slices.Contains(got, "deleted a") {
 		t.Errorf("events = %q, want nothing about a", got)
 	}
 	if took > soon {
-		t.Errorf("listed %v after the probe said Ready, want within %v", took, soon)
+		t.Errorf("listed %v after the probe reported Ready, want within %v", took, soon)
 	}
 	m.Create(t, "b", shop)
 	events.wait(t, "upserted b")
@@ -274,7 +273,7 @@ func TestWatcherSurvivesAnAPIServerThatIsKilledOrPaused(t *testing.T) {
 	}
 	t.Logf("an event %v after its creation was answered", took)
 	if took > soon {
-		t.Errorf("an event %v after the probe said Ready, want within %v", took, soon)
+		t.Errorf("an event %v after the probe reported Ready, want within %v", took, soon)
 	}
 
 	t.Log("paused for a moment")
@@ -287,9 +286,9 @@ func TestWatcherSurvivesAnAPIServerThatIsKilledOrPaused(t *testing.T) {
 	membertest.Want(t, "events over a short pause", got, []string{"upserted d"})
 }
 
-// TestWatcherGetsOverASilentPartition breaks the connections in the way that
-// nothing notices: HTTP/2 misses its pings after 45 s only.
-func TestWatcherGetsOverASilentPartition(t *testing.T) {
+// TestWatcherRecoversFromASilentPartition breaks the connections unnoticeably: HTTP/2
+// detects missing pings only after 45 s.
+func TestWatcherRecoversFromASilentPartition(t *testing.T) {
 	t.Parallel()
 	m := membertest.NewMember(t, sandboxtest.Shared(t))
 	shop := map[string]string{"app": "shop"}
@@ -317,9 +316,9 @@ func TestWatcherGetsOverASilentPartition(t *testing.T) {
 	wire.Set(membertest.Whole)
 	reports.wait(t, federation.ClusterReady, federation.FailureNone)
 	_, took := events.wait(t, "upserted b")
-	t.Logf("what was missed came %v after the probe said Ready", took)
+	t.Logf("missed events came %v after the probe reported Ready", took)
 	if took > soon {
-		t.Errorf("what was missed came %v after the probe said Ready, want within %v", took, soon)
+		t.Errorf("missed events came %v after the probe reported Ready, want within %v", took, soon)
 	}
 }
 
@@ -329,7 +328,7 @@ func sortedCopy(list []string) []string {
 	return list
 }
 
-// grant lets the restricted user list and watch a kind in our namespace.
+// grant allows the restricted user to list and watch a kind in our namespace.
 func grant(t *testing.T, m *membertest.Member, resource string) {
 	t.Helper()
 	rbac := schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1"}

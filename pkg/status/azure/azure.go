@@ -1,9 +1,9 @@
 // Package azure posts commit statuses to Azure DevOps.
 //
-// It takes statuses from the Poster of package status and makes requests to the one
-// endpoint that Azure DevOps has for them; what it answers it tells in that package's
-// errors. It follows Microsoft's documentation of version 7.1 of the API, and was never
-// tried against the service itself.
+// It takes statuses from the Poster of package post, sends them to Azure DevOps' endpoint
+// for statuses, and returns its answers as errors of package status. It follows
+// Microsoft's documentation of version 7.1 of the API, and has never been tested against
+// the service itself.
 package azure
 
 import (
@@ -25,15 +25,15 @@ import (
 const (
 	limit      = 255       // bytes of a description
 	apiVersion = "7.1"     // of the requests
-	genre      = "fedsync" // of all contexts: Azure DevOps has a name and a genre
+	genre      = "fedsync" // of all contexts: in Azure DevOps a context has a name and a genre
 	pageSize   = 500
 	maxPages   = 20
 )
 
-// Config says which repository's commits get the statuses.
+// Config names the repository whose commits get the statuses.
 type Config struct {
-	// Base is "https://dev.azure.com", or that of a server. Token gives a personal access
-	// token with the scope "Code (status)".
+	// Base is "https://dev.azure.com", or the address of a server. Token returns a
+	// personal access token with the scope "Code (status)".
 	forgeclient.Config
 
 	Organization string // or collection
@@ -50,7 +50,7 @@ type Provider struct {
 
 var _ status.Provider = (*Provider)(nil)
 
-// New makes a provider. It makes no request.
+// New returns a provider. It makes no request.
 func New(c Config) (*Provider, error) {
 	client, err := forgeclient.New(c.Config)
 	if err != nil {
@@ -68,10 +68,10 @@ func New(c Config) (*Provider, error) {
 // Name is "azure".
 func (p *Provider) Name() string { return "azure" }
 
-// Limit is how much of a description is sent.
+// Limit is the longest description that is sent, in bytes.
 func (p *Provider) Limit() int { return limit }
 
-// gitStatus is a commit status in the service's words.
+// gitStatus is a commit status in the format of the service.
 type gitStatus struct {
 	ID           int64         `json:"id,omitempty"`
 	State        string        `json:"state"`
@@ -103,7 +103,7 @@ func (p *Provider) Post(ctx context.Context, c status.Commit) error {
 	return nil
 }
 
-// List gives the commit's statuses under the context, newest first.
+// List returns the commit's statuses under the context, newest first.
 func (p *Provider) List(ctx context.Context, sha, context string) ([]status.Commit, error) {
 	var found []gitStatus
 	for n := range maxPages {
@@ -152,16 +152,16 @@ func versioned(path string, query url.Values) string {
 	return path + "?" + query.Encode()
 }
 
-var errUnknownCommit = errors.New("the commit is not known")
+var errUnknownCommit = errors.New("the commit is unknown")
 
-// do makes a request and explains a refusal. Sha is the commit that it is about.
+// do makes a request and explains a refusal. sha is the commit of the request.
 func (p *Provider) do(ctx context.Context, r forgeclient.Request, sha string) error {
 	answer, err := p.send(ctx, r)
 	switch {
 	case err != nil:
 		return err
-	case signIn(answer):
-		return fmt.Errorf("%w: it asks to sign in", status.ErrUnauthorized)
+	case isSignIn(answer):
+		return fmt.Errorf("%w: it asks for a sign-in", status.ErrUnauthorized)
 	case answer.Code < 300:
 		return nil
 	case answer.Code == http.StatusNotFound:
@@ -172,9 +172,9 @@ func (p *Provider) do(ctx context.Context, r forgeclient.Request, sha string) er
 	return p.client.Explain(answer.Code, answer.Header, answer.Words)
 }
 
-// signIn reports whether the answer is the page to sign in at, which whoever shows no
-// token, or one that has expired, is sent to.
-func signIn(a forgeclient.Answer) bool {
+// isSignIn reports whether the answer is the sign-in page, which a request with an
+// expired token or none receives.
+func isSignIn(a forgeclient.Answer) bool {
 	return a.Code == http.StatusNonAuthoritativeInfo || a.Code == http.StatusFound && strings.Contains(a.Header.Get("Location"), "_signin")
 }
 
@@ -189,8 +189,8 @@ func (p *Provider) send(ctx context.Context, r forgeclient.Request) (forgeclient
 	return p.client.Do(ctx, r, func(req *http.Request) { req.SetBasicAuth("", token) })
 }
 
-// missing finds out what of a request is not there: the repository, or the commit. It
-// returns nil where that is not the reason.
+// missing returns the error for what a request did not find: the repository or the
+// commit. It returns nil if both exist.
 func (p *Provider) missing(ctx context.Context, sha string) error {
 	answer, err := p.send(ctx, forgeclient.Request{Method: http.MethodGet, Path: versioned(p.path, nil)})
 	switch {
@@ -208,5 +208,5 @@ func (p *Provider) missing(ctx context.Context, sha string) error {
 	return ctx.Err()
 }
 
-// states are Azure DevOps' words.
+// states are Azure DevOps' words for the states.
 var states = forgeclient.States[string]{Pending: "pending", Success: "succeeded", Failure: "failed"}

@@ -31,7 +31,7 @@ func TestProviderConforms(t *testing.T) {
 		f := azuretest.New(statustest.Token, shaA, shaB)
 		t.Cleanup(func() {
 			for _, fault := range f.Faults() {
-				t.Errorf("Azure DevOps was asked wrongly: %s", fault)
+				t.Errorf("invalid request to Azure DevOps: %s", fault)
 			}
 		})
 		return statustest.Fixture{
@@ -50,10 +50,10 @@ func TestProviderConforms(t *testing.T) {
 	})
 }
 
-func TestNewSaysWhatIsMissing(t *testing.T) {
+func TestNewNamesWhatIsMissing(t *testing.T) {
 	client := forgeclient.Config{Base: "https://dev.azure.com", Token: func() (string, error) { return "t", nil }}
 	_, err := azure.New(azure.Config{Config: client, Organization: "contoso", Project: "shop"})
 	if err == nil || !strings.Contains(err.Error(), "ORGANIZATION/PROJECT/REPOSITORY") {
-		t.Errorf("New without a repository = %v, want what its name is like", err)
+		t.Errorf("New without a repository = %v, want the form of its name", err)
 	}
 }

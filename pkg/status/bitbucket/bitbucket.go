@@ -1,13 +1,13 @@
 // Package bitbucket posts build statuses to Bitbucket Cloud, and comments on its pull
 // requests.
 //
-// It takes statuses from the Poster of package status and makes requests to Bitbucket's
-// API of them; what Bitbucket answers it tells in that package's errors.
+// It takes statuses from the Poster of package post, sends them to Bitbucket's API, and
+// returns its answers as errors of package status.
 //
-// It speaks HTTP itself. The client library that is kept, ktrysmt/go-bitbucket, makes a
-// request with a context and then sends another without it, loses the headers of a
-// refusal, Retry-After among them, and follows a page's "next" to whatever host it
-// names, with the credential.
+// It makes its own HTTP requests. The maintained client library, ktrysmt/go-bitbucket,
+// makes a request with a context and then sends another without it. It drops the headers
+// of a refusal, including Retry-After. And it follows a page's "next" to any host, with
+// the credential.
 package bitbucket
 
 import (
@@ -26,17 +26,18 @@ import (
 )
 
 const (
-	// Host is where Bitbucket Cloud is. Its API is at another name.
+	// Host is the host name of Bitbucket Cloud. Its API has another.
 	Host    = "bitbucket.org"
 	apiBase = "https://api.bitbucket.org"
 
 	limit = 255 // bytes of a description
 )
 
-// Config says which repository's commits get the statuses.
+// Config names the repository whose commits get the statuses.
 type Config struct {
-	// Base is the forge's address, "https://bitbucket.org". Token gives an access token of
-	// the repository, project or workspace, or "EMAIL:TOKEN" for an account's API token.
+	// Base is the forge's address, "https://bitbucket.org". Token returns an access token
+	// of the repository, project or workspace, or "EMAIL:TOKEN" for an account's API
+	// token.
 	forgeclient.Config
 
 	Workspace  string
@@ -48,14 +49,14 @@ type Provider struct {
 	client *forgeclient.Client
 	name   string // of the repository: "team/web"
 	path   string // of the repository in the API
-	page   string // of the repository, for people
+	page   string // of the repository, for users
 	pulls  pulls
 }
 
 var _ status.Reviewer = (*Provider)(nil)
 
-// New makes a provider. It makes no request: whether Bitbucket answers and the token is
-// good shows when the first status is posted.
+// New returns a provider. It makes no request: the first post shows whether Bitbucket
+// answers and the token is valid.
 func New(c Config) (*Provider, error) {
 	if u, err := url.Parse(c.Base); err == nil && strings.EqualFold(u.Host, Host) {
 		c.Base = apiBase
@@ -77,10 +78,10 @@ func New(c Config) (*Provider, error) {
 // Name is "bitbucket".
 func (p *Provider) Name() string { return "bitbucket" }
 
-// Limit is how much of a description is sent.
+// Limit is the longest description that is sent, in bytes.
 func (p *Provider) Limit() int { return limit }
 
-// build is a build status in Bitbucket's words.
+// build is a build status in Bitbucket's format.
 type build struct {
 	Key         string    `json:"key"`
 	State       string    `json:"state"`
@@ -91,11 +92,11 @@ type build struct {
 	UpdatedOn   time.Time `json:"updated_on,omitzero"`
 }
 
-// Post records a status on the commit. Of one key Bitbucket keeps the latest.
+// Post records a status on the commit. Bitbucket retains the latest of each key.
 func (p *Provider) Post(ctx context.Context, c status.Commit) error {
 	link := c.TargetURL
 	if link == "" {
-		// Bitbucket takes none without; the commit's page is the best there is.
+		// Bitbucket requires a link; the commit's page is the best available.
 		link = p.page + "/commits/" + url.PathEscape(c.SHA)
 	}
 	var made build
@@ -115,7 +116,7 @@ func (p *Provider) Post(ctx context.Context, c status.Commit) error {
 	return nil
 }
 
-// List gives the commit's status under the context, if it has one.
+// List returns the commit's status under the context, if it has one.
 func (p *Provider) List(ctx context.Context, sha, statusContext string) ([]status.Commit, error) {
 	var found build
 	err := p.do(ctx, forgeclient.Request{
@@ -123,13 +124,13 @@ func (p *Provider) List(ctx context.Context, sha, statusContext string) ([]statu
 	}, sha)
 	switch {
 	case isRefusal(err, http.StatusNotFound) && !errors.Is(err, status.ErrUnauthorized):
-		return nil, nil // neither the status, nor perhaps the commit, is there
+		return nil, nil // the status does not exist, and perhaps not even the commit
 	case err != nil:
 		return nil, fmt.Errorf("list statuses of bitbucket: %w", err)
 	}
 	link := p.client.Secrets.Clean(found.URL)
 	if link == p.page+"/commits/"+url.PathEscape(sha) {
-		link = "" // Post's, where there was none
+		link = "" // Post added it
 	}
 	at := found.UpdatedOn
 	if at.IsZero() {
@@ -143,16 +144,16 @@ func (p *Provider) List(ctx context.Context, sha, statusContext string) ([]statu
 
 func (p *Provider) commit(sha string) string { return p.path + "/commit/" + url.PathEscape(sha) }
 
-// refusal is an answer that is no, with what it means to the Poster.
+// refusal is a refused request, with its meaning for the Poster.
 type refusal struct {
 	code int
 	err  error
 }
 
-// Error says what it means.
+// Error returns the meaning.
 func (r *refusal) Error() string { return r.err.Error() }
 
-// Unwrap returns what it means.
+// Unwrap returns the meaning.
 func (r *refusal) Unwrap() error { return r.err }
 
 // isRefusal reports whether an error is a refusal with one of the codes.
@@ -161,8 +162,8 @@ func isRefusal(err error, codes ...int) bool {
 	return ok && slices.Contains(codes, r.code)
 }
 
-// do makes a request. A refusal is a *refusal. Sha is the commit that it is about, if
-// any.
+// do makes a request. A refusal is returned as a *refusal. sha is the commit of the
+// request, if any.
 func (p *Provider) do(ctx context.Context, r forgeclient.Request, sha string) error {
 	answer, err := p.send(ctx, r)
 	if err != nil || answer.Code < 300 {
@@ -188,18 +189,18 @@ func (p *Provider) send(ctx context.Context, r forgeclient.Request) (forgeclient
 	})
 }
 
-// explain tells what a refusal means to the Poster.
+// explain returns the meaning of a refusal for the Poster.
 func (p *Provider) explain(ctx context.Context, answer forgeclient.Answer, sha string) error {
 	if answer.Code < 400 || answer.Code == http.StatusNotFound {
 		if why := p.missing(ctx, sha); why != nil {
 			return why
 		}
 	}
-	return p.client.Explain(answer.Code, answer.Header, wordsOf(answer.Words))
+	return p.client.Explain(answer.Code, answer.Header, messageOf(answer.Words))
 }
 
-// missing finds out what of a request is not there: the repository, or the commit. It
-// returns nil where that is not the reason.
+// missing returns the error for what a request did not find: the repository or the
+// commit. It returns nil if both exist.
 func (p *Provider) missing(ctx context.Context, sha string) error {
 	var repository struct {
 		FullName string `json:"full_name"`
@@ -225,12 +226,12 @@ func (p *Provider) missing(ctx context.Context, sha string) error {
 	return ctx.Err()
 }
 
-// moved finds the repository's new name in a redirect. Nothing but the path of the
-// location is used, so it leads to no other host.
+// moved finds the repository's new name in a redirect. It uses only the path of the
+// location, so it leads to no other host.
 func (p *Provider) moved(ctx context.Context, location string) error {
 	u, err := url.Parse(location)
 	if err != nil {
-		return nil //nolint:nilerr // what is no URL is no news
+		return nil //nolint:nilerr // an invalid URL means no redirect
 	}
 	_, rest, found := strings.Cut(u.EscapedPath(), "/2.0/repositories/")
 	workspace, rest, _ := strings.Cut(rest, "/")
@@ -250,15 +251,15 @@ func (p *Provider) moved(ctx context.Context, location string) error {
 	return p.client.Moved(repository.FullName)
 }
 
-// wordsOf returns what a refusal says, which is JSON mostly.
-func wordsOf(body string) string {
-	var said struct {
+// messageOf returns the message of a refusal, which is usually JSON.
+func messageOf(body string) string {
+	var refused struct {
 		Error struct {
 			Message string `json:"message"`
 		} `json:"error"`
 	}
-	if json.Unmarshal([]byte(body), &said) == nil && said.Error.Message != "" {
-		return said.Error.Message
+	if json.Unmarshal([]byte(body), &refused) == nil && refused.Error.Message != "" {
+		return refused.Error.Message
 	}
 	return body
 }

@@ -43,7 +43,7 @@ func newForge(t *testing.T) *bitbuckettest.Forge {
 	f := bitbuckettest.New(statustest.Token, "team/web", shaA, shaB)
 	t.Cleanup(func() {
 		for _, fault := range f.Faults() {
-			t.Errorf("Bitbucket was asked wrongly: %s", fault)
+			t.Errorf("invalid request to Bitbucket: %s", fault)
 		}
 	})
 	return f
@@ -82,7 +82,7 @@ func commit(context string) status.Commit {
 	return status.Commit{SHA: shaA, Context: context, State: status.Success, Description: "well"}
 }
 
-// The keys are for ever: another would leave the statuses of before as they are.
+// The keys must never change: existing statuses would no longer be updated.
 func TestAContextHasItsOwnKeyOfAtMost40Characters(t *testing.T) {
 	f := newForge(t)
 	p := serve(t, f)
@@ -94,7 +94,7 @@ func TestAContextHasItsOwnKeyOfAtMost40Characters(t *testing.T) {
 	}
 	builds := f.Builds(shaA)
 	if len(builds) != len(contexts) {
-		t.Fatalf("%d statuses, want %d: each context has a key", len(builds), len(contexts))
+		t.Fatalf("%d statuses, want %d, because each context has a key", len(builds), len(contexts))
 	}
 	if got, want := builds[0].Key, "fedsync-web-4e07def2c8f4"; got != want {
 		t.Errorf("the key of %s is %s, want %s", contexts[0], got, want)
@@ -110,14 +110,14 @@ func TestAStatusWithoutALinkLeadsToTheCommit(t *testing.T) {
 	if got, want := f.Builds(shaA)[0].URL, "https://bitbucket.org/team/web/commits/"+shaA; got != want {
 		t.Errorf("the link is %s, want %s", got, want)
 	}
-	// It is what was posted, so it is not posted again after a restart.
+	// List returns the status as posted, so it is not posted again after a restart.
 	list, err := p.List(t.Context(), shaA, "fedsync/web")
 	if err != nil || len(list) != 1 || !list[0].Same(commit("fedsync/web")) {
-		t.Errorf("List = %+v, %v, want the status that was posted", list, err)
+		t.Errorf("List = %+v, %v, want the posted status", list, err)
 	}
 }
 
-func TestAnAccountsTokenGoesWithItsName(t *testing.T) {
+func TestAnAccountsTokenIsSentWithItsName(t *testing.T) {
 	f := newForge(t)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, _, ok := r.BasicAuth(); !ok || user != "ada@example.com" {
@@ -132,11 +132,11 @@ func TestAnAccountsTokenGoesWithItsName(t *testing.T) {
 	}
 	p = provider(t, server.URL, func() (string, error) { return "ada@example.com:wrong-token-0123", nil })
 	if err := p.Post(t.Context(), commit("fedsync/web")); !errors.Is(err, status.ErrUnauthorized) || strings.Contains(err.Error(), "wrong-token") {
-		t.Errorf("Post with a wrong token = %v, want ErrUnauthorized without it", err)
+		t.Errorf("Post with a wrong token = %v, want ErrUnauthorized without the token", err)
 	}
 }
 
-func TestOpenListsWhatChangedWithCommitsInFull(t *testing.T) {
+func TestOpenListsChangesWithFullCommits(t *testing.T) {
 	f := newForge(t)
 	f.SetPullRequest(bitbuckettest.PullRequest{ID: 1, State: "DECLINED", SHA: shaB, Source: "a", Dest: "main"})
 	f.SetPullRequest(bitbuckettest.PullRequest{ID: 2, SHA: shaB, Source: "b", Dest: "release"})
@@ -157,7 +157,7 @@ func TestOpenListsWhatChangedWithCommitsInFull(t *testing.T) {
 		t.Errorf("Open where nothing changed = %+v, %v, %v", open, changed, err)
 	}
 	if asked := f.Asked(); len(asked) != 1 {
-		t.Errorf("where nothing changed, %v was asked, want one request", asked)
+		t.Errorf("where nothing changed, the requests were %v, want one", asked)
 	}
 	f.SetPullRequest(bitbuckettest.PullRequest{ID: 3, State: "MERGED", SHA: shaA, Source: "c", Dest: "main"})
 	if open, changed, err = p.Open(t.Context(), "main"); err != nil || !changed || !slices.Equal(statustest.Unversioned(t, open), want[:1]) {
@@ -165,12 +165,12 @@ func TestOpenListsWhatChangedWithCommitsInFull(t *testing.T) {
 	}
 	for _, asked := range f.Asked() {
 		if strings.Contains(asked, "/commit/") {
-			t.Errorf("%s: the commit was known", asked)
+			t.Errorf("%s: a known commit was requested again", asked)
 		}
 	}
 }
 
-func TestOneCommentOfOursIsKept(t *testing.T) {
+func TestThereIsOneCommentOfOurs(t *testing.T) {
 	const marker, hidden = "<!-- fedsync/web/plan -->", "[//]: # (fedsync/web/plan)"
 	for _, anonymous := range []bool{false, true} {
 		f := newForge(t)
@@ -191,7 +191,7 @@ func TestOneCommentOfOursIsKept(t *testing.T) {
 			}
 		}
 		if got := f.Comments(5, "{mallory}"); len(got) != 1 || got[0] != hidden+"\n\nby somebody else" {
-			t.Errorf("somebody else's comment is %q", got)
+			t.Errorf("another account's comment is %q", got)
 		}
 	}
 }

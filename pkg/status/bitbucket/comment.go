@@ -13,15 +13,14 @@ import (
 )
 
 const (
-	// maxComment is the longest comment that Bitbucket takes.
+	// maxComment is the longest comment that Bitbucket accepts, in characters.
 	maxComment = 32_768
-	// commentPages is how many pages of comments are searched for ours, the oldest
-	// first.
+	// commentPages is how many pages of comments are searched for ours, oldest first.
 	commentPages = 20
 	commentSize  = 100
 )
 
-// comment is a comment in Bitbucket's words.
+// comment is a comment in Bitbucket's format.
 type comment struct {
 	ID      int64   `json:"id,omitempty"`
 	Content content `json:"content"`
@@ -37,7 +36,7 @@ type user struct {
 	UUID string `json:"uuid"`
 }
 
-// Comment makes a text the one comment of ours on a pull request.
+// Comment makes text the only comment of ours on a pull request.
 func (p *Provider) Comment(ctx context.Context, number int64, marker, text string) error {
 	if err := p.comment(ctx, number, marker, text); err != nil {
 		return fmt.Errorf("comment on bitbucket's pull request %d: %w", number, err)
@@ -63,7 +62,7 @@ func (p *Provider) comment(ctx context.Context, number int64, marker, text strin
 		}
 		err := p.do(ctx, r, "")
 		if isRefusal(err, http.StatusForbidden, http.StatusNotFound) {
-			continue // somebody else's, or gone
+			continue // it is another account's, or gone
 		}
 		return err
 	}
@@ -77,16 +76,16 @@ func (p *Provider) comments(number int64) string {
 	return p.path + "/pullrequests/" + strconv.FormatInt(number, 10) + "/comments"
 }
 
-// hidden writes a marker so that Bitbucket does not show it: as the target of a link
-// that nothing refers to. An HTML comment would be text there.
+// hidden formats a marker so that Bitbucket does not show it: as the target of an unused
+// link. Bitbucket would show an HTML comment as text.
 func hidden(marker string) string {
 	text := strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(marker, "<!--"), "-->"))
 	return "[//]: # (" + strings.NewReplacer("(", "", ")", "", "\n", " ").Replace(text) + ")"
 }
 
-// ours finds the comments that begin with the marker and may be our account's. An access
-// token may not be allowed to ask whose it is: then it is tried, since nobody may edit
-// what another wrote.
+// ours returns the comments that begin with the marker and may be our account's. An
+// access token may not be allowed to ask for its account. Then all of them are tried,
+// because no account may edit another's comment.
 func (p *Provider) ours(ctx context.Context, number int64, first string) ([]comment, error) {
 	self, err := p.self(ctx)
 	if err != nil {
@@ -116,7 +115,7 @@ func (p *Provider) ours(ctx context.Context, number int64, first string) ([]comm
 	return ours, nil
 }
 
-// self returns the UUID of the token's account; empty where it may not be asked for.
+// self returns the UUID of the token's account; empty if the token may not ask for it.
 func (p *Provider) self(ctx context.Context) (string, error) {
 	var self user
 	err := p.do(ctx, forgeclient.Request{Method: http.MethodGet, Path: "/2.0/user", Into: &self}, "")

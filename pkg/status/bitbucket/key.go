@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	maxKey  = 40 // what Bitbucket takes
+	maxKey  = 40 // Bitbucket's limit
 	hashLen = 12
 )
 
-// keyOf returns the key of a status context: the beginning of the context for people,
-// and a hash of all of it, so that two contexts have two keys. It is the same for ever:
-// another key would leave the statuses of before as they are.
+// keyOf returns the key of a status context: the readable beginning of the context, and a
+// hash of all of it, so that different contexts have different keys. The scheme must
+// never change: existing statuses would no longer be updated.
 func keyOf(context string) string {
 	sum := sha256.Sum256([]byte(context))
 	readable := strings.Map(func(r rune) rune {
@@ -29,5 +29,5 @@ func keyOf(context string) string {
 	return readable + "-" + hex.EncodeToString(sum[:])[:hashLen]
 }
 
-// states are Bitbucket's words.
+// states are Bitbucket's words for the states.
 var states = forgeclient.States[string]{Pending: "INPROGRESS", Success: "SUCCESSFUL", Failure: "FAILED"}

@@ -10,11 +10,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 )
 
-// scopesHeader is where Bitbucket says what a token may do.
+// scopesHeader is the header in which Bitbucket lists the scopes of a token.
 const scopesHeader = "X-OAuth-Scopes"
 
-// Probe finds out whether the token is taken, and whether it may post build statuses. It
-// writes nothing.
+// Probe checks that the token is accepted and may post build statuses. It writes nothing.
 func (p *Provider) Probe(ctx context.Context) error {
 	answer, err := p.send(ctx, forgeclient.Request{Method: http.MethodGet, Path: p.path})
 	switch {
@@ -28,7 +27,7 @@ func (p *Provider) Probe(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("ask bitbucket about the token: %w", err)
+		return fmt.Errorf("check the token with bitbucket: %w", err)
 	}
 	return nil
 }

@@ -17,23 +17,23 @@ import (
 )
 
 const (
-	pageSize = 50 // the most that Bitbucket gives of pull requests
-	maxPages = 20 // of open pull requests, the newest first
-	// recent is how many of those that changed last are looked at to tell whether any
-	// did.
+	pageSize = 50 // Bitbucket's limit for pull requests
+	maxPages = 20 // of open pull requests, newest first
+	// recent is how many of the last changed pull requests are compared to detect a
+	// change.
 	recent = 20
-	// maxResolved bounds the commits that one call asks for in full.
+	// maxResolved bounds the abbreviated commits that one call resolves.
 	maxResolved = 50
 )
 
-// pulls is what was last heard of a branch's pull requests.
+// pulls is the last known state of a branch's pull requests.
 type pulls struct {
 	branch string
-	digest [sha256.Size]byte // of those that changed last
-	whole  map[string]string // commits in full, by the beginning that lists have
+	digest [sha256.Size]byte // of the last changed pull requests
+	full   map[string]string // full commits by the abbreviations in lists
 }
 
-// pull is a pull request in Bitbucket's words.
+// pull is a pull request in Bitbucket's format.
 type pull struct {
 	ID        int64  `json:"id"`
 	Title     string `json:"title"`
@@ -61,12 +61,12 @@ type page struct {
 	Next   string `json:"next"`
 }
 
-// Open lists the open pull requests into a branch, the newest first, but for those from
-// forks: Bitbucket keeps no ref of a pull request, so their commits cannot be fetched
-// from this repository.
+// Open lists the open pull requests into a branch, newest first, except those from forks:
+// Bitbucket has no ref for a pull request, so their commits cannot be fetched from this
+// repository.
 //
-// Bitbucket has no conditional requests. What it answers about those that changed last,
-// whatever became of them, is the same only where none changed.
+// Bitbucket has no conditional requests. Its list of the last changed pull requests, in
+// any state, is the same only if none changed.
 func (p *Provider) Open(ctx context.Context, branch string) ([]status.PullRequest, bool, error) {
 	digest, err := p.digest(ctx, branch)
 	if err != nil {
@@ -92,12 +92,12 @@ func (p *Provider) Open(ctx context.Context, branch string) ([]status.PullReques
 	}
 	p.pulls.branch, p.pulls.digest = branch, digest
 	if !complete {
-		p.pulls.branch = "" // the next call goes on
+		p.pulls.branch = "" // the next call continues
 	}
 	return open, true, nil
 }
 
-// digest tells one state of a branch's pull requests from another.
+// digest returns a digest of the state of a branch's pull requests.
 func (p *Provider) digest(ctx context.Context, branch string) ([sha256.Size]byte, error) {
 	list, err := p.list(ctx, branch, []string{"OPEN", "MERGED", "DECLINED", "SUPERSEDED"}, "-updated_on", 1, recent)
 	if err != nil {
@@ -110,8 +110,8 @@ func (p *Provider) digest(ctx context.Context, branch string) ([sha256.Size]byte
 	return sha256.Sum256(content), nil
 }
 
-// list asks for a page by its number: the address of the next one that Bitbucket gives
-// is not asked, for it may be anybody's.
+// list requests a page by its number. It does not follow the address of the next page in
+// Bitbucket's answer, which could lead to any host.
 func (p *Provider) list(ctx context.Context, branch string, states []string, sort string, number, size int) (page, error) {
 	query := url.Values{
 		"state": states, "sort": {sort}, "page": {strconv.Itoa(number)}, "pagelen": {strconv.Itoa(size)},
@@ -122,13 +122,13 @@ func (p *Provider) list(ctx context.Context, branch string, states []string, sor
 	return list, err
 }
 
-// quoted writes a string of Bitbucket's query language.
+// quoted quotes a string for Bitbucket's query language.
 func quoted(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }
 
-// pullRequests are those that are what was asked for, with their commits in full, and
-// whether they are all.
+// pullRequests returns the pull requests that match the request, with full commits, and
+// whether none is missing.
 func (p *Provider) pullRequests(ctx context.Context, found []pull, branch string) (open []status.PullRequest, complete bool, err error) {
 	slices.SortFunc(found, func(a, b pull) int { return cmp.Compare(b.ID, a.ID) })
 	found = slices.CompactFunc(found, func(a, b pull) bool { return a.ID == b.ID }) // a page may shift while it is read
@@ -139,7 +139,7 @@ func (p *Provider) pullRequests(ctx context.Context, found []pull, branch string
 			!strings.EqualFold(f.Source.Repository.FullName, p.name) {
 			continue
 		}
-		sha, ok := p.pulls.whole[short]
+		sha, ok := p.pulls.full[short]
 		if !ok {
 			if asked++; asked > maxResolved {
 				complete = false
@@ -150,7 +150,7 @@ func (p *Provider) pullRequests(ctx context.Context, found []pull, branch string
 			}
 		}
 		if sha == "" {
-			continue // it is gone: the pull request has another by now, and so another state
+			continue // it is gone: the pull request has a new head, and so a new state
 		}
 		known[short] = sha
 		open = append(open, status.PullRequest{
@@ -158,11 +158,11 @@ func (p *Provider) pullRequests(ctx context.Context, found []pull, branch string
 			Ref: "refs/heads/" + f.Source.Branch.Name, Base: branch, Version: p.client.Clean(f.UpdatedOn),
 		})
 	}
-	p.pulls.whole = known
+	p.pulls.full = known
 	return open, complete, nil
 }
 
-// resolve returns a commit in full; empty where it is not there.
+// resolve returns the full commit; empty if it does not exist.
 func (p *Provider) resolve(ctx context.Context, short string) (string, error) {
 	var commit struct {
 		Hash string `json:"hash"`
@@ -174,7 +174,7 @@ func (p *Provider) resolve(ctx context.Context, short string) (string, error) {
 	case answer.Code == http.StatusNotFound:
 		return "", nil
 	case answer.Code >= 300:
-		return "", p.client.Explain(answer.Code, answer.Header, wordsOf(answer.Words))
+		return "", p.client.Explain(answer.Code, answer.Header, messageOf(answer.Words))
 	case !strings.HasPrefix(commit.Hash, short):
 		return "", nil
 	}

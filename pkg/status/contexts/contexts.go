@@ -11,21 +11,21 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 )
 
-// Patterns are the patterns of the contexts that the operator allows. The
-// forge's token is the operator's, and could set a check that others rely on.
+// Patterns are the patterns of the contexts that the operator allows. The forge's token
+// is the operator's, and could set a check that other repositories rely on.
 type Patterns []string
 
 // Allowed reports whether a repository may have statuses under a context.
 func (s Patterns) Allowed(context string) bool { return glob.MatchAny(s, context) }
 
-// Grants reports whether statuses may be posted under a context: besides what is
-// allowed, the plain one that stands in for all others.
+// Grants reports whether statuses may be posted under a context: an allowed one, or the
+// plain default that replaces all others.
 func (s Patterns) Grants(context string) bool {
 	return context == federation.DefaultStatusContext("", "") || s.Allowed(context)
 }
 
-// Settle makes a federation's commit statuses those that are allowed, and returns a
-// finding for each wish that is not granted. The files are those of its revision.
+// Settle sets a federation's commit statuses to those that are allowed, and returns a
+// finding for each refused wish. The files are those of its revision.
 func (s Patterns) Settle(f *federation.Federation, files fs.FS) []federation.Finding {
 	wanted := f.CommitStatus
 	f.CommitStatus.Context = federation.StatusContext(wanted.Context, f.Folder, f.Name, s.Allowed)
@@ -49,7 +49,7 @@ func (s Patterns) Settle(f *federation.Federation, files fs.FS) []federation.Fin
 	return found
 }
 
-// Plan returns the context under which plans are posted beside a federation's own.
+// Plan returns the context under which plans are posted next to a federation's own.
 func (s Patterns) Plan(context string) string {
 	if its := fmt.Sprintf("%s/plan", context); s.Allowed(its) {
 		return its
@@ -62,6 +62,6 @@ func (s Patterns) refusal(f *federation.Federation, files fs.FS, message string)
 	return federation.Finding{
 		ID: federation.FindingPolicy, Severity: federation.SeverityError, File: f.File(), Line: fedfile.StatusContextLine(data),
 		Message: untrusted.Textf("%s; the operator's setting --status-contexts allows: %s", message, strings.Join(s, ", ")),
-		Remedy:  untrusted.Const("change commitStatus in " + federation.FileName + ", or let the operator of fedsync allow it"),
+		Remedy:  untrusted.Const("change commitStatus in " + federation.FileName + ", or ask the operator of fedsync to allow it"),
 	}
 }

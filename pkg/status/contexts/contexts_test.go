@@ -6,7 +6,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/config"
 )
 
-func TestAStatusOfBeforeIsNotEndedUnderAContextThatIsNoLongerAllowed(t *testing.T) {
+func TestAnEarlierStatusIsNotEndedUnderAContextThatIsNoLongerAllowed(t *testing.T) {
 	for context, want := range map[string][2]bool{"ci/required": {}, "fedsync/web": {true, false}, "fedsync": {true, true}} {
 		got := [2]bool{Patterns(config.New().StatusContexts).Grants(context), Patterns(nil).Grants(context)}
 		if got != want {

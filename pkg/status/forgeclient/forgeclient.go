@@ -1,8 +1,8 @@
-// Package forgeclient is what the providers of forges have in common: the HTTP client
-// by which they ask, and what an answer means to the Poster.
+// Package forgeclient is shared by the providers of forges: the HTTP client that they
+// use, and the meaning of an answer for the Poster.
 //
-// It takes what the operator set and what a forge answered, and returns the errors of
-// package status. What a forge says is cleaned before it is part of one.
+// It takes the operator's settings and a forge's answers, and returns the errors of
+// package status. Text from a forge is cleaned before it becomes part of one.
 package forgeclient
 
 import (
@@ -22,10 +22,10 @@ import (
 
 const (
 	maxAnswer = 4 << 20 // bytes of the longest answer that is read
-	maxSaid   = 300     // bytes of what a forge says that an error repeats
+	maxWords  = 300     // bytes of a forge's message that an error repeats
 )
 
-// Client asks one forge. It is safe for concurrent use.
+// Client sends requests to one forge. It is safe for concurrent use.
 type Client struct {
 	HTTP    *http.Client // bounded; follows no redirect
 	Base    string       // the forge's address, without a slash at its end
@@ -33,19 +33,19 @@ type Client struct {
 	token   func() (string, error)
 }
 
-// Config says how a forge is asked.
+// Config holds the settings of a Client.
 type Config struct {
 	Base string // the forge's address: "https://git.example"
-	// Token gives the credential. It is called for each request, so that one that was
-	// replaced takes effect.
+	// Token returns the credential. It is called for each request, so that a replaced one
+	// takes effect.
 	Token func() (string, error)
-	HTTP  *http.Client // makes the requests; nil for one of this package's own
-	// Secrets learns what is sent as a credential, and takes it out of what the forge
-	// says; nil for a set of the client's own.
+	HTTP  *http.Client // makes the requests; nil for a default client
+	// Secrets learns each credential that is sent, and removes it from the forge's
+	// messages; nil for a set of the client's own.
 	Secrets *secret.Set
 }
 
-// New makes a client. It makes no request.
+// New returns a client. It makes no request.
 func New(c Config) (*Client, error) {
 	u, err := url.Parse(c.Base)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -54,13 +54,13 @@ func New(c Config) (*Client, error) {
 	if c.Token == nil {
 		return nil, errors.New("the forge needs a token to post commit statuses")
 	}
-	u.User = nil // the token is all that is sent
+	u.User = nil // no other credential than the token is sent
 	client := &Client{Base: strings.TrimSuffix(u.String(), "/"), Secrets: cmp.Or(c.Secrets, secret.New()), token: c.Token}
 	client.HTTP, err = bounded(c.HTTP, client.Secrets)
 	return client, err
 }
 
-// bounded returns a copy of a client that reads no answer without end.
+// bounded returns a copy of a client that limits the size of answers.
 func bounded(given *http.Client, secrets *secret.Set) (*http.Client, error) {
 	client := http.Client{}
 	if given != nil {
@@ -94,15 +94,17 @@ func (c *Client) Token() (string, error) {
 	return token, nil
 }
 
-// Clean makes one short line without a secret of what a forge said.
-func (c *Client) Clean(said string) string { return untrusted.Known(c.Secrets).Clean(said, maxSaid) }
+// Clean turns a forge's message into one short line without secrets.
+func (c *Client) Clean(message string) string {
+	return untrusted.Known(c.Secrets).Clean(message, maxWords)
+}
 
-// Description makes a status's description fit for a forge, in at most most bytes.
+// Description cleans a status's description, and trims it to at most most bytes.
 func (c *Client) Description(text string, most int) string {
 	return untrusted.Known(c.Secrets).Clean(text, most)
 }
 
-// Unanswered is the error of a request that got no answer: the context's where that
+// Unanswered returns the error of a request that got no answer: that of the context if it
 // ended.
 func (c *Client) Unanswered(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -111,36 +113,36 @@ func (c *Client) Unanswered(ctx context.Context, err error) error {
 	return errors.New(c.Clean(err.Error()))
 }
 
-// Explain returns what a refusal means to the Poster: its code, its headers, and the
-// forge's words, which are cleaned.
+// Explain returns what a refusal means for the Poster, from its code, its headers and the
+// forge's message, which is cleaned.
 func (c *Client) Explain(code int, header http.Header, words string) error {
-	said := fmt.Errorf("%d %s", code, http.StatusText(code))
+	refusal := fmt.Errorf("%d %s", code, http.StatusText(code))
 	if words = c.Clean(words); words != "" {
-		said = fmt.Errorf("%w: %s", said, words)
+		refusal = fmt.Errorf("%w: %s", refusal, words)
 	}
 	switch {
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
-		return fmt.Errorf("%w: %w", status.ErrUnauthorized, said)
+		return fmt.Errorf("%w: %w", status.ErrUnauthorized, refusal)
 	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
 		if after, ok := status.RetryAfter(header.Get("Retry-After")); ok {
-			return &status.RetryAfterError{After: after, Err: said}
+			return &status.RetryAfterError{After: after, Err: refusal}
 		}
-		return said
+		return refusal
 	case code == http.StatusNotFound, code == http.StatusRequestTimeout:
-		return said
+		return refusal
 	case code >= 300 && code < 400:
 		if host := c.elsewhere(c.Base, header.Get("Location")); host != "" {
 			return &status.MovedError{Host: host}
 		}
-		return fmt.Errorf("%w: the forge has moved: correct its base URL", said)
+		return fmt.Errorf("%w: the forge has moved: correct its base URL", refusal)
 	case code >= 400 && code < 500:
-		return fmt.Errorf("%w: %w", status.ErrRejected, said)
+		return fmt.Errorf("%w: %w", status.ErrRejected, refusal)
 	}
-	return said
+	return refusal
 }
 
-// Moved is the error for a repository that has another name by now: the forge's word,
-// which is left out where it can be no name.
+// Moved returns the error for a repository that has a new name. The name comes from the
+// forge, and is left out if it is invalid.
 func (c *Client) Moved(name string) error {
 	if name = c.Clean(name); !status.IsName(name) {
 		name = ""
@@ -148,13 +150,13 @@ func (c *Client) Moved(name string) error {
 	return &status.MovedError{Name: name}
 }
 
-// Missing is the error for a repository that the forge does not show: forges hide what
-// a token may not see.
+// Missing returns the error for a repository that the forge does not show: forges hide
+// what a token may not see.
 func (c *Client) Missing(name string) error {
-	return fmt.Errorf("%w: the repository %s is not there, or the token may not see it", status.ErrUnauthorized, name)
+	return fmt.Errorf("%w: the repository %s does not exist, or the token may not see it", status.ErrUnauthorized, name)
 }
 
-// UnknownCommit is the error for a commit that the repository does not have.
+// UnknownCommit returns the error for a commit that the repository does not have.
 func (c *Client) UnknownCommit(repository, sha string) error {
 	return fmt.Errorf("%w: %s has no commit %.12s", status.ErrRejected, repository, sha)
 }

@@ -9,25 +9,24 @@ import (
 	"net/http"
 )
 
-// Request is a request of a forge that has no client library of its own.
+// Request is a request to a forge that has no client library of its own.
 type Request struct {
 	Method string
 	Path   string            // below the client's base, escaped, with its query
-	Header map[string]string // besides those of JSON
+	Header map[string]string // in addition to those of JSON
 	Body   any               // as JSON; nil for none
-	Into   any               // what the answer's JSON is read into; nil for nothing
+	Into   any               // receives the answer's JSON; nil for nothing
 }
 
-// Answer is what a forge said to a Request.
+// Answer is a forge's answer to a Request.
 type Answer struct {
-	Code   int // 0 where there was none
+	Code   int // 0 if there was no answer
 	Header http.Header
-	Words  string // of a refusal, as they were sent
+	Words  string // the body of a refusal, as sent
 }
 
-// Do makes a request. It returns an error where there is no answer, or one that cannot
-// be read; a refusal is no error: its code is in the answer. Authorize adds the
-// credential.
+// Do makes a request. It returns an error if there is no answer or an unreadable one. A
+// refusal is no error: its code is in the answer. authorize adds the credential.
 func (c *Client) Do(ctx context.Context, r Request, authorize func(*http.Request)) (Answer, error) {
 	req, err := r.request(ctx, c.Base)
 	if err != nil {
@@ -43,10 +42,10 @@ func (c *Client) Do(ctx context.Context, r Request, authorize func(*http.Request
 		_ = resp.Body.Close()
 	}()
 	a := Answer{Code: resp.StatusCode, Header: resp.Header}
-	// 203 is somebody else's answer than the forge's: a proxy's, or a page to sign in at.
+	// 203 is not the forge's own answer: it comes from a proxy, or is a sign-in page.
 	if a.Code < 200 || a.Code > 299 || a.Code == http.StatusNonAuthoritativeInfo {
 		// The transport bounds it.
-		words, _ := io.ReadAll(resp.Body) // what was read of it is better than nothing
+		words, _ := io.ReadAll(resp.Body) // a part of it is better than nothing
 		a.Words = string(words)
 		return a, nil
 	}

@@ -9,19 +9,19 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// maxHops is how many redirects are followed to learn a repository's name.
+// maxHops is how many redirects are followed to find a repository's name.
 const maxHops = 3
 
-// FindMoved returns the error for a repository that the forge redirects: it asks at the
-// repository's URL in the API and follows to where the forge says that it is now, but to
-// no other host, since ask adds the credential.
+// FindMoved returns the error for a repository that the forge redirects. It requests the
+// repository's URL in the API and follows redirects to its new location, but to no other
+// host, because ask adds the credential.
 func (c *Client) FindMoved(ctx context.Context, ask *http.Client, repository string) error {
 	at, err := url.Parse(repository)
 	if err != nil {
 		return &status.MovedError{}
 	}
 	for range maxHops {
-		next, name := c.look(ctx, ask, at)
+		next, name := c.fetch(ctx, ask, at)
 		switch {
 		case name != "":
 			return &status.MovedError{Name: name}
@@ -36,8 +36,8 @@ func (c *Client) FindMoved(ctx context.Context, ask *http.Client, repository str
 	return &status.MovedError{}
 }
 
-// elsewhere returns the address of the host that a redirect leads to; empty where that is
-// the one it came from, or none.
+// elsewhere returns the address of the host that a redirect leads to; empty if it stays
+// on the same host or is invalid.
 func (c *Client) elsewhere(from, location string) string {
 	at, err := url.Parse(from)
 	to, wrong := url.Parse(location)
@@ -47,8 +47,9 @@ func (c *Client) elsewhere(from, location string) string {
 	return c.Clean((&url.URL{Scheme: to.Scheme, Host: to.Host}).String())
 }
 
-// look asks at one address: for the name of the repository there, or where else it is.
-func (c *Client) look(ctx context.Context, ask *http.Client, at *url.URL) (next *url.URL, name string) {
+// fetch requests one address. It returns the name of the repository there, or where it is
+// redirected to.
+func (c *Client) fetch(ctx context.Context, ask *http.Client, at *url.URL) (next *url.URL, name string) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
 	if err != nil {
 		return nil, ""

@@ -5,7 +5,7 @@ import "github.com/fedsync/fedsync/pkg/status"
 // States are a forge's words for the states that are posted.
 type States[S comparable] struct{ Pending, Success, Failure S }
 
-// Of gives the forge's word for a state.
+// Of returns the forge's word for a state.
 func (w States[S]) Of(s status.State) S {
 	switch s {
 	case status.Pending:
@@ -18,8 +18,8 @@ func (w States[S]) Of(s status.State) S {
 	return w.Failure
 }
 
-// From reads a forge's word. Those that are never posted mean that somebody else posted
-// under our context; a failure is what they come closest to.
+// From parses a forge's word. A word that we never post means that another client posted
+// under our context; a failure comes closest to it.
 func (w States[S]) From(word S) status.State {
 	switch word {
 	case w.Pending:

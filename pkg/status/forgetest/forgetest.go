@@ -1,6 +1,6 @@
-// Package forgetest is what the stand-ins of forges for tests have in common: they answer
-// one request at a time, with JSON, and keep a record of what they were asked and of what
-// of that their forge does not take.
+// Package forgetest is shared by the stand-ins for forges in tests. They answer one
+// request at a time, with JSON. They record the requests, and as faults those that the
+// forge would not accept.
 package forgetest
 
 import (
@@ -13,23 +13,23 @@ import (
 	"sync"
 )
 
-// Stand is what a stand-in embeds. Its mutex is held while a request is answered, and
-// protects what the stand-in has.
-type Stand struct {
+// StandIn is embedded by each stand-in. Its mutex is held while a request is answered,
+// and protects the stand-in's state.
+type StandIn struct {
 	sync.Mutex
 
 	faults, asked []string
 }
 
-// Faults returns what was asked in a form that the forge does not take.
-func (s *Stand) Faults() []string {
+// Faults returns the requests in a form that the forge does not accept.
+func (s *StandIn) Faults() []string {
 	s.Lock()
 	defer s.Unlock()
 	return slices.Clone(s.faults)
 }
 
 // Asked returns the requests since the last call: method, path and answer's code.
-func (s *Stand) Asked() []string {
+func (s *StandIn) Asked() []string {
 	s.Lock()
 	defer s.Unlock()
 	asked := s.asked
@@ -37,13 +37,13 @@ func (s *Stand) Asked() []string {
 	return asked
 }
 
-// Fault notes a fault. The caller holds the mutex.
-func (s *Stand) Fault(format string, args ...any) {
+// Fault records a fault. The caller holds the mutex.
+func (s *StandIn) Fault(format string, args ...any) {
 	s.faults = append(s.faults, fmt.Sprintf(format, args...))
 }
 
-// Answer answers a request, and notes it without the beginning that all paths have.
-func (s *Stand) Answer(w http.ResponseWriter, r *http.Request, prefix string, answer http.HandlerFunc) {
+// Answer answers a request, and records it without the prefix that all paths have.
+func (s *StandIn) Answer(w http.ResponseWriter, r *http.Request, prefix string, answer http.HandlerFunc) {
 	s.Lock()
 	defer s.Unlock()
 	recorder := &recorder{ResponseWriter: w}
@@ -64,8 +64,8 @@ func (r *recorder) WriteHeader(code int) {
 }
 
 // Read decodes a request's body. A field that the forge does not know, and would ignore,
-// is a fault, as is another content type.
-func Read[T any](s *Stand, r *http.Request) (body T, ok bool) {
+// is a fault. So is another content type.
+func Read[T any](s *StandIn, r *http.Request) (body T, ok bool) {
 	decoder := json.NewDecoder(r.Body)
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(&body)
@@ -78,9 +78,9 @@ func Read[T any](s *Stand, r *http.Request) (body T, ok bool) {
 	return body, err == nil
 }
 
-// Page returns the part of a list that a request asks for: as many as the parameter of that
-// name says, at most most, and usual where it says nothing. Next is the number of the page
-// after it; 0 for none.
+// Page returns the page of a list that a request asks for. The parameter of that name
+// sets its size, at most most; the default is usual. next is the number of the following
+// page; 0 for none.
 func Page[T any](r *http.Request, all []T, parameter string, usual, most int) (part []T, size, number, next int) {
 	number, _ = strconv.Atoi(r.URL.Query().Get("page"))
 	size, _ = strconv.Atoi(r.URL.Query().Get(parameter))
@@ -95,11 +95,11 @@ func Page[T any](r *http.Request, all []T, parameter string, usual, most int) (p
 	return all[first:last], size, number, next
 }
 
-// Say answers with JSON.
-func Say(w http.ResponseWriter, code int, body any) {
+// WriteJSON answers with JSON.
+func WriteJSON(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(body) // who does not read it has gone
+	_ = json.NewEncoder(w).Encode(body) // an error means that the client has gone
 }
 
 // Message is a refusal in the words of most forges.

@@ -1,7 +1,7 @@
 // Package gitea posts commit statuses to Gitea and Forgejo.
 //
-// It takes statuses from the Poster of package status and makes requests to the
-// forge's API of them; what the forge answers it tells in that package's errors.
+// It takes statuses from the Poster of package post, sends them to the forge's API, and
+// returns its answers as errors of package status.
 package gitea
 
 import (
@@ -21,26 +21,25 @@ import (
 )
 
 const (
-	// limit keeps descriptions to what the forge's page shows; its database
-	// would take more.
+	// limit is the longest description that the forge's page shows; its database accepts
+	// more.
 	limit = 255
-	// pageSize is the most that a forge gives at once unless it is set up
-	// otherwise, and maxPages is more than the Poster ever posts under one
-	// context, times the contexts it may have.
+	// pageSize is the largest page of a forge by default. maxPages is more than the
+	// Poster ever posts under one context, times the contexts it may have.
 	pageSize = 50
 	maxPages = 100
 )
 
-// Config says which repository's commits get the statuses.
+// Config names the repository whose commits get the statuses.
 type Config struct {
-	// Base is the forge's address: "https://git.example". Token gives a token with the
+	// Base is the forge's address: "https://git.example". Token returns a token with the
 	// scope write:repository.
 	forgeclient.Config
 
 	Owner      string
 	Repository string
-	// Sweep is how often pull requests are looked at for comments of ours that somebody
-	// edited or deleted; five minutes when zero.
+	// Sweep is how often pull requests are checked for comments of ours that another
+	// account edited or deleted; zero means five minutes.
 	Sweep time.Duration
 }
 
@@ -50,15 +49,15 @@ type Provider struct {
 	forge             *forgeclient.Client
 	sweep             time.Duration
 
-	reviewing sync.Mutex // protects what follows, and that one look is made at a time
+	reviewing sync.Mutex // protects what follows, and serialises requests about pull requests
 	pulls     pulls
 	me        account
 }
 
 var _ status.Prober = (*Provider)(nil)
 
-// New makes a provider. It makes no request: whether the forge answers and the
-// token is good shows when the first status is posted, or by Probe.
+// New returns a provider. It makes no request: Probe or the first post shows whether the
+// forge answers and the token is valid.
 func New(c Config) (*Provider, error) {
 	if c.Owner == "" || c.Repository == "" {
 		return nil, errors.New("the forge needs the repository's owner and name")
@@ -73,7 +72,7 @@ func New(c Config) (*Provider, error) {
 // Name is "gitea".
 func (p *Provider) Name() string { return "gitea" }
 
-// Limit is how much of a description the forge shows.
+// Limit is the longest description that the forge shows.
 func (p *Provider) Limit() int { return limit }
 
 // Post records a status on the commit.
@@ -98,7 +97,7 @@ func (p *Provider) Post(ctx context.Context, c status.Commit) error {
 	return fmt.Errorf("post status to gitea: %w", err)
 }
 
-// List gives the commit's statuses under the context, newest first.
+// List returns the commit's statuses under the context, newest first.
 func (p *Provider) List(ctx context.Context, sha, statusContext string) ([]status.Commit, error) {
 	api, err := p.api(ctx)
 	if err != nil {
@@ -128,13 +127,13 @@ func (p *Provider) List(ctx context.Context, sha, statusContext string) ([]statu
 				TargetURL: p.forge.Secrets.Clean(s.TargetURL), Time: s.Created,
 			}})
 		}
-		// A forge may give fewer than it is asked for, so only its own word
-		// that there is no further page counts.
+		// A forge may return fewer items than requested, so only its own statement that
+		// there is no further page counts.
 		if response.NextPage == 0 || len(statuses) == 0 {
 			break
 		}
 	}
-	// Their times have seconds only; their numbers tell which is newer.
+	// Their times have a resolution of seconds, so their numbers determine the order.
 	slices.SortFunc(found, func(a, b numbered) int { return cmp.Compare(b.id, a.id) })
 	commits := make([]status.Commit, 0, len(found))
 	for _, f := range found {
@@ -143,9 +142,9 @@ func (p *Provider) List(ctx context.Context, sha, statusContext string) ([]statu
 	return commits, nil
 }
 
-// api makes a client for one call. The SDK's client holds a context and a token,
-// both of which are the call's here; it is no more than a struct. An empty
-// version keeps it from asking the forge for its own.
+// api returns a client for one call. The SDK's client is only a struct, which holds the
+// context and the token of the call. An empty version stops it from requesting the
+// forge's version.
 func (p *Provider) api(ctx context.Context) (*sdk.Client, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -162,10 +161,9 @@ func (p *Provider) api(ctx context.Context) (*sdk.Client, error) {
 	return api, nil
 }
 
-// unknown finds out why a request about a commit failed in a way that has two
-// meanings. Gitea answers 500 for a commit it does not have, and 404 both for
-// that and for a repository that the token may not see. It gives nil when the
-// commit is not the reason.
+// unknown resolves the two meanings of a failed request about a commit. Gitea answers 500
+// for a commit it does not have, and 404 both for that and for a repository that the
+// token may not see. unknown returns nil if the commit is not the reason.
 func (p *Provider) unknown(ctx context.Context, api *sdk.Client, failed *sdk.Response, sha string) error {
 	if code := codeOf(failed); code != http.StatusNotFound && code != http.StatusInternalServerError {
 		return nil
@@ -185,8 +183,8 @@ func (p *Provider) unknown(ctx context.Context, api *sdk.Client, failed *sdk.Res
 	return ctx.Err()
 }
 
-// explain tells what a failed request means to the Poster. Of the forge's words
-// nothing is passed on but its answer to what we sent, without the token.
+// explain returns the meaning of a failed request for the Poster. It includes only the
+// forge's answer, without the token.
 func (p *Provider) explain(ctx context.Context, response *sdk.Response, err error) error {
 	code := codeOf(response)
 	switch {
@@ -205,5 +203,6 @@ func codeOf(r *sdk.Response) int {
 	return r.StatusCode
 }
 
-// states are Gitea's words. It has "error" and "warning" besides.
+// states are Gitea's words for the states that are posted. It also has "error" and
+// "warning".
 var states = forgeclient.States[sdk.StatusState]{Pending: sdk.StatusPending, Success: sdk.StatusSuccess, Failure: sdk.StatusFailure}

@@ -45,10 +45,10 @@ func TestProviderConforms(t *testing.T) {
 	})
 }
 
-// fake answers as Gitea 1.26 does, errors included: a status for a commit that
-// it does not have is answered with 500 and no reason.
+// fake answers like Gitea 1.26, errors included: it answers a status for an unknown
+// commit with 500 and no reason.
 type fake struct {
-	renamed  string // what the repository is called by now
+	renamed  string // the repository's current name
 	readOnly bool   // the token lacks the scope
 
 	mu     sync.Mutex // protects posted
@@ -84,13 +84,15 @@ func (f *fake) handler() http.Handler {
 	const repo = "/api/v1/repos/team/web"
 	mux := http.NewServeMux()
 	known := func(sha string) bool { return sha == shaA || sha == shaB }
-	mux.HandleFunc("GET "+repo, func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, map[string]any{"name": "web"}) })
+	mux.HandleFunc("GET "+repo, func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]any{"name": "web"})
+	})
 	mux.HandleFunc("GET "+repo+"/git/commits/{sha}", func(w http.ResponseWriter, r *http.Request) {
 		if !known(r.PathValue("sha")) {
-			say(w, http.StatusNotFound, map[string]any{"message": "The target couldn't be found."})
+			writeJSON(w, http.StatusNotFound, map[string]any{"message": "The target couldn't be found."})
 			return
 		}
-		say(w, http.StatusOK, map[string]any{"sha": r.PathValue("sha")})
+		writeJSON(w, http.StatusOK, map[string]any{"sha": r.PathValue("sha")})
 	})
 	mux.HandleFunc("POST "+repo+"/statuses/{sha}", func(w http.ResponseWriter, r *http.Request) {
 		var body struct {
@@ -100,11 +102,11 @@ func (f *fake) handler() http.Handler {
 			Context     string `json:"context"`
 		}
 		if err := json.NewDecoder(r.Body).Decode(&body); err != nil || r.Header.Get("Content-Type") != "application/json" {
-			say(w, http.StatusUnprocessableEntity, map[string]any{"message": "not JSON"})
+			writeJSON(w, http.StatusUnprocessableEntity, map[string]any{"message": "not JSON"})
 			return
 		}
 		if !known(r.PathValue("sha")) {
-			say(w, http.StatusInternalServerError, map[string]any{"message": ""})
+			writeJSON(w, http.StatusInternalServerError, map[string]any{"message": ""})
 			return
 		}
 		f.mu.Lock()
@@ -114,12 +116,12 @@ func (f *fake) handler() http.Handler {
 			Description: strings.TrimSpace(body.Description), Context: body.Context, Created: time.Now().Truncate(time.Second),
 		}
 		f.posted = append(f.posted, rec)
-		say(w, http.StatusCreated, rec)
+		writeJSON(w, http.StatusCreated, rec)
 	})
 	mux.HandleFunc("GET "+repo+"/commits/{sha}/statuses", f.list(known))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "token "+statustest.Token {
-			say(w, http.StatusUnauthorized, map[string]any{"message": "invalid username, password or token"})
+			writeJSON(w, http.StatusUnauthorized, map[string]any{"message": "invalid username, password or token"})
 			return
 		}
 		if strings.HasSuffix(r.URL.Path, "/version") {
@@ -128,12 +130,12 @@ func (f *fake) handler() http.Handler {
 		rest, isOld := strings.CutPrefix(r.URL.Path, repo)
 		switch {
 		case f.readOnly && r.Method == http.MethodPost:
-			say(w, http.StatusForbidden, map[string]any{"message": "token does not have at least one of required scope(s): [write:repository]"})
+			writeJSON(w, http.StatusForbidden, map[string]any{"message": "token does not have at least one of required scope(s): [write:repository]"})
 		case f.renamed != "" && isOld:
 			w.Header().Set("Location", "/api/v1/repos/team/"+f.renamed+rest)
 			w.WriteHeader(http.StatusMovedPermanently)
 		case f.renamed != "":
-			say(w, http.StatusOK, map[string]any{"full_name": "team/" + f.renamed})
+			writeJSON(w, http.StatusOK, map[string]any{"full_name": "team/" + f.renamed})
 		default:
 			mux.ServeHTTP(w, r)
 		}
@@ -143,12 +145,12 @@ func (f *fake) handler() http.Handler {
 func (f *fake) list(known func(string) bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !known(r.PathValue("sha")) {
-			say(w, http.StatusNotFound, map[string]any{"message": "object does not exist"})
+			writeJSON(w, http.StatusNotFound, map[string]any{"message": "object does not exist"})
 			return
 		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		const most = 20 // less than is asked for: MAX_RESPONSE_ITEMS
+		const most = 20 // less than requested: MAX_RESPONSE_ITEMS
 		page, _ := strconv.Atoi(r.URL.Query().Get("page"))
 		all := []record{}
 		for _, rec := range slices.Backward(f.posted) {
@@ -156,7 +158,7 @@ func (f *fake) list(known func(string) bool) http.HandlerFunc {
 				all = append(all, rec)
 			}
 		}
-		// Only seconds decide about the order, as they do there.
+		// Only seconds determine the order, as in Gitea.
 		first := min((page-1)*most, len(all))
 		last := min(page*most, len(all))
 		if last < len(all) {
@@ -164,17 +166,17 @@ func (f *fake) list(known func(string) bool) http.HandlerFunc {
 		}
 		part := slices.Clone(all[first:last])
 		slices.Reverse(part)
-		say(w, http.StatusOK, part)
+		writeJSON(w, http.StatusOK, part)
 	}
 }
 
-func say(w http.ResponseWriter, code int, body any) {
+func writeJSON(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-func TestNewRefusesWhatItCannotReach(t *testing.T) {
+func TestNewRefusesAnInvalidConfig(t *testing.T) {
 	token := func() (string, error) { return "t", nil }
 	for _, c := range []gitea.Config{
 		{Config: forgeclient.Config{Base: "https://git.example", Token: token}},

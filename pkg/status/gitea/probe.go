@@ -10,21 +10,21 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// nowhere is a commit that no repository has. Gitea judges the token's scope and the
-// account's rights first, so that what it says to a status for this one tells whether
-// others would be taken.
-const nowhere = "0000000000000000000000000000000000000001"
+// unknownSHA is a commit that no repository has. Gitea checks the token's scope and the
+// account's rights first, so its answer to a status of this commit reveals whether it
+// would accept others.
+const unknownSHA = "0000000000000000000000000000000000000001"
 
-// Probe finds out whether the token may write commit statuses. It writes none.
+// Probe checks that the token may write commit statuses. It writes none.
 func (p *Provider) Probe(ctx context.Context) error {
-	err := p.Post(ctx, status.Commit{SHA: nowhere, Context: "fedsync", State: status.Pending, Description: "probe"})
+	err := p.Post(ctx, status.Commit{SHA: unknownSHA, Context: "fedsync", State: status.Pending, Description: "probe"})
 	if err == nil || errors.Is(err, status.ErrRejected) {
 		return nil
 	}
-	return fmt.Errorf("probe the token: %w", err)
+	return fmt.Errorf("check the token with gitea: %w", err)
 }
 
-// moved finds out where the repository is that the forge redirects.
+// moved returns the error for a repository that the forge redirects.
 func (p *Provider) moved(ctx context.Context) error {
 	token, err := p.forge.Token()
 	if err != nil {

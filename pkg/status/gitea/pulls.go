@@ -21,34 +21,35 @@ import (
 )
 
 const (
-	// lookSize is how many pull requests a look has, those that changed last. More than
-	// these between two looks cost a listing.
-	lookSize = 10
-	// maxPulls is how many open ones are listed.
+	// pollSize is how many of the last changed pull requests a poll reads. More changes
+	// between two polls cost a full listing.
+	pollSize = 10
+	// maxPulls is how many open pull requests are listed.
 	maxPulls = 1000
-	// sameMoment is how near two changes may be for the forge to give them one time, in
-	// whole seconds, and for its clock to be read late.
+	// sameMoment is how close two changes may be for the forge to report the same time,
+	// in whole seconds, including the delay until its clock is read.
 	sameMoment = 2 * time.Second
-	// sweepEvery is how often all that are open are listed, and the comments that changed:
-	// for the edit or the end of a comment Gitea gives a pull request no new time.
+	// sweepEvery is how often all open pull requests and the changed comments are listed:
+	// when a comment is edited or deleted, Gitea does not change the time of its pull
+	// request.
 	sweepEvery = 5 * time.Minute
 	maxTitle   = 200
 )
 
-// pulls is what is known of a repository's pull requests.
+// pulls is the known state of a repository's pull requests.
 type pulls struct {
 	branch string
 	open   map[int64]status.PullRequest // into the branch, by number
-	look   string                       // what the last look showed
-	newest time.Time                    // when that one changed which changed last
-	again  bool                         // something may have changed at the same moment, after the look
+	poll   string                       // what the last poll showed
+	newest time.Time                    // the time of the last change
+	again  bool                         // something may have changed at the same moment, after the poll
 
-	sweptAt time.Time       // when all were listed last
-	since   time.Time       // that, by the forge's clock
-	edited  map[int64]int64 // when our comments were found to be changed, by number
+	sweptAt time.Time       // when all were last listed
+	since   time.Time       // the same, by the forge's clock
+	edited  map[int64]int64 // when our comments were last changed, by pull request
 }
 
-// account is whose a token is.
+// account is the account of a token.
 type account struct {
 	token [sha256.Size]byte // its digest
 	id    int64
@@ -56,9 +57,9 @@ type account struct {
 
 var _ status.Reviewer = (*Provider)(nil)
 
-// Open lists the open pull requests into a branch, the newest first. Gitea tells by no
-// ETag whether something changed, so that a look is a page of those, open or not, that
-// changed last.
+// Open lists the open pull requests into a branch, newest first. Gitea has no ETag that
+// shows whether something changed, so each call polls: it reads one page of the last
+// changed pull requests, open or not.
 func (p *Provider) Open(ctx context.Context, branch string) (open []status.PullRequest, changed bool, err error) {
 	p.reviewing.Lock()
 	defer p.reviewing.Unlock()
@@ -67,17 +68,17 @@ func (p *Provider) Open(ctx context.Context, branch string) (open []status.PullR
 		return nil, false, fmt.Errorf("list pull requests of gitea: %w", err)
 	}
 	found, response, err := api.ListRepoPullRequests(p.owner, p.repository, sdk.ListPullRequestsOptions{
-		ListOptions: sdk.ListOptions{Page: 1, PageSize: lookSize}, State: sdk.StateAll, Sort: "recentupdate",
+		ListOptions: sdk.ListOptions{Page: 1, PageSize: pollSize}, State: sdk.StateAll, Sort: "recentupdate",
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("list pull requests of gitea: %w", p.explain(ctx, response, err))
 	}
 	known := p.pulls
 	next := known
-	next.branch, next.look, next.newest, next.again = branch, shown(found, response), newestOf(found), recent(found, response)
+	next.branch, next.poll, next.newest, next.again = branch, shown(found, response), newestOf(found), recent(found, response)
 	first := known.open == nil || known.branch != branch
 	sweep := first || time.Since(known.sweptAt) >= p.sweep
-	if !sweep && !known.again && known.look == next.look {
+	if !sweep && !known.again && known.poll == next.poll {
 		return nil, false, nil
 	}
 	if sweep {
@@ -101,7 +102,7 @@ func (p *Provider) Open(ctx context.Context, branch string) (open []status.PullR
 	return slices.SortedFunc(maps.Values(next.open), func(a, b status.PullRequest) int { return cmp.Compare(b.Number, a.Number) }), true, nil
 }
 
-// list reads all that are open.
+// list reads all open pull requests.
 func (p *Provider) list(ctx context.Context, api *sdk.Client, its pulls) (map[int64]status.PullRequest, error) {
 	open := map[int64]status.PullRequest{}
 	for page := 1; page <= maxPulls/pageSize; page++ {
@@ -119,7 +120,7 @@ func (p *Provider) list(ctx context.Context, api *sdk.Client, its pulls) (map[in
 	return open, nil
 }
 
-// with gives what is open by what was known and what was found since.
+// with returns the open pull requests: the known ones, updated by those found since.
 func (p pulls) with(known map[int64]status.PullRequest, found []*sdk.PullRequest) map[int64]status.PullRequest {
 	open := maps.Clone(known)
 	for _, pr := range found {
@@ -139,7 +140,8 @@ func (p pulls) with(known map[int64]status.PullRequest, found []*sdk.PullRequest
 	return open
 }
 
-// edited gives when comments of ours were changed last, by the number of what they are on.
+// edited returns when comments of ours were last changed, by the number of their pull
+// request.
 func (p *Provider) edited(ctx context.Context, api *sdk.Client, known pulls) (map[int64]int64, error) {
 	if p.me.id == 0 {
 		return nil, nil //nolint:nilnil // we have written nothing yet
@@ -172,7 +174,7 @@ func (p *Provider) edited(ctx context.Context, api *sdk.Client, known pulls) (ma
 	return edited, nil
 }
 
-// numberOf reads on what a comment is; 0 where that cannot be told.
+// numberOf returns the number of a comment's pull request; 0 if it is unknown.
 func numberOf(c *sdk.Comment) int64 {
 	n, _ := strconv.ParseInt(path.Base(cmp.Or(c.PRURL, c.IssueURL)), 10, 64)
 	return n
@@ -180,7 +182,7 @@ func numberOf(c *sdk.Comment) int64 {
 
 func isCommit(sha string) bool { return len(sha) == 40 && strings.Trim(sha, "0123456789abcdef") == "" }
 
-// shown gives in one line what a look showed.
+// shown formats the result of a poll as one line.
 func shown(found []*sdk.PullRequest, response *sdk.Response) string {
 	var b strings.Builder
 	b.WriteString(response.Header.Get("X-Total-Count"))
@@ -207,27 +209,27 @@ func newestOf(found []*sdk.PullRequest) time.Time {
 	return updated(found[0])
 }
 
-// covers reports whether a look has all that changed since some time.
+// covers reports whether a poll shows everything that changed since some time.
 func covers(found []*sdk.PullRequest, response *sdk.Response, since time.Time) bool {
 	return response.NextPage == 0 || len(found) == 0 || updated(found[len(found)-1]).Before(since)
 }
 
-// recent reports whether something changed so near to the look, by the forge's own clock,
-// that what changes after it may bear the same time.
+// recent reports whether something changed so shortly before the poll, by the forge's own
+// clock, that a later change may have the same time.
 func recent(found []*sdk.PullRequest, response *sdk.Response) bool {
 	return len(found) > 0 && clock(response).Sub(newestOf(found)) < sameMoment
 }
 
-// clock is the forge's; zero where it does not tell.
+// clock returns the forge's time; zero if the answer has none.
 func clock(response *sdk.Response) time.Time {
 	now, _ := http.ParseTime(response.Header.Get("Date"))
 	return now
 }
 
-// cleared is what stands in a comment that has nothing to say any more.
-const cleared = "_This does not apply any more._"
+// cleared replaces the text of a comment that no longer applies.
+const cleared = "_This no longer applies._"
 
-// Comment makes a text the one comment of ours on a pull request.
+// Comment makes text the only comment of ours on a pull request.
 func (p *Provider) Comment(ctx context.Context, number int64, marker, text string) error {
 	p.reviewing.Lock()
 	defer p.reviewing.Unlock()
@@ -258,7 +260,7 @@ func (p *Provider) comment(ctx context.Context, number int64, marker, text strin
 		_, response, err := api.CreateIssueComment(p.owner, p.repository, number, sdk.CreateIssueCommentOption{Body: body})
 		return p.commented(ctx, response, err)
 	}
-	// Of a process that was killed a second one may have come late.
+	// A process that was killed may have added a second comment late.
 	for _, c := range ours[1:] {
 		if response, err := api.DeleteIssueComment(p.owner, p.repository, c.ID); codeOf(response) != http.StatusNotFound && err != nil {
 			return p.commented(ctx, response, err)
@@ -271,8 +273,8 @@ func (p *Provider) comment(ctx context.Context, number int64, marker, text strin
 	return p.commented(ctx, response, err)
 }
 
-// ours lists the comments that begin with the marker and that our account wrote. Anybody
-// can write a marker.
+// ours lists the comments that begin with the marker and that our account wrote. Anyone
+// can write a marker, so the author counts.
 func (p *Provider) ours(ctx context.Context, api *sdk.Client, number int64, marker string) ([]*sdk.Comment, error) {
 	me, err := p.account(ctx, api)
 	if err != nil {
@@ -287,7 +289,7 @@ func (p *Provider) ours(ctx context.Context, api *sdk.Client, number int64, mark
 	}), nil
 }
 
-// account is the number of the token's account. It is asked for once for each token.
+// account returns the number of the token's account. It is requested once for each token.
 func (p *Provider) account(ctx context.Context, api *sdk.Client) (int64, error) {
 	token, err := p.forge.Token()
 	if err != nil {
@@ -301,12 +303,12 @@ func (p *Provider) account(ctx context.Context, api *sdk.Client) (int64, error) 
 	if err != nil {
 		err = p.explain(ctx, response, err)
 		if codeOf(response) == http.StatusForbidden {
-			err = fmt.Errorf("%w: the token needs the scope read:user, to tell our own comment from others", err)
+			err = fmt.Errorf("%w: the token needs the scope read:user to recognise fedsync's own comment", err)
 		}
 		return 0, err
 	}
 	if user == nil || user.ID == 0 {
-		return 0, errors.New("the forge does not say whose the token is")
+		return 0, errors.New("the forge does not report the token's account")
 	}
 	p.me = account{its, user.ID}
 	return user.ID, nil

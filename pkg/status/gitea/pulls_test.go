@@ -21,14 +21,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/statustest"
 )
 
-// pullFake answers about pull requests and their comments as Gitea 1.26 does.
+// pullFake answers about pull requests and their comments like Gitea 1.26.
 type pullFake struct {
 	mu       sync.Mutex // protects what follows
 	now      time.Time
 	pulls    []pullRecord
 	comments []commentRecord
-	last     int64 // comment's number
-	me       int64 // 0: the token may not tell
+	last     int64 // number of the last comment
+	me       int64 // 0 if the token may not reveal it
 	asked    []string
 }
 
@@ -47,7 +47,7 @@ type commentRecord struct {
 	Body string           `json:"body"`
 }
 
-// change makes or changes a pull request a second later.
+// change creates or changes a pull request a second later.
 func (f *pullFake) change(number int64, state, head, base string, from int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -57,7 +57,7 @@ func (f *pullFake) change(number int64, state, head, base string, from int64) {
 		Number: number, Title: fmt.Sprintf("Change\n%d", number), State: state, Updated: f.now,
 		Head: map[string]any{"ref": "b", "sha": head, "repo_id": from}, Base: map[string]any{"ref": base, "repo_id": 1},
 	})
-	f.now = f.now.Add(time.Minute) // nobody looks at that moment
+	f.now = f.now.Add(time.Minute) // no poll happens at that moment
 }
 
 func (f *pullFake) handler() http.Handler {
@@ -78,16 +78,16 @@ func (f *pullFake) handler() http.Handler {
 		}
 		w.Header().Set("Date", f.now.UTC().Format(http.TimeFormat))
 		w.Header().Set("X-Total-Count", strconv.Itoa(len(found)))
-		say(w, http.StatusOK, found[first:last])
+		writeJSON(w, http.StatusOK, found[first:last])
 	})
 	mux.HandleFunc("GET /api/v1/user", func(w http.ResponseWriter, _ *http.Request) {
 		if f.me == 0 {
-			say(w, http.StatusForbidden, map[string]any{"message": "token does not have at least one of required scope(s), required=[read:user]"})
+			writeJSON(w, http.StatusForbidden, map[string]any{"message": "token does not have at least one of required scope(s), required=[read:user]"})
 			return
 		}
-		say(w, http.StatusOK, map[string]any{"id": f.me})
+		writeJSON(w, http.StatusOK, map[string]any{"id": f.me})
 	})
-	mux.HandleFunc("GET /api/v1/repos/team/web/issues/7/comments", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, f.comments) })
+	mux.HandleFunc("GET /api/v1/repos/team/web/issues/7/comments", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, f.comments) })
 	body := func(r *http.Request) string {
 		var b struct {
 			Body string `json:"body"`
@@ -98,12 +98,12 @@ func (f *pullFake) handler() http.Handler {
 	mux.HandleFunc("POST /api/v1/repos/team/web/issues/7/comments", func(w http.ResponseWriter, r *http.Request) {
 		f.last++
 		f.comments = append(f.comments, commentRecord{ID: f.last, User: map[string]int64{"id": f.me}, Body: body(r)})
-		say(w, http.StatusCreated, f.comments[len(f.comments)-1])
+		writeJSON(w, http.StatusCreated, f.comments[len(f.comments)-1])
 	})
 	mux.HandleFunc("PATCH /api/v1/repos/team/web/issues/comments/{id}", func(w http.ResponseWriter, r *http.Request) {
 		c := f.comment(r.PathValue("id"))
 		c.Body = body(r)
-		say(w, http.StatusOK, c)
+		writeJSON(w, http.StatusOK, c)
 	})
 	mux.HandleFunc("DELETE /api/v1/repos/team/web/issues/comments/{id}", func(w http.ResponseWriter, r *http.Request) {
 		c := *f.comment(r.PathValue("id"))
@@ -118,13 +118,13 @@ func (f *pullFake) handler() http.Handler {
 	})
 }
 
-// comment finds one that is there.
+// comment returns an existing comment.
 func (f *pullFake) comment(id string) *commentRecord {
 	at := slices.IndexFunc(f.comments, func(c commentRecord) bool { return strconv.FormatInt(c.ID, 10) == id })
 	return &f.comments[at]
 }
 
-// requests gives how many there were since the last call.
+// requests returns the number of requests since the last call.
 func (f *pullFake) requests() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -146,7 +146,7 @@ func (f *pullFake) provider(t *testing.T) *gitea.Provider {
 
 func sha(n int64) string { return fmt.Sprintf("%040x", n) }
 
-func TestOpenPullRequestsAreListedAndFollowedByOneRequest(t *testing.T) {
+func TestOpenPullRequestsAreListedAndThenPolledWithOneRequest(t *testing.T) {
 	f := &pullFake{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	for n := range int64(45) {
 		f.change(n+1, "open", sha(n+1), "main", 1)
@@ -156,7 +156,7 @@ func TestOpenPullRequestsAreListedAndFollowedByOneRequest(t *testing.T) {
 	f.change(48, "open", "not a commit", "main", 1)
 	f.change(49, "open", sha(49), "main", 2)
 	p := f.provider(t)
-	look := func(requests int, wantChanged bool) []status.PullRequest {
+	poll := func(requests int, wantChanged bool) []status.PullRequest {
 		t.Helper()
 		open, changed, err := p.Open(t.Context(), "main")
 		if err != nil || changed != wantChanged {
@@ -167,7 +167,7 @@ func TestOpenPullRequestsAreListedAndFollowedByOneRequest(t *testing.T) {
 		}
 		return open
 	}
-	open := look(4, true) // and three pages of those that are open
+	open := poll(4, true) // and three pages of open ones
 	if len(open) != 46 || open[0].Number != 49 || open[45].Number != 1 {
 		t.Fatalf("Open = %d, from %d; want 46 from 49 to 1", len(open), open[0].Number)
 	}
@@ -178,11 +178,11 @@ func TestOpenPullRequestsAreListedAndFollowedByOneRequest(t *testing.T) {
 	if diff := cmp.Diff(want, open[0]); diff != "" {
 		t.Errorf("the newest (-want +got):\n%s", diff)
 	}
-	look(1, false)
+	poll(1, false)
 
 	f.change(3, "open", sha(1003), "main", 1)
 	f.change(9, "closed", sha(9), "main", 1)
-	open = look(1, true)
+	open = poll(1, true)
 	heads := map[int64]string{}
 	for _, pr := range open {
 		heads[pr.Number] = pr.Head
@@ -191,19 +191,19 @@ func TestOpenPullRequestsAreListedAndFollowedByOneRequest(t *testing.T) {
 		t.Errorf("after a push to #3 and the end of #9 there are %d, #3 at %s, #9 at %q", len(open), heads[3], heads[9])
 	}
 	f.change(46, "open", sha(1046), "other", 1)
-	look(1, false) // it is none of ours
+	poll(1, false) // it is into another branch
 
-	for n := range int64(15) { // more than a look has
+	for n := range int64(15) { // more than a poll has
 		f.change(n+20, "open", sha(n+2000), "main", 1)
 	}
-	look(4, true)
+	poll(4, true)
 
-	// What changes in the second of a look cannot be told by its time.
+	// A change within the second of a poll cannot be detected by its time.
 	f.mu.Lock()
 	f.pulls[len(f.pulls)-1].Updated = f.now
 	f.mu.Unlock()
-	look(1, true) // its version is another
-	look(4, false)
+	poll(1, true) // its version changed
+	poll(4, false)
 }
 
 func TestThereIsOneCommentOfOurs(t *testing.T) {
@@ -214,7 +214,7 @@ func TestThereIsOneCommentOfOurs(t *testing.T) {
 		{ID: 2, User: map[string]int64{"id": 5}, Body: "ours, about something else: " + marker},
 	}
 	p := f.provider(t)
-	say := func(text string, want ...string) {
+	expect := func(text string, want ...string) {
 		t.Helper()
 		if err := p.Comment(t.Context(), 7, marker, text); err != nil {
 			t.Fatal(err)
@@ -227,27 +227,27 @@ func TestThereIsOneCommentOfOurs(t *testing.T) {
 			t.Errorf("comments after %q (-want +got):\n%s", text, diff)
 		}
 	}
-	say("")
-	say("one", marker+"\none")
-	say("two", marker+"\ntwo")
+	expect("")
+	expect("one", marker+"\none")
+	expect("two", marker+"\ntwo")
 	f.requests()
-	say("two", marker+"\ntwo")
+	expect("two", marker+"\ntwo")
 	if n := f.requests(); n != 1 {
-		t.Errorf("%d requests where it says so already, want one that asks", n)
+		t.Errorf("%d requests for an unchanged comment, want one that reads it", n)
 	}
-	f.comments[2].Body = "edited by somebody\n" + marker // it is ours no more
-	say("two", "edited by somebody\n"+marker, marker+"\ntwo")
+	f.comments[2].Body = "edited by another account\n" + marker // it is no longer ours
+	expect("two", "edited by another account\n"+marker, marker+"\ntwo")
 	f.comments = slices.Delete(f.comments, 2, 4)
-	say("two", marker+"\ntwo")
-	// That of a process that was killed comes late.
+	expect("two", marker+"\ntwo")
+	// A comment of a process that was killed arrives late.
 	f.comments = append(f.comments, commentRecord{ID: 9, User: map[string]int64{"id": 5}, Body: marker + "\none"})
-	say("two", marker+"\ntwo")
-	say("", marker+"\n_This does not apply any more._")
+	expect("two", marker+"\ntwo")
+	expect("", marker+"\n_This no longer applies._")
 	if !strings.Contains(f.comments[0].Body, "somebody else's copy") || !strings.Contains(f.comments[1].Body, "something else") {
 		t.Errorf("other comments were changed: %+v", f.comments[:2])
 	}
 	f.me = 0
 	if err := f.provider(t).Comment(t.Context(), 7, marker, "three"); !errors.Is(err, status.ErrUnauthorized) || !strings.Contains(err.Error(), "read:user") {
-		t.Errorf("Comment by a token that may not tell whose it is = %v, want the scope that it lacks", err)
+		t.Errorf("Comment with a token that may not reveal its account = %v, want the missing scope", err)
 	}
 }

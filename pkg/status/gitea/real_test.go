@@ -26,14 +26,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/post"
 )
 
-// real is a repository with two commits on a real Gitea, and a proxy before it
-// that can be told to fail.
+// real is a repository with two commits on a real Gitea, behind a proxy that can be made
+// to fail.
 type real struct {
 	forge *sandboxtest.Forge
 	shas  [2]string
 	proxy *httptest.Server
 	down  atomic.Bool
-	asked atomic.Int32 // requests that met the failure
+	asked atomic.Int32 // requests during the failure
 
 	outbox string // of its posters
 }
@@ -59,7 +59,7 @@ func newReal(t *testing.T) *real {
 	return r
 }
 
-// push makes two commits and pushes them.
+// push creates two commits and pushes them.
 func push(t *testing.T, f *sandboxtest.Forge) [2]string {
 	t.Helper()
 	dir := t.TempDir()
@@ -103,8 +103,8 @@ func (r *real) provider(t *testing.T, token string) *gitea.Provider {
 	return p
 }
 
-// poster runs a Poster until the returned function is called, and tells of each
-// attempt.
+// poster runs a Poster until the returned function is called, and sends the result of
+// each attempt.
 func (r *real) poster(t *testing.T) (*post.Poster, <-chan post.Result, func()) {
 	t.Helper()
 	results := make(chan post.Result, 100) // more than a test's attempts, so that OnPost does not block
@@ -152,8 +152,8 @@ func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
 	await(t, results, post.Retry)
 	stop()
 
-	// The next process has the outbox alone; the daemon tells it what is wanted, as at
-	// every start.
+	// The next process has only the outbox; the daemon sets what is wanted, as at every
+	// start.
 	p, results, stop = r.poster(t)
 	p.Begin(second)
 	p.Want(status.Commit{SHA: r.shas[1], State: status.Pending, Description: "0/13 synced"})
@@ -162,7 +162,7 @@ func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-t.Context().Done():
-			t.Fatal("the forge was not asked while it was down")
+			t.Fatal("no request reached the forge while it was down")
 		}
 	}
 	r.down.Store(false)
@@ -170,12 +170,12 @@ func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
 	await(t, results, post.Posted)
 	stop()
 
-	// A further one finds all as it should be.
+	// A further process finds everything in place.
 	p, results, stop = r.poster(t)
 	p.Begin(second)
 	p.Want(status.Commit{SHA: r.shas[1], State: status.Failure, Description: "1/13 failed: gce-us-east1b Service/nginx nodePort 30036 held by default/legacy"})
 	p.Want(status.Commit{SHA: r.shas[1], Context: "fedsync/web/c1", State: status.Success, Description: "2/2 ready"})
-	await(t, results, post.Posted) // of the context that is new
+	await(t, results, post.Posted) // of the new context
 	stop()
 
 	got := [][]sandboxtest.Status{r.forge.Statuses(t, r.shas[0]), r.forge.Statuses(t, r.shas[1])}
@@ -189,7 +189,7 @@ func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
 	}
 	want := [][]sandboxtest.Status{
 		{
-			{Context: "fedsync/web", State: "success", Description: "superseded by " + r.shas[1][:7] + " · it was: 203.0.113.10 · 13/13 clusters · 26/26 ready"},
+			{Context: "fedsync/web", State: "success", Description: "superseded by " + r.shas[1][:7] + " · was: 203.0.113.10 · 13/13 clusters · 26/26 ready"},
 			{Context: "fedsync/web", State: "pending", Description: "0/13 synced"},
 		},
 		{
@@ -202,7 +202,7 @@ func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
 	}
 }
 
-// sorted makes the order of statuses plain that were posted within a second.
+// sorted removes the order of statuses, which is undefined within a second.
 func sorted(statuses []sandboxtest.Status) map[sandboxtest.Status]int {
 	m := map[sandboxtest.Status]int{}
 	for _, s := range statuses {
@@ -211,7 +211,7 @@ func sorted(statuses []sandboxtest.Status) map[sandboxtest.Status]int {
 	return m
 }
 
-func TestTheRealForgesErrorsAreTold(t *testing.T) {
+func TestTheRealForgesErrorsAreReported(t *testing.T) {
 	r := newReal(t)
 	p := r.provider(t, r.forge.Token)
 	unknown := status.Commit{SHA: "00000000000000000000000000000000deadbeef", Context: "fedsync/web", State: status.Pending}
@@ -234,7 +234,7 @@ func TestTheRealForgesErrorsAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := elsewhere.Post(t.Context(), known); !errors.Is(err, status.ErrUnauthorized) || !strings.Contains(err.Error(), "nowhere") {
-		t.Errorf("Post to a repository that is not there = %v, want ErrUnauthorized that names it", err)
+		t.Errorf("Post to a missing repository = %v, want ErrUnauthorized with its name", err)
 	}
 }
 
@@ -271,12 +271,12 @@ func TestTheRealForgeKeepsItsStatusesInOrder(t *testing.T) {
 		t.Fatalf("List = %d statuses, %v, want %d", len(list), err, posts)
 	}
 	if list[0].State != status.Success || list[0].Description != "the last" {
-		t.Errorf("List begins with %+v, want the last one posted", list[0])
+		t.Errorf("List starts with %+v, want the last posted one", list[0])
 	}
 }
 
-// Gitea gives a pull request no new time when a comment is edited or deleted.
-func TestWhatBecomesOfOurCommentIsAnotherVersion(t *testing.T) {
+// Gitea does not update the time of a pull request when a comment is edited or deleted.
+func TestAChangeOfOurCommentIsAnotherVersion(t *testing.T) {
 	const marker = "<!-- marker -->"
 	r := newReal(t)
 	call := func(method, path string, body, into any) {
@@ -298,7 +298,7 @@ func TestWhatBecomesOfOurCommentIsAnotherVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := ""
-	look := func(after string) {
+	poll := func(after string) {
 		t.Helper()
 		open, changed, err := p.Open(t.Context(), "main")
 		if err != nil || !changed || len(open) != 1 || open[0].Version == last {
@@ -306,11 +306,11 @@ func TestWhatBecomesOfOurCommentIsAnotherVersion(t *testing.T) {
 		}
 		last = open[0].Version
 	}
-	look("the start")
+	poll("the start")
 	if err := p.Comment(t.Context(), pr.Number, marker, "a plan"); err != nil {
 		t.Fatal(err)
 	}
-	look("our comment")
+	poll("our comment")
 	if open, changed, err := p.Open(t.Context(), "main"); err != nil || changed {
 		t.Errorf("Open where nothing changed = %+v, %t, %v", open, changed, err)
 	}
@@ -324,7 +324,7 @@ func TestWhatBecomesOfOurCommentIsAnotherVersion(t *testing.T) {
 	}
 	time.Sleep(1100 * time.Millisecond) //nolint:forbidigo // Gitea's times are in seconds
 	call(http.MethodPatch, fmt.Sprintf("/issues/comments/%d", all[0].ID), map[string]any{"body": "edited"}, nil)
-	look("somebody's edit")
+	poll("another account's edit")
 	call(http.MethodDelete, fmt.Sprintf("/issues/comments/%d", all[0].ID), nil, nil)
-	look("its end")
+	poll("its end")
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 )
 
-// app proves itself as a GitHub App: by its private key it finds its installation for
-// the repository, and gets a token of an hour for that.
+// app authenticates as a GitHub App: with its private key it finds its installation for
+// the repository, and gets a token for it that is valid for an hour.
 type app struct {
 	client      *forgeclient.Client
 	api         string
@@ -28,8 +28,8 @@ type app struct {
 	key         func() ([]byte, error)
 
 	mu        sync.Mutex                // protects what follows
-	digest    [sha256.Size]byte         // of the key that installed was made with
-	installed *ghinstallation.Transport // nil while the installation is not known
+	digest    [sha256.Size]byte         // of the key that created installed
+	installed *ghinstallation.Transport // nil while the installation is unknown
 }
 
 func (a *app) sdk(ctx context.Context) (*sdk.Client, error) {
@@ -45,7 +45,7 @@ func (a *app) sdk(ctx context.Context) (*sdk.Client, error) {
 	return connect(&client, a.api, "")
 }
 
-// account asks for the App's own name, which is that of its account too.
+// account requests the App's own name, which is also the name of its account.
 func (a *app) account(ctx context.Context, _ *sdk.Client) (author, error) {
 	key, err := a.readKey()
 	if err != nil {
@@ -55,7 +55,7 @@ func (a *app) account(ctx context.Context, _ *sdk.Client) (author, error) {
 	if err != nil {
 		return author{}, err
 	}
-	api, err := a.itself(signer)
+	api, err := a.asApp(signer)
 	if err != nil {
 		return author{}, err
 	}
@@ -66,16 +66,16 @@ func (a *app) account(ctx context.Context, _ *sdk.Client) (author, error) {
 	return author{bot: self.GetSlug() + "[bot]"}, nil
 }
 
-// refused forgets the installation: an App that was removed and installed again has
-// another one.
+// refused forgets the installation: an App that was removed and installed again has a new
+// one.
 func (a *app) refused() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.installed = nil
 }
 
-// transport returns what signs requests with the token of the installation. The key is
-// read each time, so that one that was replaced takes effect.
+// transport returns the transport that signs requests with the token of the installation.
+// The key is read each time, so that a replaced one takes effect.
 func (a *app) transport(ctx context.Context) (*ghinstallation.Transport, error) {
 	key, err := a.readKey()
 	if err != nil {
@@ -108,7 +108,7 @@ func (a *app) readKey() ([]byte, error) {
 	return key, nil
 }
 
-// signer returns what signs requests as the App itself.
+// signer returns the transport that signs requests as the App itself.
 func (a *app) signer(key []byte) (*ghinstallation.AppsTransport, error) {
 	signer, err := ghinstallation.NewAppsTransport(a.client.HTTP.Transport, a.id, key)
 	if err != nil {
@@ -118,40 +118,41 @@ func (a *app) signer(key []byte) (*ghinstallation.AppsTransport, error) {
 	return signer, nil
 }
 
-// itself makes a client that asks as the App, and not as its installation.
-func (a *app) itself(signer http.RoundTripper) (*sdk.Client, error) {
+// asApp returns a client that authenticates as the App, not as its installation.
+func (a *app) asApp(signer http.RoundTripper) (*sdk.Client, error) {
 	client := *a.client.HTTP
 	client.Transport = signer
 	return connect(&client, a.api, "")
 }
 
-// installation finds the App's installation for the repository.
+// installation returns the number of the App's installation for the repository.
 func (a *app) installation(ctx context.Context, signer http.RoundTripper) (int64, error) {
-	api, err := a.itself(signer)
+	api, err := a.asApp(signer)
 	if err != nil {
 		return 0, err
 	}
 	found, resp, err := api.Apps.GetRepositoryInstallation(ctx, a.owner, a.name)
 	if number := repositoryNumber(resp); number != 0 {
-		// It was renamed. The next request tells by what, which an App itself may not ask.
+		// It was renamed. An App itself may not request the new name; the next request
+		// reports it.
 		found, resp, err = api.Apps.GetRepositoryInstallationByID(ctx, number)
 	}
 	switch code := codeOf(resp); {
 	case err == nil:
 		return found.GetID(), nil
 	case code == http.StatusUnauthorized:
-		return 0, fmt.Errorf("%w: is --github-app-id the App of this key, and the clock right?", explain(ctx, a.client, resp, err))
+		return 0, fmt.Errorf("%w: check that --github-app-id is the App of this key and that the clock is right", explain(ctx, a.client, resp, err))
 	case code == http.StatusNotFound:
 		return 0, fmt.Errorf("%w: the GitHub App %d is not installed for %s/%s: install it there", status.ErrUnauthorized, a.id, a.owner, a.name)
 	}
 	return 0, explain(ctx, a.client, resp, err)
 }
 
-// byNumber is where GitHub redirects to what is asked of a repository that was renamed.
+// byNumber matches the path to which GitHub redirects requests for a renamed repository.
 var byNumber = regexp.MustCompile(`/repositories/([0-9]{1,18})(?:/|$)`)
 
-// repositoryNumber returns the number of a repository that GitHub redirects to; zero for
-// an answer that is no redirect.
+// repositoryNumber returns the number of the repository that an answer redirects to; zero
+// if it is no redirect.
 func repositoryNumber(resp *sdk.Response) int64 {
 	if code := codeOf(resp); code < 300 || code >= 400 {
 		return 0
@@ -167,7 +168,7 @@ func repositoryNumber(resp *sdk.Response) int64 {
 	return number
 }
 
-// permissions returns what the installation may do. The token says so.
+// permissions returns the permissions of the installation, which come with its token.
 func (a *app) permissions(ctx context.Context) (*sdk.InstallationPermissions, error) {
 	transport, err := a.transport(ctx)
 	if err != nil {
@@ -180,8 +181,8 @@ func (a *app) permissions(ctx context.Context) (*sdk.InstallationPermissions, er
 	return &granted, err
 }
 
-// tokenRefused returns the answer to the request for the installation's token, where
-// that is what failed.
+// tokenRefused returns the answer to the request for the installation's token, if that
+// request failed.
 func tokenRefused(err error) *http.Response {
 	if failed, ok := errors.AsType[*ghinstallation.HTTPError](err); ok {
 		return failed.Response

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// annotationsAtOnce is the most that GitHub takes in one request, and
+	// annotationsAtOnce is how many annotations GitHub accepts in one request, and
 	// maxAnnotations bounds the requests for one check.
 	annotationsAtOnce = 50
 	maxAnnotations    = 200
@@ -22,8 +22,8 @@ const (
 	statusCompleted = "completed"
 )
 
-// Checks posts check runs as a GitHub App, and no commit statuses: where a name is
-// required, a check and a status of it are both. It is safe for concurrent use.
+// Checks posts check runs as a GitHub App, and no commit statuses: if a name is required,
+// both a check and a status of that name must succeed. It is safe for concurrent use.
 type Checks struct {
 	repository
 	app *app
@@ -35,13 +35,13 @@ var (
 	_ status.Prober   = (*Checks)(nil)
 )
 
-// Post makes the status a check run without details.
+// Post posts the status as a check run without details.
 func (p *Checks) Post(ctx context.Context, c status.Commit) error {
 	return p.PostCheck(ctx, c, status.Details{})
 }
 
-// PostCheck makes the status a check run. It goes on with the run that is there where it
-// can, so that repeating it changes nothing. Annotations go with the outcome alone, as
+// PostCheck posts the status as a check run. It updates the existing run if possible, so
+// that repeating it changes nothing. Annotations are sent only with the outcome, because
 // GitHub can only add to them.
 func (p *Checks) PostCheck(ctx context.Context, c status.Commit, details status.Details) error {
 	if err := p.post(ctx, c, details); err != nil {
@@ -59,7 +59,7 @@ func (p *Checks) post(ctx context.Context, c status.Commit, details status.Detai
 	if err != nil {
 		return p.ofCommit(ctx, resp, err, c.SHA)
 	}
-	w := p.written(c, details)
+	w := p.newWriting(c, details)
 	var run *sdk.CheckRun
 	if len(runs) > 0 && w.continues(runs[0]) {
 		run = runs[0]
@@ -77,7 +77,7 @@ func (p *Checks) post(ctx context.Context, c status.Commit, details status.Detai
 	return nil
 }
 
-// List gives the App's check runs of that name, newest first, as statuses.
+// List returns the App's check runs of that name as statuses, newest first.
 func (p *Checks) List(ctx context.Context, sha, name string) ([]status.Commit, error) {
 	commits, err := p.list(ctx, sha, name)
 	if err != nil {
@@ -129,7 +129,7 @@ func (p *Checks) runs(ctx context.Context, api *sdk.Client, sha, name string) ([
 	return all, nil, nil
 }
 
-// writing is a check run on its way to GitHub.
+// writing is a check run to be sent to GitHub.
 type writing struct {
 	sha, name  string
 	url        *string
@@ -137,11 +137,11 @@ type writing struct {
 	conclusion *string // nil while it runs
 	title      string
 	summary    string
-	rest       []*sdk.CheckRunAnnotation // that were not sent yet
+	rest       []*sdk.CheckRunAnnotation // not sent yet
 }
 
-// written gives the check run that a status should be.
-func (p *Checks) written(c status.Commit, details status.Details) *writing {
+// newWriting returns the check run of a status.
+func (p *Checks) newWriting(c status.Commit, details status.Details) *writing {
 	w := &writing{
 		sha: c.SHA, name: c.Context, url: orNone(c.TargetURL),
 		title: p.client.Description(c.Description, limit), status: statusRunning,
@@ -165,16 +165,16 @@ func (p *Checks) written(c status.Commit, details status.Details) *writing {
 	return w
 }
 
-// continues reports whether a run can become what is written: one that has ended keeps
-// how it ended.
+// continues reports whether an existing run can become the wanted one: the conclusion of
+// a completed run is final.
 func (w *writing) continues(run *sdk.CheckRun) bool {
 	return run.GetStatus() != statusCompleted || w.conclusion != nil && run.GetConclusion() == *w.conclusion
 }
 
-// skip leaves out the first annotations: an earlier try has sent them.
+// skip drops the first n annotations, which an earlier try has sent.
 func (w *writing) skip(n int) { w.rest = w.rest[min(n, len(w.rest)):] }
 
-// output takes the next annotations.
+// output returns the next annotations and removes them from the rest.
 func (w *writing) output() *sdk.CheckRunOutput {
 	next := w.rest[:min(annotationsAtOnce, len(w.rest))]
 	w.rest = w.rest[len(next):]
@@ -205,7 +205,8 @@ func levelOf(l status.Level) string {
 	return "notice"
 }
 
-// stateOfRun reads a run. Conclusions that we never post mean that a person ended it.
+// stateOfRun returns the state of a run. A conclusion that we never post means that a
+// user ended it.
 func stateOfRun(run *sdk.CheckRun) status.State {
 	switch {
 	case run.GetStatus() != statusCompleted:

@@ -35,14 +35,14 @@ func TestAnAppPostsACheckAndNoStatus(t *testing.T) {
 		t.Errorf("checks: %+v, want one with the summary and 3 annotations", checks)
 	}
 	if n := len(f.Statuses(f.first, "fedsync/web")); n != 0 {
-		t.Errorf("%d statuses were posted beside the check", n)
+		t.Errorf("%d statuses were posted in addition to the check", n)
 	}
 }
 
-func TestAnnotationsGoInParts(t *testing.T) {
+func TestAnnotationsAreSentInParts(t *testing.T) {
 	f := newForge(t)
 	p := mustNew(t, f.asApp(f.AddApp(t, "fedsync", everything))).(status.Checker)
-	for range 2 { // again, as after an answer that was lost
+	for range 2 { // again, as after a lost answer
 		if err := p.PostCheck(t.Context(), f.commit(status.Failure, "failed"), status.Details{Annotations: remarks(120)}); err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +58,7 @@ func TestAnnotationsGoInParts(t *testing.T) {
 	}
 }
 
-func TestAnOutcomeThatChangesIsAnotherRun(t *testing.T) {
+func TestAChangedOutcomeIsAnotherRun(t *testing.T) {
 	f := newForge(t)
 	p := mustNew(t, f.asApp(f.AddApp(t, "fedsync", everything)))
 	for _, state := range []status.State{status.Failure, status.Pending, status.Pending, status.Success, status.Success} {
@@ -85,7 +85,7 @@ func TestATokenCannotPostChecks(t *testing.T) {
 	}
 }
 
-func TestAnAppThatIsInstalledAgainGoesOn(t *testing.T) {
+func TestAnAppThatIsInstalledAgainWorks(t *testing.T) {
 	f := newForge(t)
 	app := f.AddApp(t, "fedsync", everything)
 	p := mustNew(t, f.asApp(app))
@@ -95,11 +95,11 @@ func TestAnAppThatIsInstalledAgainGoesOn(t *testing.T) {
 	f.Uninstall(app)
 	for range 2 {
 		if err := p.Post(t.Context(), f.commit(status.Success, "while it is gone")); !errors.Is(err, status.ErrUnauthorized) {
-			t.Fatalf("Post of an App that was removed = %v, want ErrUnauthorized", err)
+			t.Fatalf("Post with a removed App = %v, want ErrUnauthorized", err)
 		}
 	}
 	f.Install(app, everything)
 	if err := p.Post(t.Context(), f.commit(status.Success, "after")); err != nil {
-		t.Errorf("Post of an App that is back = %v", err)
+		t.Errorf("Post with a reinstalled App = %v", err)
 	}
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
-// maxComment is the most that GitHub takes of a comment, in characters. Bytes are at
-// least as many.
+// maxComment is the longest comment that GitHub accepts, in characters. We count bytes,
+// which are at least as many.
 const maxComment = 65_536
 
-// Comment makes a text the one comment of ours on a pull request.
+// Comment makes text the only comment of ours on a pull request.
 func (r *repository) Comment(ctx context.Context, number int64, marker, text string) error {
 	if err := r.comment(ctx, int(number), marker, text); err != nil {
 		return fmt.Errorf("comment on github's pull request %d: %w", number, err)
@@ -28,23 +28,23 @@ func (r *repository) comment(ctx context.Context, number int, marker, text strin
 	if err != nil {
 		return err
 	}
-	there, err := r.ours(ctx, api, number, marker)
+	existing, err := r.ours(ctx, api, number, marker)
 	if err != nil {
 		return err
 	}
 	body := &sdk.IssueComment{Body: new(untrusted.Shorten(marker+"\n"+text, maxComment))}
 	var resp *sdk.Response
 	switch {
-	case text == "" && there == nil, there != nil && text != "" && same(there.GetBody(), *body.Body):
+	case text == "" && existing == nil, existing != nil && text != "" && same(existing.GetBody(), *body.Body):
 		return nil
 	case text == "":
-		if resp, err = api.Issues.DeleteComment(ctx, r.owner, r.name, there.GetID()); codeOf(resp) == http.StatusNotFound {
+		if resp, err = api.Issues.DeleteComment(ctx, r.owner, r.name, existing.GetID()); codeOf(resp) == http.StatusNotFound {
 			return nil // it is gone already
 		}
-	case there == nil:
+	case existing == nil:
 		_, resp, err = api.Issues.CreateComment(ctx, r.owner, r.name, number, body)
 	default:
-		_, resp, err = api.Issues.EditComment(ctx, r.owner, r.name, there.GetID(), body)
+		_, resp, err = api.Issues.EditComment(ctx, r.owner, r.name, existing.GetID(), body)
 	}
 	if err != nil {
 		return r.failed(ctx, resp, err)
@@ -52,13 +52,13 @@ func (r *repository) comment(ctx context.Context, number int, marker, text strin
 	return nil
 }
 
-// same compares comments: GitHub may keep the line ends of the web.
+// same reports whether two comments are equal: GitHub may store CRLF line ends.
 func same(a, b string) bool {
 	return strings.TrimSpace(strings.ReplaceAll(a, "\r\n", "\n")) == strings.TrimSpace(b)
 }
 
-// ours finds the comment that begins with the marker and that our account wrote; nil
-// where there is none. Anybody can write a marker.
+// ours returns the comment that begins with the marker and that our account wrote; nil if
+// there is none. Anyone can write a marker, so the author counts.
 func (r *repository) ours(ctx context.Context, api *sdk.Client, number int, marker string) (*sdk.IssueComment, error) {
 	us, err := r.proof.account(ctx, api)
 	if err != nil {

@@ -14,16 +14,16 @@ import (
 )
 
 const (
-	// task tells our deployments from those that others make in the environment.
+	// task distinguishes our deployments from those of other clients in the environment.
 	task = "deploy:fedsync"
-	// maxDeployments is how many deployments of one commit and environment are looked at,
-	// the newest first: there is more than one only where a commit came back.
+	// maxDeployments is how many deployments of one commit and environment are read,
+	// newest first. There is more than one only if a commit was deployed again.
 	maxDeployments = 10
 
 	stateInactive = "inactive"
 )
 
-// Deployments posts deployments: of a commit to the environment that the status's context
+// Deployments posts deployments of a commit to the environment that the status's context
 // names. It is safe for concurrent use.
 type Deployments struct {
 	repository
@@ -36,7 +36,7 @@ var _ status.Prober = (*Deployments)(nil)
 // Deployments returns the provider of deployments that posts with the same token.
 func (p *Statuses) Deployments(page func(sha string) string) status.Provider {
 	d := &Deployments{repository: p.repository, page: page}
-	d.probe = d.tryOne
+	d.probe = d.tryDeployment
 	return d
 }
 
@@ -50,9 +50,9 @@ func (p *Checks) Deployments(page func(sha string) string) status.Provider {
 // Name is "github-deployments".
 func (p *Deployments) Name() string { return name + "-deployments" }
 
-// Post gives the newest deployment of the commit the state, and makes one where there is
-// none, or where that of before became inactive. One that has the state already is left
-// as it is.
+// Post sets the state of the commit's newest deployment, and creates a deployment if
+// there is none or the previous one became inactive. A deployment that has the state
+// already is left unchanged.
 func (p *Deployments) Post(ctx context.Context, c status.Commit) error {
 	if err := p.post(ctx, c); err != nil {
 		return fmt.Errorf("post deployment to github: %w", err)
@@ -75,7 +75,7 @@ func (p *Deployments) post(ctx context.Context, c status.Commit) error {
 		switch {
 		case err != nil:
 			return err
-		case len(last) > 0 && says(last[0], want):
+		case len(last) > 0 && matches(last[0], want):
 			return nil
 		case len(last) > 0 && last[0].GetState() == stateInactive:
 			made = nil
@@ -98,12 +98,12 @@ func (p *Deployments) post(ctx context.Context, c status.Commit) error {
 	return nil
 }
 
-// make makes a deployment of the commit as it is: nothing is merged into it, and no check
-// is waited for, least of all our own.
+// make creates a deployment of the commit as it is: nothing is merged into it, and it
+// waits for no check, least of all our own.
 func (p *Deployments) make(ctx context.Context, api *sdk.Client, c status.Commit) (*sdk.Deployment, error) {
 	made, resp, err := api.Repositories.CreateDeployment(ctx, p.owner, p.name, &sdk.DeploymentRequest{
 		Ref: &c.SHA, Environment: &c.Context, Task: new(task), AutoMerge: new(false), RequiredContexts: &[]string{},
-		Description: new("fedsync brings this revision to the federation's clusters"),
+		Description: new("fedsync syncs this revision to the federation's clusters"),
 	})
 	if err != nil {
 		return nil, p.ofCommit(ctx, resp, err, c.SHA)
@@ -115,7 +115,7 @@ func (p *Deployments) wanted(c status.Commit) *sdk.DeploymentStatusRequest {
 	want := &sdk.DeploymentStatusRequest{
 		State: new(deploymentStates.Of(c.State)), LogURL: orNone(p.page(c.SHA)), EnvironmentURL: orNone(c.TargetURL),
 		Description: new(p.client.Description(c.Description, limit)),
-		// Those before are ended by their own last status.
+		// Earlier deployments are ended by their own last status.
 		AutoInactive: new(false),
 	}
 	if c.Superseded {
@@ -124,15 +124,15 @@ func (p *Deployments) wanted(c status.Commit) *sdk.DeploymentStatusRequest {
 	return want
 }
 
-// says reports whether a deployment has a status already.
-func says(has *sdk.DeploymentStatus, want *sdk.DeploymentStatusRequest) bool {
+// matches reports whether a deployment status is the wanted one already.
+func matches(has *sdk.DeploymentStatus, want *sdk.DeploymentStatusRequest) bool {
 	if has.GetState() == stateInactive && *want.State == stateInactive {
 		return true
 	}
 	return has.GetState() == *want.State && has.GetDescription() == *want.Description && has.GetEnvironmentURL() == want.GetEnvironmentURL()
 }
 
-// ours lists the deployments of a commit to an environment, the newest first.
+// ours lists the deployments of a commit to an environment, newest first.
 func (p *Deployments) ours(ctx context.Context, api *sdk.Client, sha, environment string) ([]*sdk.Deployment, error) {
 	found, resp, err := api.Repositories.ListDeployments(ctx, p.owner, p.name, &sdk.DeploymentsListOptions{
 		SHA: sha, Environment: environment, Task: task, ListOptions: sdk.ListOptions{PerPage: pageSize},
@@ -147,7 +147,7 @@ func (p *Deployments) ours(ctx context.Context, api *sdk.Client, sha, environmen
 	return found[:min(len(found), maxDeployments)], nil
 }
 
-// statusesOf lists the statuses of a deployment, the newest first.
+// statusesOf lists the statuses of a deployment, newest first.
 func (p *Deployments) statusesOf(ctx context.Context, api *sdk.Client, d *sdk.Deployment) ([]*sdk.DeploymentStatus, error) {
 	var all []*sdk.DeploymentStatus
 	for page := 1; page <= maxPages; page++ {
@@ -164,7 +164,7 @@ func (p *Deployments) statusesOf(ctx context.Context, api *sdk.Client, d *sdk.De
 	return all, nil
 }
 
-// List gives the statuses of the commit's deployments to an environment, newest first.
+// List returns the statuses of the commit's deployments to an environment, newest first.
 func (p *Deployments) List(ctx context.Context, sha, environment string) ([]status.Commit, error) {
 	commits, err := p.list(ctx, sha, environment)
 	if err != nil {
@@ -199,27 +199,27 @@ func (p *Deployments) list(ctx context.Context, sha, environment string) ([]stat
 	return commits, nil
 }
 
-// Probe finds out whether deployments may be written. It writes none.
+// Probe checks that deployments may be written. It writes none.
 func (p *Deployments) Probe(ctx context.Context) error {
 	if err := p.probe(ctx); err != nil {
-		return fmt.Errorf("probe the credential for deployments on github: %w", err)
+		return fmt.Errorf("check the permission for deployments with github: %w", err)
 	}
 	return nil
 }
 
-// tryOne asks for a deployment of a commit that no repository has: see nowhere.
-func (p *Deployments) tryOne(ctx context.Context) error {
+// tryDeployment requests a deployment of a commit that no repository has: see unknownSHA.
+func (p *Deployments) tryDeployment(ctx context.Context) error {
 	api, err := p.proof.sdk(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = p.make(ctx, api, status.Commit{SHA: nowhere, Context: "federation/probe"})
+	_, err = p.make(ctx, api, status.Commit{SHA: unknownSHA, Context: "federation/probe"})
 	if errors.Is(err, status.ErrRejected) {
 		return nil
 	}
 	return err
 }
 
-// deploymentStates are GitHub's words for the state of a deployment. "error", "queued" and
-// "pending" are what others post.
+// deploymentStates are GitHub's words for the state of a deployment. Only other clients
+// post "error", "queued" and "pending".
 var deploymentStates = forgeclient.States[string]{Pending: "in_progress", Success: "success", Failure: "failure"}

@@ -20,7 +20,7 @@ func deploying(t *testing.T, p status.Provider) status.Provider {
 	return d.Deployments(page)
 }
 
-// deployed is what the stand-in has of a commit's deployments, as statuses.
+// deployed returns the stand-in's deployments of a commit as statuses.
 func deployed(f *forge, sha, environment string) []status.Commit {
 	states := map[string]status.State{"in_progress": status.Pending, "success": status.Success, "failure": status.Failure, "inactive": status.Failure}
 	var posted []status.Commit
@@ -56,7 +56,7 @@ func TestDeploymentsOfAnAppConform(t *testing.T) {
 	})
 }
 
-// deploying is a fixture of the deployments of another's provider.
+// deploying returns the fixture of a provider's deployments.
 func (f *forge) deploying(fixture statustest.Fixture) statustest.Fixture {
 	made := fixture.New
 	fixture.New = func(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
@@ -66,8 +66,8 @@ func (f *forge) deploying(fixture statustest.Fixture) statustest.Fixture {
 	return fixture
 }
 
-// A commit whose checks are not well, behind its branch, is deployed all the same: GitHub
-// would refuse it, or make another commit.
+// A commit whose checks failed and that is behind its branch is still deployed: GitHub
+// would refuse it by default, or create another commit.
 func TestACommitIsDeployedAsItIs(t *testing.T) {
 	f := newForge(t)
 	p := deploying(t, mustNew(t, f.config()))
@@ -102,7 +102,7 @@ func TestASupersededDeploymentIsInactiveAndNotUsedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	post(status.Success, true) // of what was never deployed
+	post(status.Success, true) // of a commit that was never deployed
 	if made := f.Deployments(f.first, environment); len(made) != 0 {
 		t.Errorf("deployments: %+v, want none", made)
 	}
@@ -114,9 +114,9 @@ func TestASupersededDeploymentIsInactiveAndNotUsedAgain(t *testing.T) {
 	}
 	list, err := p.List(t.Context(), f.first, environment)
 	if err != nil || len(list) != 2 || !list[0].Superseded || list[1].Superseded {
-		t.Errorf("List = %+v, %v, want one that is superseded and one that was not", list, err)
+		t.Errorf("List = %+v, %v, want a superseded and another one", list, err)
 	}
-	post(status.Pending, false) // the commit came back
+	post(status.Pending, false) // the commit is deployed again
 	made := f.Deployments(f.first, environment)
 	var states []string
 	for _, d := range made {
@@ -125,6 +125,6 @@ func TestASupersededDeploymentIsInactiveAndNotUsedAgain(t *testing.T) {
 		}
 	}
 	if len(made) != 2 || len(states) != 3 || states[1] != "inactive" || states[2] != "in_progress" {
-		t.Errorf("%d deployments with %v, want another one that is in progress", len(made), states)
+		t.Errorf("%d deployments with %v, want a second one that is in progress", len(made), states)
 	}
 }

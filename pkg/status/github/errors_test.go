@@ -20,7 +20,7 @@ type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// recorder is a client that reaches nobody.
+// recorder returns a client that records the URL and reaches no server.
 func recorder(asked *string) *http.Client {
 	return &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
 		*asked = r.URL.String()
@@ -28,7 +28,7 @@ func recorder(asked *string) *http.Client {
 	})}
 }
 
-// answering returns a provider for a server that gives every request one answer.
+// answering returns a provider for a server that gives the same answer to every request.
 func answering(t *testing.T, code int, header map[string]string, body string) status.Reviewer {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -42,7 +42,7 @@ func answering(t *testing.T, code int, header map[string]string, body string) st
 	return mustNew(t, github.Config{Config: forgeclient.Config{Base: server.URL, Token: func() (string, error) { return statustest.Token, nil }}, Owner: "team", Repository: "web"})
 }
 
-func TestAForbiddenAnswerIsToldFromALimit(t *testing.T) {
+func TestAForbiddenAnswerIsDistinguishedFromALimit(t *testing.T) {
 	soon := fmt.Sprint(time.Now().Add(90 * time.Second).Unix())
 	const secondary = `{"message": "You have exceeded a secondary rate limit", "documentation_url": "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api#about-secondary-rate-limits"}`
 	tests := []struct {
@@ -50,7 +50,7 @@ func TestAForbiddenAnswerIsToldFromALimit(t *testing.T) {
 		code   int
 		header map[string]string
 		body   string
-		low    time.Duration // zero: it is no limit
+		low    time.Duration // zero if it is no limit
 		words  string
 	}{
 		{"a permission that lacks", 403, map[string]string{"X-Accepted-GitHub-Permissions": "statuses=write"}, `{"message": "Resource not accessible by personal access token"}`, 0, "statuses=write"},
@@ -78,7 +78,7 @@ func TestAForbiddenAnswerIsToldFromALimit(t *testing.T) {
 	}
 }
 
-func TestTooManyPostsAMinuteAreHeldBack(t *testing.T) {
+func TestTooManyPostsPerMinuteAreDelayed(t *testing.T) {
 	f := newForge(t)
 	p := mustNew(t, f.config())
 	for i := range githubtest.ContentPerMinute {

@@ -14,12 +14,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 )
 
-// secondaryPause is how long GitHub wants to be left alone after its secondary rate
-// limit, where it does not say.
+// secondaryPause is the pause after GitHub's secondary rate limit, if GitHub does not
+// name one.
 const secondaryPause = time.Minute
 
-// failed tells what a failed request about the repository means to the Poster, and
-// whether it was renamed.
+// failed returns the meaning of a failed request about the repository for the Poster,
+// including whether the repository was renamed.
 func (r *repository) failed(ctx context.Context, resp *sdk.Response, err error) error {
 	code := codeOf(resp)
 	switch {
@@ -38,17 +38,17 @@ func (r *repository) failed(ctx context.Context, resp *sdk.Response, err error) 
 // ofCommit is failed for a request about a commit.
 func (r *repository) ofCommit(ctx context.Context, resp *sdk.Response, err error, sha string) error {
 	if codeOf(resp) == http.StatusUnprocessableEntity {
-		switch words := strings.ToLower(said(err)); {
+		switch words := strings.ToLower(messageOf(err)); {
 		case strings.Contains(words, "no commit found"), strings.Contains(words, "no ref found"):
 			return r.client.UnknownCommit(r.full(), sha)
 		case strings.Contains(words, "maximum number of statuses"):
-			return fmt.Errorf("%w: %w", status.ErrFull, r.client.Explain(http.StatusUnprocessableEntity, nil, said(err)))
+			return fmt.Errorf("%w: %w", status.ErrFull, r.client.Explain(http.StatusUnprocessableEntity, nil, messageOf(err)))
 		}
 	}
 	return r.failed(ctx, resp, err)
 }
 
-// explain tells what a failed request means to the Poster.
+// explain returns the meaning of a failed request for the Poster.
 func explain(ctx context.Context, client *forgeclient.Client, resp *sdk.Response, err error) error {
 	if refused := tokenRefused(err); refused != nil {
 		_ = refused.Body.Close()
@@ -66,16 +66,16 @@ func explain(ctx context.Context, client *forgeclient.Client, resp *sdk.Response
 			return fmt.Errorf("%w: it needs the permission %s: %w", status.ErrUnauthorized, lacking, plain(client, resp, err))
 		}
 	}
-	return client.Explain(code, resp.Header, said(err))
+	return client.Explain(code, resp.Header, messageOf(err))
 }
 
-// plain is an answer's code and words.
+// plain returns an answer's code and message.
 func plain(client *forgeclient.Client, resp *sdk.Response, err error) error {
-	return fmt.Errorf("%d %s: %s", resp.StatusCode, http.StatusText(resp.StatusCode), client.Clean(said(err)))
+	return fmt.Errorf("%d %s: %s", resp.StatusCode, http.StatusText(resp.StatusCode), client.Clean(messageOf(err)))
 }
 
 // limitedFor reports whether a rate limit is the reason, and how long it lasts. The
-// secondary one is answered with 403, as a permission that lacks is.
+// secondary limit is answered with 403, like a missing permission.
 func limitedFor(resp *sdk.Response, err error) (time.Duration, bool) {
 	if limited, ok := errors.AsType[*sdk.RateLimitError](err); ok {
 		if until := limited.Rate.Reset.Time; !until.IsZero() {
@@ -90,11 +90,11 @@ func limitedFor(resp *sdk.Response, err error) (time.Duration, bool) {
 		return after, true
 	}
 	_, secondary := errors.AsType[*sdk.AbuseRateLimitError](err)
-	return secondaryPause, secondary || strings.Contains(strings.ToLower(said(err)), "secondary rate limit")
+	return secondaryPause, secondary || strings.Contains(strings.ToLower(messageOf(err)), "secondary rate limit")
 }
 
-// said is what GitHub said, as it was sent.
-func said(err error) string {
+// messageOf returns GitHub's message, as sent.
+func messageOf(err error) string {
 	if e, ok := errors.AsType[*sdk.ErrorResponse](err); ok {
 		words := []string{e.Message}
 		for _, detail := range e.Errors {

@@ -1,10 +1,10 @@
 // Package github posts to GitHub: commit statuses with a token, check runs as a GitHub
 // App.
 //
-// It takes statuses from the Poster of package status and makes requests to the API of
-// GitHub, or of a GitHub Enterprise Server, of them; what that answers it tells in the
-// errors of package status. github.go makes the providers, token.go and app.go prove who
-// asks, statuses.go and checks.go post, pulls.go and comment.go are about pull requests.
+// It takes statuses from the Poster of package post, sends them to the API of GitHub or a
+// GitHub Enterprise Server, and returns its answers as errors of package status.
+// github.go creates the providers, token.go and app.go authenticate, statuses.go and
+// checks.go post, pulls.go and comment.go handle pull requests.
 package github
 
 import (
@@ -23,32 +23,32 @@ import (
 
 const (
 	name = "github"
-	// limit is the most of a description that GitHub takes, in characters. Bytes are
-	// at least as many.
+	// limit is the longest description that GitHub accepts, in characters. We count
+	// bytes, which are at least as many.
 	limit    = 140
 	pageSize = 100
 	// maxPages bounds every list: a commit has at most 1,000 statuses of a context.
 	maxPages = 50
 )
 
-// Config says which repository's commits get the statuses, and who posts them.
+// Config names the repository whose commits get the statuses, and the account that posts
+// them.
 type Config struct {
-	// Base is GitHub's address as people see it: "https://github.com", or that of a GitHub
-	// Enterprise Server. Token gives a token that may write commit statuses; an App needs
-	// none.
+	// Base is GitHub's address for users: "https://github.com", or that of a GitHub
+	// Enterprise Server. Token returns a token that may write commit statuses; an App
+	// needs none.
 	forgeclient.Config
 
 	Owner, Repository string
 
 	// AppID is the number of a GitHub App that is installed for the repository, and
-	// AppKey gives its private key in PEM. Zero for a token.
+	// AppKey returns its private key in PEM. Zero means a token.
 	AppID  int64
 	AppKey func() ([]byte, error)
 }
 
-// New makes a provider: Statuses with a token, Checks as an App. It makes no request:
-// whether GitHub answers and the credential is good shows when the first status is
-// posted, or by Probe.
+// New returns a provider: Statuses with a token, Checks as an App. It makes no request:
+// Probe or the first post shows whether GitHub answers and the credential is valid.
 func New(c Config) (status.Reviewer, error) {
 	if c.Owner == "" || c.Repository == "" {
 		return nil, errors.New("GitHub needs the repository's owner and name")
@@ -86,7 +86,7 @@ func apiURL(base string) string {
 	return base + "/api/v3/"
 }
 
-// repository is what both providers have in common.
+// repository is shared by all providers.
 type repository struct {
 	client      *forgeclient.Client
 	api         string
@@ -95,29 +95,29 @@ type repository struct {
 	asked       *asked
 }
 
-// A proof shows GitHub who asks.
+// A proof authenticates requests to GitHub.
 type proof interface {
 	// sdk returns a client for one call.
 	sdk(ctx context.Context) (*sdk.Client, error)
-	// account returns whom GitHub names as the author of what is written.
+	// account returns the author that GitHub names for what we write.
 	account(ctx context.Context, api *sdk.Client) (author, error)
-	// refused is told that GitHub did not accept the client.
+	// refused is called when GitHub did not accept the client.
 	refused()
 }
 
 // Name is "github".
 func (r *repository) Name() string { return name }
 
-// Limit is the most of a description that GitHub takes.
+// Limit is the longest description that GitHub accepts.
 func (r *repository) Limit() int { return limit }
 
 func (r *repository) full() string { return r.owner + "/" + r.name }
 
-// connect makes a client for one call. It is no more than a struct.
+// connect returns a client for one call. It is only a struct.
 func connect(client *http.Client, api, token string) (*sdk.Client, error) {
 	options := []sdk.ClientOptionsFunc{
 		sdk.WithHTTPClient(client), sdk.WithURLs(&api, &api), sdk.WithUserAgent("fedsync"),
-		// How long GitHub is left alone is the Poster's to say.
+		// The Poster decides how long requests pause.
 		sdk.WithDisableRateLimitCheck(),
 	}
 	if token != "" {

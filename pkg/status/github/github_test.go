@@ -13,7 +13,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/statustest"
 )
 
-// everything is all that fedsync may ask for.
+// everything holds all permissions that fedsync may need.
 var everything = map[string]string{"statuses": "write", "checks": "write", "contents": "read", "pull_requests": "write", "deployments": "write"}
 
 // forge is a stand-in for GitHub with a repository that has two commits on main.
@@ -30,7 +30,7 @@ func newForge(t *testing.T) *forge {
 	return f.again(t)
 }
 
-// again is another stand-in with the same repository.
+// again returns another stand-in with the same repository.
 func (f *forge) again(t *testing.T) *forge {
 	t.Helper()
 	other := *f
@@ -88,7 +88,7 @@ func TestStatusesConform(t *testing.T) {
 	})
 }
 
-// fixture is that of a token.
+// fixture returns the fixture of a token.
 func (f *forge) fixture() statustest.Fixture {
 	return statustest.Fixture{
 		Forge: f.Server,
@@ -126,8 +126,8 @@ func TestChecksConform(t *testing.T) {
 	})
 }
 
-// app is the fixture of an App, which has a private key where others have a token: the
-// suite takes it away and replaces it.
+// app returns the fixture of an App. It has a private key instead of a token, which the
+// suite removes and replaces.
 func (f *forge) app(t *testing.T) (statustest.Fixture, *githubtest.App) {
 	app := f.AddApp(t, "fedsync", everything)
 	other := f.AddApp(t, "other", nil)
@@ -136,7 +136,7 @@ func (f *forge) app(t *testing.T) (statustest.Fixture, *githubtest.App) {
 		New: func(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
 			c := f.asApp(app)
 			c.Base = baseURL
-			c.Secrets = secret.New(statustest.Token) // which is none of the App's
+			c.Secrets = secret.New(statustest.Token) // which is no secret of the App
 			c.AppKey = func() ([]byte, error) {
 				shown, err := token()
 				if err != nil || shown == statustest.Token {
@@ -162,10 +162,10 @@ func TestNewFindsTheAPI(t *testing.T) {
 		var asked string
 		p := mustNew(t, github.Config{Config: forgeclient.Config{Base: tt.base, Token: token, HTTP: recorder(&asked)}, Owner: "team", Repository: "web"})
 		if err := p.Post(t.Context(), status.Commit{SHA: strings.Repeat("1", 40), Context: "fedsync", State: status.Success}); err == nil {
-			t.Errorf("%s: no error from a forge that is closed", tt.base)
+			t.Errorf("%s: no error from an unreachable forge", tt.base)
 		}
 		if want := tt.want + strings.Repeat("1", 40); asked != want {
-			t.Errorf("%s: asked %s, want %s", tt.base, asked, want)
+			t.Errorf("%s: requested %s, want %s", tt.base, asked, want)
 		}
 	}
 	for _, c := range []github.Config{

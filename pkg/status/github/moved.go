@@ -2,7 +2,7 @@ package github
 
 import "context"
 
-// moved finds out where the repository is that GitHub redirects.
+// moved returns the error for a repository that GitHub redirects.
 func (r *repository) moved(ctx context.Context) error {
 	api, err := r.proof.sdk(ctx)
 	if err != nil {

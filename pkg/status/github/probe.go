@@ -10,23 +10,23 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// nowhere is a commit that no repository has. GitHub judges the permission first, so
-// that what it says to a status for this one tells whether the token may write others.
-const nowhere = "0000000000000000000000000000000000000001"
+// unknownSHA is a commit that no repository has. GitHub checks the permission first, so
+// its answer to a status of this commit reveals whether the token may write others.
+const unknownSHA = "0000000000000000000000000000000000000001"
 
-// Probe finds out whether the token may write commit statuses. It writes none.
+// Probe checks that the token may write commit statuses. It writes none.
 func (p *Statuses) Probe(ctx context.Context) error {
-	err := p.post(ctx, status.Commit{SHA: nowhere, Context: "fedsync", State: status.Pending, Description: "probe"})
+	err := p.post(ctx, status.Commit{SHA: unknownSHA, Context: "fedsync", State: status.Pending, Description: "probe"})
 	if err == nil || errors.Is(err, status.ErrRejected) {
 		return nil
 	}
-	return fmt.Errorf("probe the token on github: %w", err)
+	return fmt.Errorf("check the token with github: %w", err)
 }
 
-// Probe finds out whether the App's installation may write checks.
+// Probe checks that the App's installation may write checks.
 func (p *Checks) Probe(ctx context.Context) error {
 	if err := p.probe(ctx); err != nil {
-		return fmt.Errorf("probe the App on github: %w", err)
+		return fmt.Errorf("check the App with github: %w", err)
 	}
 	return nil
 }
@@ -35,7 +35,7 @@ func (p *Checks) probe(ctx context.Context) error {
 	return p.lacks(ctx, "checks", (*sdk.InstallationPermissions).GetChecks)
 }
 
-// lacks returns an error where the installation may not write what a permission is about.
+// lacks returns an error if the installation lacks the write permission.
 func (p *Checks) lacks(ctx context.Context, permission string, get func(*sdk.InstallationPermissions) string) error {
 	granted, err := p.app.permissions(ctx)
 	if err != nil {

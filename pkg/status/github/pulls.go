@@ -17,27 +17,27 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// queuePrefix is what the names of a merge queue's branches begin with, before that of
-// the branch that is merged into.
+// queuePrefix is the prefix of a merge queue's branches; the name of the target branch
+// follows.
 const queuePrefix = "gh-readonly-queue/"
 
 // queueBranch is the rest of such a name.
 var queueBranch = regexp.MustCompile(`^pr-([0-9]{1,18})-[0-9a-f]+$`)
 
-// asked is what was last heard of a branch's pull requests. Losing it costs requests
-// and nothing else.
+// asked is the last known state of a branch's pull requests. Losing it only costs
+// requests.
 type asked struct {
 	mu           sync.Mutex // protects what follows
 	branch       string
 	pulls, queue string // the entity tags of the two answers
 }
 
-// Open lists the open pull requests into a branch and the heads of its merge queue, the
+// Open lists the open pull requests into a branch and the heads of its merge queue,
 // newest first.
 //
-// That nothing changed is told by two conditional requests that count against no limit:
-// one for the pull request that changed last, whatever became of it, and one for the
-// branches of the queue, which no pull request tells.
+// Two conditional requests show that nothing changed, and count against no limit: one for
+// the last changed pull request in any state, and one for the branches of the queue,
+// which no pull request shows.
 func (r *repository) Open(ctx context.Context, branch string) ([]status.PullRequest, bool, error) {
 	r.asked.mu.Lock()
 	defer r.asked.mu.Unlock()
@@ -71,7 +71,7 @@ func (r *repository) open(ctx context.Context, branch string) ([]status.PullRequ
 	if !pullsChanged && !queueChanged {
 		return nil, false, nil
 	}
-	if !queueChanged { // they are part of the answer, so they are asked for again
+	if !queueChanged { // they are part of the result, so request them again
 		if queue, _, err = r.conditional(ctx, api, queuePath, "", &refs); err != nil {
 			return nil, false, err
 		}
@@ -84,8 +84,8 @@ func (r *repository) open(ctx context.Context, branch string) ([]status.PullRequ
 	return append(queued(refs, branch), open...), true, nil
 }
 
-// conditional asks for what changed since the answer with that entity tag. It returns
-// the tag of the newest answer.
+// conditional requests what changed since the answer with that entity tag. It returns the
+// tag of the newest answer.
 func (r *repository) conditional(ctx context.Context, api *sdk.Client, path, tag string, into any) (string, bool, error) {
 	req, err := api.NewRequest(ctx, http.MethodGet, "repos/"+r.full()+"/"+path, nil)
 	if err != nil {
@@ -120,7 +120,7 @@ func (r *repository) listOpen(ctx context.Context, api *sdk.Client, branch strin
 			open = append(open, status.PullRequest{
 				Number: int64(p.GetNumber()), Title: r.client.Secrets.Clean(p.GetTitle()), Head: p.GetHead().GetSHA(),
 				Ref: fmt.Sprintf("refs/pull/%d/head", p.GetNumber()), Base: branch,
-				// The repository of a fork that was deleted is none.
+				// The repository of a deleted fork is missing.
 				Fork:    p.GetHead().GetRepo().GetID() == 0 || p.GetHead().GetRepo().GetID() != p.GetBase().GetRepo().GetID(),
 				Version: p.GetUpdatedAt().UTC().String(),
 			})
@@ -132,7 +132,7 @@ func (r *repository) listOpen(ctx context.Context, api *sdk.Client, branch strin
 	return newestFirst(open), nil
 }
 
-// queued are the heads of a merge queue among the refs.
+// queued returns the heads of a merge queue among the refs.
 func queued(refs []*sdk.Reference, branch string) []status.PullRequest {
 	var heads []status.PullRequest
 	for _, ref := range refs {
@@ -143,14 +143,15 @@ func queued(refs []*sdk.Reference, branch string) []status.PullRequest {
 		}
 		n, err := strconv.ParseInt(number[1], 10, 64)
 		if err != nil {
-			continue // it is no branch of the queue's
+			continue // it is no branch of the queue
 		}
 		heads = append(heads, status.PullRequest{Number: n, Head: ref.GetObject().GetSHA(), Ref: ref.GetRef(), Base: branch, Queued: true})
 	}
 	return newestFirst(heads)
 }
 
-// newestFirst sorts by number. A page that shifts while it is read gives one twice.
+// newestFirst sorts by number, newest first. A page that shifts while it is read repeats
+// an entry.
 func newestFirst(all []status.PullRequest) []status.PullRequest {
 	slices.SortStableFunc(all, func(a, b status.PullRequest) int {
 		return cmp.Or(cmp.Compare(b.Number, a.Number), cmp.Compare(a.Ref, b.Ref))
@@ -158,7 +159,7 @@ func newestFirst(all []status.PullRequest) []status.PullRequest {
 	return slices.CompactFunc(all, func(a, b status.PullRequest) bool { return a.Ref == b.Ref })
 }
 
-// escaped is a branch's name in a path.
+// escaped returns a branch's name, escaped for a path.
 func escaped(branch string) string {
 	parts := strings.Split(branch, "/")
 	for i := range parts {

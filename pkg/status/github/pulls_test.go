@@ -11,7 +11,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/statustest"
 )
 
-// branch makes a branch with a commit of its own.
+// branch creates a branch with a commit of its own.
 func (f *forge) branch(name string) string {
 	f.repo.InWork("checkout", "--quiet", "-B", name, f.second)
 	sha := f.repo.Commit("on "+name, map[string]string{strings.ReplaceAll(name, "/", "-"): name})
@@ -38,7 +38,7 @@ func mustOpen(t *testing.T, p status.Reviewer) ([]status.PullRequest, bool) {
 	return open, changed
 }
 
-func TestOpenTellsWhatChanged(t *testing.T) {
+func TestOpenListsChanges(t *testing.T) {
 	f := newForge(t)
 	p := mustNew(t, f.config())
 	one, two := f.branch("one"), f.branch("two")
@@ -78,18 +78,18 @@ func TestOpenTellsWhatChanged(t *testing.T) {
 	}
 }
 
-func TestOpenTellsForks(t *testing.T) {
+func TestOpenRecognisesForks(t *testing.T) {
 	f := newForge(t)
 	f.branch("theirs")
 	if _, err := f.OpenForkPull("From a fork", "theirs", "main"); err != nil {
 		t.Fatal(err)
 	}
 	if open, _ := mustOpen(t, mustNew(t, f.config())); len(open) != 1 || !open[0].Fork {
-		t.Errorf("Open = %+v, want one of a fork", open)
+		t.Errorf("Open = %+v, want one from a fork", open)
 	}
 }
 
-func TestOpenGivesAllOfMany(t *testing.T) {
+func TestOpenListsEveryPage(t *testing.T) {
 	f := newForge(t)
 	const many = 102 // more than a page
 	f.branch("one")
@@ -102,7 +102,7 @@ func TestOpenGivesAllOfMany(t *testing.T) {
 	}
 }
 
-func TestTheHeadOfAQueueIsMergedByItsStatus(t *testing.T) {
+func TestTheHeadOfAQueueIsMergedWhenItsStatusSucceeds(t *testing.T) {
 	f := newForge(t)
 	app := f.AddApp(t, "fedsync", everything)
 	f.Protect("main", githubtest.Protection{Required: []githubtest.Required{{Context: "fedsync/web/plan", App: app.ID}}, Queue: true})
@@ -146,7 +146,7 @@ func TestTheHeadOfAQueueIsMergedByItsStatus(t *testing.T) {
 	}
 }
 
-func TestAQueueThrowsOutWhatFails(t *testing.T) {
+func TestAFailureLeavesTheQueue(t *testing.T) {
 	f := newForge(t)
 	f.Protect("main", githubtest.Protection{Required: []githubtest.Required{{Context: "fedsync/web/plan"}}, Queue: true})
 	p := mustNew(t, f.config())
@@ -187,7 +187,7 @@ func TestOneCommentOfOurs(t *testing.T) {
 		}
 		comment("")
 		if n := len(ours()); n != 0 {
-			t.Errorf("%s: %d comments of nothing", name, n)
+			t.Errorf("%s: %d comments for an empty text", name, n)
 		}
 		comment("first")
 		comment("first")
@@ -201,13 +201,13 @@ func TestOneCommentOfOurs(t *testing.T) {
 		}
 		comment("")
 		if got := ours(); len(got) != 0 {
-			t.Errorf("%s: %+v is left of a comment that was cleared", name, got)
+			t.Errorf("%s: %+v is left of a cleared comment", name, got)
 		}
 	}
 	if all := f.Comments(number); len(all) != 1 || all[0].Body != marker+"\nnot ours" || all[0].Edits != 0 {
-		t.Errorf("the others' comments: %+v", all)
+		t.Errorf("comments of other accounts: %+v", all)
 	}
 	if err := mustNew(t, f.config()).Comment(t.Context(), 99, marker, "nobody's"); !errors.Is(err, status.ErrUnauthorized) {
-		t.Errorf("comment on a pull request that is not there = %v", err)
+		t.Errorf("comment on a missing pull request = %v", err)
 	}
 }

@@ -45,7 +45,8 @@ func (p *Statuses) post(ctx context.Context, c status.Commit) error {
 	return nil
 }
 
-// List gives the commit's statuses under the context, newest first, as GitHub does.
+// List returns the commit's statuses under the context, newest first, which is GitHub's
+// order.
 func (p *Statuses) List(ctx context.Context, sha, statusContext string) ([]status.Commit, error) {
 	commits, err := p.list(ctx, sha, statusContext)
 	if err != nil {
@@ -66,7 +67,7 @@ func (p *Statuses) list(ctx context.Context, sha, statusContext string) ([]statu
 			return nil, p.unlessUnknown(ctx, api, resp, err, sha)
 		}
 		for _, s := range statuses {
-			// GitHub does not tell contexts apart by their case.
+			// GitHub ignores the case of contexts.
 			if !strings.EqualFold(s.GetContext(), statusContext) {
 				continue
 			}
@@ -83,11 +84,12 @@ func (p *Statuses) list(ctx context.Context, sha, statusContext string) ([]statu
 	return commits, nil
 }
 
-// unlessUnknown is failed, and nil where the repository is there and the commit is not.
+// unlessUnknown is failed, but returns nil if the repository exists and the commit does
+// not.
 func (r *repository) unlessUnknown(ctx context.Context, api *sdk.Client, resp *sdk.Response, err error, sha string) error {
 	switch codeOf(resp) {
 	case http.StatusUnprocessableEntity:
-		if strings.Contains(strings.ToLower(said(err)), "no commit found") {
+		if strings.Contains(strings.ToLower(messageOf(err)), "no commit found") {
 			return nil
 		}
 	case http.StatusNotFound:
@@ -100,7 +102,8 @@ func (r *repository) unlessUnknown(ctx context.Context, api *sdk.Client, resp *s
 	return r.ofCommit(ctx, resp, err, sha)
 }
 
-// orNone leaves out what is empty: GitHub takes a missing URL, but not an empty one.
+// orNone returns nil for an empty string: GitHub accepts a missing URL, but not an empty
+// one.
 func orNone(s string) *string {
 	if s == "" {
 		return nil
@@ -108,5 +111,6 @@ func orNone(s string) *string {
 	return &s
 }
 
-// states are GitHub's words for a status. "error", its fourth, is what others post.
+// states are GitHub's words for the states that are posted. Only other clients post its
+// fourth, "error".
 var states = forgeclient.States[string]{Pending: "pending", Success: "success", Failure: "failure"}

@@ -8,7 +8,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 )
 
-// tokenProof proves itself by a token that an operator made.
+// tokenProof authenticates with a token that an operator created.
 type tokenProof struct {
 	client *forgeclient.Client
 	api    string
@@ -27,7 +27,8 @@ func (p *tokenProof) sdk(ctx context.Context) (*sdk.Client, error) {
 
 func (p *tokenProof) refused() {} // the next request reads the token again
 
-// account asks whose token it is, as the next one may be another's.
+// account requests the token's account each time, because the next token may belong to
+// another.
 func (p *tokenProof) account(ctx context.Context, api *sdk.Client) (author, error) {
 	user, resp, err := api.Users.Get(ctx, "")
 	if err != nil {
@@ -36,7 +37,7 @@ func (p *tokenProof) account(ctx context.Context, api *sdk.Client) (author, erro
 	return author{user: user.GetID()}, nil
 }
 
-// author is whom GitHub names as the author of what we write.
+// author is the author that GitHub names for what we write.
 type author struct {
 	user int64  // the account's number; zero for an App
 	bot  string // the name of an App's account

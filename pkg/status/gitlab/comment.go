@@ -9,11 +9,11 @@ import (
 	sdk "gitlab.com/gitlab-org/api/client-go"
 )
 
-// maxNotes is how many pages of a merge request's notes are searched for ours, the
-// oldest first.
+// maxNotes is how many pages of a merge request's notes are searched for ours, oldest
+// first.
 const maxNotes = 20
 
-// Comment makes a text the one note of ours on a merge request.
+// Comment makes text the only note of ours on a merge request.
 func (p *Provider) Comment(ctx context.Context, number int64, marker, text string) error {
 	if err := p.comment(ctx, number, marker, text); err != nil {
 		return fmt.Errorf("comment on gitlab's merge request %d: %w", number, err)
@@ -49,8 +49,8 @@ func (p *Provider) comment(ctx context.Context, number int64, marker, text strin
 	return nil
 }
 
-// ours finds the note that begins with the marker and that our account wrote; nil where
-// there is none. Anybody can write a marker.
+// ours returns the note that begins with the marker and that our account wrote; nil if
+// there is none. Anyone can write a marker, so the author counts.
 func (p *Provider) ours(ctx context.Context, number int64, marker string) (*sdk.Note, error) {
 	user, response, err := p.api.Users.CurrentUser(sdk.WithContext(ctx))
 	if err != nil {

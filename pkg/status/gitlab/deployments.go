@@ -14,26 +14,27 @@ import (
 )
 
 // maxDeployments is how many pages of an environment's deployments are searched for those
-// of one commit, the newest first.
+// of one commit, newest first.
 const maxDeployments = 5
 
-// Deployments posts deployments: of a commit to the environment that the status's context
-// names. In GitLab a deployment has a state and no words, the URL is its environment's,
-// and what was a success is active until a later one is. It is used by one goroutine at a
-// time.
+// Deployments posts deployments of a commit to the environment that the status's context
+// names. In GitLab a deployment has a state but no description, and its URL is that of
+// its environment. A success is active until a later one. Deployments is used by one
+// goroutine at a time.
 type Deployments struct{ *Provider }
 
 var _ status.Prober = (*Deployments)(nil)
 
 // Deployments returns the provider of deployments that posts with the same token. GitLab
-// has no place for the page of a commit.
+// cannot link to the page of a commit, so the argument is unused.
 func (p *Provider) Deployments(func(sha string) string) status.Provider { return &Deployments{p} }
 
 // Name is "gitlab-deployments".
 func (p *Deployments) Name() string { return p.Provider.Name() + "-deployments" }
 
-// Post gives the commit's newest deployment the state where GitLab lets it change, and
-// makes another where it does not. One that has the state already is left as it is.
+// Post sets the state of the commit's newest deployment if GitLab permits that, and
+// creates another deployment otherwise. A deployment that has the state already is left
+// unchanged.
 func (p *Deployments) Post(ctx context.Context, c status.Commit) error {
 	if err := p.deploy(ctx, c); err != nil {
 		return fmt.Errorf("post deployment to gitlab: %w", err)
@@ -52,11 +53,11 @@ func (p *Deployments) deploy(ctx context.Context, c status.Commit) error {
 		last = made[0]
 	}
 	switch {
-	case c.Superseded && (last == nil || !goesOn(last)):
+	case c.Superseded && (last == nil || !inProgress(last)):
 		return nil // it has ended, and GitLab knows which is active
 	case c.Superseded:
 		return p.change(ctx, last, sdk.DeploymentStatusCanceled)
-	case last == nil, last.Status != string(want) && !goesOn(last):
+	case last == nil, last.Status != string(want) && !inProgress(last):
 		if last, err = p.make(ctx, c, want); err != nil {
 			return err
 		}
@@ -68,8 +69,9 @@ func (p *Deployments) deploy(ctx context.Context, c status.Commit) error {
 	return p.link(ctx, last.Environment, c.TargetURL)
 }
 
-// goesOn reports whether a deployment has not ended: one may wait for an approval.
-func goesOn(d *sdk.Deployment) bool {
+// inProgress reports whether a deployment has not ended: it may be waiting for an
+// approval.
+func inProgress(d *sdk.Deployment) bool {
 	return slices.Contains([]string{"created", "blocked", string(sdk.DeploymentStatusRunning)}, d.Status)
 }
 
@@ -84,7 +86,7 @@ func (p *Deployments) make(ctx context.Context, c status.Commit, want sdk.Deploy
 	switch {
 	case err == nil:
 		return made, nil
-	case codeOf(response) == http.StatusBadRequest && strings.Contains(wordsOf(err), "commit does not exist"):
+	case codeOf(response) == http.StatusBadRequest && strings.Contains(messageOf(err), "commit does not exist"):
 		return nil, p.client.UnknownCommit(p.project, c.SHA)
 	}
 	return nil, p.explain(ctx, response, err, c.SHA)
@@ -98,7 +100,7 @@ func (p *Deployments) change(ctx context.Context, d *sdk.Deployment, to sdk.Depl
 	return nil
 }
 
-// link gives an environment its URL. One that GitLab does not take is left out.
+// link sets the URL of an environment. A URL that GitLab does not accept is left out.
 func (p *Deployments) link(ctx context.Context, e *sdk.Environment, to string) error {
 	if e == nil || to == "" || len(to) > maxURL || e.ExternalURL == to {
 		return nil
@@ -110,8 +112,8 @@ func (p *Deployments) link(ctx context.Context, e *sdk.Environment, to string) e
 	return nil
 }
 
-// ours lists the deployments of a commit to an environment that came through the API, the
-// newest first.
+// ours lists the deployments of a commit to an environment that were created through the
+// API, newest first.
 func (p *Deployments) ours(ctx context.Context, sha, environment string) ([]*sdk.Deployment, error) {
 	order, sort := "id", "desc"
 	var found []*sdk.Deployment
@@ -132,7 +134,7 @@ func (p *Deployments) ours(ctx context.Context, sha, environment string) ([]*sdk
 	}), nil
 }
 
-// List gives the commit's deployments to an environment as statuses, newest first.
+// List returns the commit's deployments to an environment as statuses, newest first.
 func (p *Deployments) List(ctx context.Context, sha, environment string) ([]status.Commit, error) {
 	made, err := p.ours(ctx, sha, environment)
 	if err != nil {
@@ -144,7 +146,7 @@ func (p *Deployments) List(ctx context.Context, sha, environment string) ([]stat
 			SHA: sha, Context: environment, State: deploymentStates.From(sdk.DeploymentStatusValue(d.Status)),
 			Superseded: d.Status == string(sdk.DeploymentStatusCanceled), Time: lastOf(d.CreatedAt, d.UpdatedAt),
 		}
-		if goesOn(d) {
+		if inProgress(d) {
 			c.State = status.Pending
 		}
 		if i == 0 && c.State == status.Success {
@@ -155,12 +157,13 @@ func (p *Deployments) List(ctx context.Context, sha, environment string) ([]stat
 	return commits, nil
 }
 
-// Probe finds out what the token lacks for deployments, which is what it needs for
-// statuses. Whether the environment is protected GitLab tells to a deployment alone.
+// Probe checks that the token suffices for deployments, which need the same permissions
+// as statuses. GitLab reveals only in answer to a deployment that the environment is
+// protected.
 func (p *Deployments) Probe(ctx context.Context) error { return p.Provider.Probe(ctx) }
 
-// deploymentStates are GitLab's words for the state of a deployment. "canceled" is what a
-// commit becomes that another took the place of.
+// deploymentStates are GitLab's words for the state of a deployment. A superseded commit
+// becomes "canceled".
 var deploymentStates = forgeclient.States[sdk.DeploymentStatusValue]{
 	Pending: sdk.DeploymentStatusRunning, Success: sdk.DeploymentStatusSuccess, Failure: sdk.DeploymentStatusFailed,
 }

@@ -35,7 +35,7 @@ func TestDeploymentsConform(t *testing.T) {
 	})
 }
 
-func TestADeploymentGoesOnOrIsMadeAgain(t *testing.T) {
+func TestADeploymentIsContinuedOrRecreated(t *testing.T) {
 	const address = "http://203.0.113.10/"
 	f := newForge()
 	p := serve(t, f).Deployments(nil)
@@ -45,7 +45,7 @@ func TestADeploymentGoesOnOrIsMadeAgain(t *testing.T) {
 		if state == status.Success {
 			c.TargetURL = address
 		}
-		for range 2 { // again, as after an answer that was lost
+		for range 2 { // again, as after a lost answer
 			if err := p.Post(t.Context(), c); err != nil {
 				t.Fatal(err)
 			}
@@ -54,7 +54,7 @@ func TestADeploymentGoesOnOrIsMadeAgain(t *testing.T) {
 		for _, d := range f.Deployments(sha, environment) {
 			got = append(got, d.Status)
 			if d.Ref != "main" || d.Tag {
-				t.Errorf("the deployment is of %+v", d)
+				t.Errorf("the deployment is %+v", d)
 			}
 		}
 		if !slices.Equal(got, want) {
@@ -70,7 +70,7 @@ func TestADeploymentGoesOnOrIsMadeAgain(t *testing.T) {
 	post(shaB, status.Failure, true, "canceled")
 	list, err := p.List(t.Context(), shaB, environment)
 	if err != nil || len(list) != 1 || !list[0].Superseded {
-		t.Errorf("List = %+v, %v, want one that is superseded", list, err)
+		t.Errorf("List = %+v, %v, want a superseded one", list, err)
 	}
 	post(shaA, status.Success, false, "success", "failed", "success")
 	if got := f.Deployments(shaA, environment); got[2].Environment.ExternalURL != address {
@@ -80,7 +80,7 @@ func TestADeploymentGoesOnOrIsMadeAgain(t *testing.T) {
 	post(shaB, status.Pending, false, "canceled", "blocked")
 	list, err = p.List(t.Context(), shaB, environment)
 	if err != nil || len(list) != 2 || list[0].State != status.Pending {
-		t.Errorf("List = %+v, %v, want one that is pending while it waits for an approval", list, err)
+		t.Errorf("List = %+v, %v, want a pending one while it waits for an approval", list, err)
 	}
 	list, err = p.List(t.Context(), shaA, environment)
 	if err != nil || len(list) != 3 || list[0].TargetURL != address || list[1].State != status.Failure {

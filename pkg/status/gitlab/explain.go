@@ -20,8 +20,8 @@ func codeOf(r *sdk.Response) int {
 	return r.StatusCode
 }
 
-// explain tells what a failed request means to the Poster. Sha is the commit that it
-// was about, if any.
+// explain returns the meaning of a failed request for the Poster. sha is the commit of
+// the request, if any.
 func (p *Provider) explain(ctx context.Context, response *sdk.Response, failed error, sha string) error {
 	code := codeOf(response)
 	switch {
@@ -30,20 +30,21 @@ func (p *Provider) explain(ctx context.Context, response *sdk.Response, failed e
 	case code < 300:
 		return errors.New(p.client.Clean("read the forge's answer: " + failed.Error()))
 	}
-	// 404 means several things, and to change what has moved is 405.
+	// 404 has several meanings, and a change of a moved project is refused with 405.
 	if code < 400 || code == http.StatusNotFound || code == http.StatusMethodNotAllowed {
 		if why := p.missing(ctx, sha); why != nil {
 			return why
 		}
 	}
-	why := p.client.Explain(code, response.Header, wordsOf(failed))
-	if code == http.StatusUnprocessableEntity && strings.Contains(wordsOf(failed), "exceeded the limit") {
+	why := p.client.Explain(code, response.Header, messageOf(failed))
+	if code == http.StatusUnprocessableEntity && strings.Contains(messageOf(failed), "exceeded the limit") {
 		return fmt.Errorf("%w: %w", status.ErrFull, why)
 	}
 	return why
 }
 
-// unanswered keeps what the token's reader says, which is not the forge's word.
+// unanswered returns the error of reading the token if there is one, and else that of a
+// request without an answer.
 func (p *Provider) unanswered(ctx context.Context, failed error) error {
 	if _, err := p.client.Token(); err != nil {
 		return err
@@ -51,16 +52,16 @@ func (p *Provider) unanswered(ctx context.Context, failed error) error {
 	return p.client.Unanswered(ctx, failed)
 }
 
-// wordsOf returns what GitLab said, without the library's words about the request.
-func wordsOf(err error) string {
+// messageOf returns GitLab's message, without the library's description of the request.
+func messageOf(err error) string {
 	if refusal, ok := errors.AsType[*sdk.ErrorResponse](err); ok {
 		return refusal.Message
 	}
 	return ""
 }
 
-// missing finds out what of a request is not there: the project, which may have moved,
-// or the commit. It returns nil where that is not the reason.
+// missing returns the error for what a request did not find: the project, which may have
+// moved, or the commit. It returns nil if both exist.
 func (p *Provider) missing(ctx context.Context, sha string) error {
 	_, response, err := p.api.Projects.GetProject(p.project, nil, sdk.WithContext(ctx))
 	code := codeOf(response)
@@ -83,13 +84,13 @@ func (p *Provider) missing(ctx context.Context, sha string) error {
 	return ctx.Err()
 }
 
-// moved finds the project's new path. GitLab redirects to its number; of the location
-// nothing else is used, so it leads to no other host. It returns nil where it is not
-// told.
+// moved finds the project's new path. GitLab redirects to the project's number. Only that
+// part of the location is used, so it leads to no other host. moved returns nil if the
+// new path is unknown.
 func (p *Provider) moved(ctx context.Context, location string) error {
 	u, err := url.Parse(location)
 	if err != nil {
-		return nil //nolint:nilerr // what is no URL is no news
+		return nil //nolint:nilerr // an invalid URL means no redirect
 	}
 	_, rest, found := strings.Cut(u.EscapedPath(), "/api/v4/projects/")
 	if !found {
@@ -98,7 +99,7 @@ func (p *Provider) moved(ctx context.Context, location string) error {
 	id, _, _ := strings.Cut(rest, "/")
 	id, err = url.PathUnescape(id)
 	if err != nil || id == "" || id == p.project {
-		return nil //nolint:nilerr // what is no name is no news
+		return nil //nolint:nilerr // an invalid name means no redirect
 	}
 	project, _, err := p.api.Projects.GetProject(id, nil, sdk.WithContext(ctx))
 	if err != nil || project.PathWithNamespace == "" || project.PathWithNamespace == p.project {

@@ -1,12 +1,12 @@
 // Package gitlab posts commit statuses to GitLab, and comments on its merge requests.
 //
-// It takes statuses from the Poster of package status and makes requests to GitLab's
-// API of them; what GitLab answers it tells in that package's errors.
+// It takes statuses from the Poster of package post, sends them to GitLab's API, and
+// returns its answers as errors of package status.
 //
-// In GitLab a commit status is a job of a pipeline. It goes to the newest pipeline of
-// its commit and ref, so the ref is always sent, and for a merge request's commit the
-// merge request's own pipeline. Where there is none GitLab makes one of the source
-// "external". While a job is pending its description stays as it is.
+// In GitLab a commit status is a job of a pipeline. It belongs to the newest pipeline of
+// its commit and ref, so the ref is always sent; for a merge request's commit it belongs
+// to the merge request's own pipeline. If there is no pipeline, GitLab creates one with
+// the source "external". While a job is pending its description cannot change.
 package gitlab
 
 import (
@@ -26,25 +26,25 @@ import (
 )
 
 const (
-	// limit is the longest description, and maxURL the longest target URL, that
-	// GitLab takes.
+	// limit is the longest description, and maxURL the longest target URL, that GitLab
+	// accepts.
 	limit  = 255
 	maxURL = 255
-	// pageSize is the most that GitLab gives at once, and maxPages is more than the
-	// Poster ever posts under one context.
+	// pageSize is the largest page of GitLab, and maxPages is more than the Poster ever
+	// posts under one context.
 	pageSize = 100
 	maxPages = 50
 )
 
-// Config says which project's commits get the statuses.
+// Config names the project whose commits get the statuses.
 type Config struct {
-	// Base is GitLab's address: "https://gitlab.com". Token gives a token with the scope
-	// api.
+	// Base is GitLab's address: "https://gitlab.com". Token returns a token with the
+	// scope api.
 	forgeclient.Config
 
 	Project string // its full path, with all its groups: "team/edge/web"
-	// Ref is the branch or tag that is followed: its commits' statuses belong to it.
-	// Empty is the project's default branch.
+	// Ref is the synced branch or tag, to which its commits' statuses belong. Empty means
+	// the project's default branch.
 	Ref string
 }
 
@@ -59,8 +59,8 @@ type Provider struct {
 
 var _ status.Reviewer = (*Provider)(nil)
 
-// New makes a provider. It makes no request: whether GitLab answers and the token is
-// good shows when the first status is posted.
+// New returns a provider. It makes no request: the first post shows whether GitLab
+// answers and the token is valid.
 func New(c Config) (*Provider, error) {
 	client, err := forgeclient.New(c.Config)
 	if err != nil {
@@ -72,7 +72,7 @@ func New(c Config) (*Provider, error) {
 	}
 	web := *client.HTTP
 	web.Transport = withoutLinks{web.Transport}
-	// The library's own retries, pauses and log are the Poster's business.
+	// The Poster retries, paces and logs, so the library must not.
 	api, err := sdk.NewAuthSourceClient(bearer{client}, sdk.WithBaseURL(client.Base), sdk.WithHTTPClient(&web),
 		sdk.WithoutRetries(), sdk.WithCustomLimiter(unlimited{}), sdk.WithUserAgent("fedsync"),
 		sdk.WithURLWarningLogger(slog.New(slog.DiscardHandler)))
@@ -84,21 +84,21 @@ func New(c Config) (*Provider, error) {
 	return &Provider{client: client, api: api, project: project, ref: ref, tag: tag}, nil
 }
 
-// bearer proves who asks by the token that is valid now.
+// bearer authenticates requests with the token that is valid now.
 type bearer struct{ client *forgeclient.Client }
 
 // Init implements the library's AuthSource.
 func (bearer) Init(context.Context, *sdk.Client) error { return nil }
 
-// Header implements the library's AuthSource. GitLab takes every kind of token so, and
-// it is the header whose credential the transport keeps secret.
+// Header implements the library's AuthSource. GitLab accepts every kind of token in this
+// header, and the transport keeps its value secret.
 func (b bearer) Header(context.Context) (key, value string, err error) {
 	token, err := b.client.Token()
 	return "Authorization", "Bearer " + token, err
 }
 
-// withoutLinks takes the header Link out of answers. The library's reader panics at one
-// that it does not expect, and which page is next another header says.
+// withoutLinks removes the header Link from answers. The library's parser panics on an
+// unexpected one, and another header names the next page.
 type withoutLinks struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
@@ -118,7 +118,7 @@ func (unlimited) Wait(ctx context.Context) error { return ctx.Err() }
 // Name is "gitlab".
 func (p *Provider) Name() string { return "gitlab" }
 
-// Limit is the longest description that GitLab takes.
+// Limit is the longest description that GitLab accepts.
 func (p *Provider) Limit() int { return limit }
 
 // Post records a status on the commit.
@@ -137,7 +137,7 @@ func (p *Provider) post(ctx context.Context, c status.Commit) error {
 	response, err := p.set(ctx, c.SHA, options)
 	from, stuck := stuckIn(response, err)
 	if stuck && c.State == status.Pending && from == sdk.Pending {
-		// A pending job keeps its words, but for once: when it begins to run.
+		// A pending job can change its description only once: when it starts to run.
 		options.State = sdk.Running
 		response, err = p.set(ctx, c.SHA, options)
 		from, stuck = stuckIn(response, err)
@@ -172,8 +172,7 @@ func (p *Provider) set(ctx context.Context, sha string, o *sdk.SetCommitStatusOp
 	return response, err
 }
 
-// List gives the commit's statuses under the context, in whatever pipeline, newest
-// first.
+// List returns the commit's statuses under the context, in any pipeline, newest first.
 func (p *Provider) List(ctx context.Context, sha, statusContext string) ([]status.Commit, error) {
 	var found []*sdk.CommitStatus
 	all := true

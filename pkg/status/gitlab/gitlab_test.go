@@ -66,11 +66,11 @@ func posted(f *gitlabtest.Forge, sha, context string) []status.Commit {
 func noFaults(t *testing.T, f *gitlabtest.Forge) {
 	t.Helper()
 	for _, fault := range f.Faults() {
-		t.Errorf("GitLab was asked wrongly: %s", fault)
+		t.Errorf("invalid request to GitLab: %s", fault)
 	}
 }
 
-// serve starts a GitLab and makes a provider for it, of the branch main.
+// serve starts a GitLab and returns a provider for it, for the branch main.
 func serve(t *testing.T, f *gitlabtest.Forge) *gitlab.Provider {
 	t.Helper()
 	return serveRef(t, f, "main")
@@ -103,7 +103,7 @@ func mustPost(t *testing.T, p *gitlab.Provider, c status.Commit) {
 	}
 }
 
-func TestAPendingJobIsNotAskedToBePendingAgain(t *testing.T) {
+func TestAPendingJobIsNotSetToPendingAgain(t *testing.T) {
 	f := newForge()
 	p := serve(t, f)
 	for _, words := range []string{"0/3 synced", "1/3 synced", "2/3 synced", "2/3 synced"} {
@@ -111,7 +111,7 @@ func TestAPendingJobIsNotAskedToBePendingAgain(t *testing.T) {
 	}
 	jobs := f.Jobs(shaA, "fedsync/web")
 	if len(jobs) != 1 || jobs[0].Status != "running" || jobs[0].Description != "1/3 synced" {
-		t.Errorf("jobs = %+v, want one that runs, with the words it began with", jobs)
+		t.Errorf("jobs = %+v, want a running one with its first description", jobs)
 	}
 	mustPost(t, p, commit(status.Success, "3/3 synced"))
 	mustPost(t, p, commit(status.Success, "3/3 synced, again"))
@@ -124,7 +124,7 @@ func TestAPendingJobIsNotAskedToBePendingAgain(t *testing.T) {
 	}
 }
 
-func TestAStatusGoesToTheNewestPipelineOfTheBranchThatIsFollowed(t *testing.T) {
+func TestAStatusGoesToTheNewestPipelineOfTheSyncedBranch(t *testing.T) {
 	f := newForge()
 	f.AddPipeline(shaA, "main", "push")
 	want := f.AddPipeline(shaA, "main", "schedule")
@@ -173,7 +173,7 @@ func TestAnAccountWithoutTheRoleIsUnauthorized(t *testing.T) {
 	}
 }
 
-func TestOpenListsWhatChanged(t *testing.T) {
+func TestOpenListsChanges(t *testing.T) {
 	f := newForge()
 	f.SetMergeRequest(gitlabtest.MergeRequest{IID: 1, Title: "Closed", State: "closed", SHA: shaB, SourceBranch: "a", TargetBranch: "main"})
 	f.SetMergeRequest(gitlabtest.MergeRequest{IID: 2, Title: "Elsewhere", SHA: shaB, SourceBranch: "b", TargetBranch: "release"})
@@ -193,7 +193,7 @@ func TestOpenListsWhatChanged(t *testing.T) {
 		t.Errorf("Open where nothing changed = %+v, %v, %v", open, changed, err)
 	}
 	if asked := f.Asked(); len(asked) != 1 || !strings.HasSuffix(asked[0], " 304") {
-		t.Errorf("where nothing changed, %v was asked, want one conditional request", asked)
+		t.Errorf("where nothing changed, the requests were %v, want one conditional request", asked)
 	}
 	f.SetMergeRequest(gitlabtest.MergeRequest{IID: 3, State: "merged", SHA: shaA, SourceBranch: "c", TargetBranch: "main"})
 	if open, changed, err = p.Open(t.Context(), "main"); err != nil || !changed || !slices.Equal(statustest.Unversioned(t, open), want[:1]) {
@@ -211,14 +211,14 @@ func TestOpenListsEveryPage(t *testing.T) {
 	if open, _, err := p.Open(t.Context(), "main"); err != nil || len(open) != many || open[0].Number != many {
 		t.Errorf("Open = %d, %v, want %d, the newest first", len(open), err, many)
 	}
-	// One that is far down is closed.
+	// A merge request on a late page is closed.
 	f.SetMergeRequest(gitlabtest.MergeRequest{IID: 3, State: "closed", SHA: shaA, SourceBranch: "a", TargetBranch: "main"})
 	if open, changed, err := p.Open(t.Context(), "main"); err != nil || !changed || len(open) != many-1 {
 		t.Errorf("Open after one was closed = %d, %v, %v, want %d", len(open), changed, err, many-1)
 	}
 }
 
-func TestOneNoteOfOursIsKept(t *testing.T) {
+func TestThereIsOneNoteOfOurs(t *testing.T) {
 	const marker = "<!-- fedsync/web/plan -->"
 	f := newForge()
 	f.SetMergeRequest(gitlabtest.MergeRequest{IID: 5, SHA: shaA, SourceBranch: "a", TargetBranch: "main"})
@@ -248,15 +248,15 @@ func TestOneNoteOfOursIsKept(t *testing.T) {
 	}
 	for _, asked := range f.Asked() {
 		if !strings.HasPrefix(asked, "GET ") {
-			t.Errorf("a note that says this already: %s", asked)
+			t.Errorf("an unchanged note: %s", asked)
 		}
 	}
 	if got := f.Notes(5, 99); len(got) != 1 || got[0] != marker+"\nby somebody else" {
-		t.Errorf("somebody else's note is %q", got)
+		t.Errorf("another account's note is %q", got)
 	}
 }
 
-func TestNewSaysWhatIsMissing(t *testing.T) {
+func TestNewNamesWhatIsMissing(t *testing.T) {
 	token := func() (string, error) { return "t", nil }
 	for want, c := range map[string]gitlab.Config{
 		"base URL must be like":         {Config: forgeclient.Config{Base: "gitlab.com", Token: token}, Project: project},

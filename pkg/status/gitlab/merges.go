@@ -13,27 +13,27 @@ import (
 )
 
 const (
-	// maxMerges is how many pages of open merge requests are read, the newest first.
+	// maxMerges is how many pages of open merge requests are read, newest first.
 	maxMerges = 20
-	// recent is how many of those that changed last are looked at to tell whether any
-	// did.
+	// recent is how many of the last changed merge requests are compared to detect a
+	// change.
 	recent = 20
 )
 
-// merges is what was last heard of a branch's open merge requests.
+// merges is the last known state of a branch's open merge requests.
 type merges struct {
 	branch, etag string
-	heads        map[string]int64 // number of the newest by its head
+	heads        map[string]int64 // number of the newest merge request of a head
 }
 
 // place is where a commit's status belongs.
 type place struct {
 	ref      string
-	pipeline int64 // 0: the newest of the commit and ref
+	pipeline int64 // 0 means the newest of the commit and ref
 }
 
-// place finds where a commit's status belongs. Whether it still is a merge request's
-// is asked each time: once merged, it is the branch's.
+// place returns where a commit's status belongs. It asks each time whether the commit is
+// still a merge request's: after a merge it is the branch's.
 func (p *Provider) place(ctx context.Context, sha string) (place, error) {
 	if number, ok := p.merges.heads[sha]; ok {
 		merge, response, err := p.api.MergeRequests.GetMergeRequest(p.project, number, nil, sdk.WithContext(ctx))
@@ -47,7 +47,7 @@ func (p *Provider) place(ctx context.Context, sha string) (place, error) {
 	return p.followed(ctx)
 }
 
-// followed is the branch or tag that is followed.
+// followed returns the synced branch or tag.
 func (p *Provider) followed(ctx context.Context) (place, error) {
 	if p.ref != "" && p.ref != "HEAD" {
 		return place{ref: p.ref}, nil
@@ -59,8 +59,9 @@ func (p *Provider) followed(ctx context.Context) (place, error) {
 	return place{ref: project.DefaultBranch}, nil
 }
 
-// placeOf returns where the status of a merge request's head belongs. Its pipeline is
-// of the ref that it has, and of another commit where it is that of a merged result.
+// placeOf returns where the status of a merge request's head belongs. The head pipeline
+// may have a ref of its own. It does not count if it is of another commit, that of a
+// merged result.
 func placeOf(merge *sdk.MergeRequest) place {
 	if p := merge.HeadPipeline; p != nil && p.ID != 0 && p.SHA == merge.SHA {
 		return place{ref: cmp.Or(p.Ref, merge.SourceBranch), pipeline: p.ID}
@@ -68,10 +69,10 @@ func placeOf(merge *sdk.MergeRequest) place {
 	return place{ref: merge.SourceBranch}
 }
 
-// Open lists the open merge requests into a branch, the newest first.
+// Open lists the open merge requests into a branch, newest first.
 //
-// GitLab's answer about those that changed last, whatever became of them, is equal only
-// where none changed, so one conditional request tells.
+// GitLab's list of the last changed merge requests, in any state, is the same only if
+// none changed, so one conditional request suffices.
 func (p *Provider) Open(ctx context.Context, branch string) ([]status.PullRequest, bool, error) {
 	etag, changed, err := p.changed(ctx, branch)
 	if err != nil || !changed {
@@ -100,7 +101,7 @@ func (p *Provider) Open(ctx context.Context, branch string) ([]status.PullReques
 }
 
 // changed reports whether a merge request into the branch may have changed since Open
-// last returned them, and by what to ask the next time.
+// last returned them, and returns the ETag for the next request.
 func (p *Provider) changed(ctx context.Context, branch string) (etag string, changed bool, err error) {
 	var only []sdk.RequestOptionFunc
 	if p.merges.branch == branch && p.merges.etag != "" {
@@ -110,7 +111,7 @@ func (p *Provider) changed(ctx context.Context, branch string) (etag string, cha
 	_, response, err := p.listMerges(ctx, &sdk.ListProjectMergeRequestsOptions{
 		ListOptions: sdk.ListOptions{Page: 1, PerPage: recent}, State: &state, TargetBranch: &branch, OrderBy: &order,
 	}, only...)
-	if codeOf(response) == http.StatusNotModified { // the library reads its body, which is none
+	if codeOf(response) == http.StatusNotModified { // its body is empty, so the library fails to decode it
 		return "", false, nil
 	}
 	if err != nil {
@@ -127,7 +128,7 @@ func (p *Provider) listMerges(
 	return p.api.MergeRequests.ListProjectMergeRequests(p.project, o, append(more, sdk.WithContext(ctx))...)
 }
 
-// pullRequests are those of GitLab's merge requests that are what was asked for.
+// pullRequests returns the merge requests that match the request.
 func (p *Provider) pullRequests(found []*sdk.BasicMergeRequest, branch string) []status.PullRequest {
 	var open []status.PullRequest
 	for _, m := range found {
@@ -139,7 +140,7 @@ func (p *Provider) pullRequests(found []*sdk.BasicMergeRequest, branch string) [
 			Base: m.TargetBranch, Fork: m.SourceProjectID != m.TargetProjectID, Version: version(m),
 		})
 	}
-	// A page that shifts while it is read gives one twice.
+	// A page that shifts while it is read repeats an entry.
 	slices.SortFunc(open, func(a, b status.PullRequest) int { return cmp.Compare(b.Number, a.Number) })
 	return slices.CompactFunc(open, func(a, b status.PullRequest) bool { return a.Number == b.Number })
 }

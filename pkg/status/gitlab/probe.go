@@ -11,11 +11,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// Probe finds out what the token lacks: the scope, or the account's role in the project.
-// It writes nothing.
+// Probe checks that the token has the needed scope, and its account the needed role in
+// the project. It writes nothing.
 func (p *Provider) Probe(ctx context.Context) error {
 	if err := p.probe(ctx); err != nil {
-		return fmt.Errorf("ask gitlab about the token: %w", err)
+		return fmt.Errorf("check the token with gitlab: %w", err)
 	}
 	return nil
 }
@@ -27,7 +27,7 @@ func (p *Provider) probe(ctx context.Context) error {
 		return fmt.Errorf("%w: the token lacks the scope api", status.ErrUnauthorized)
 	case err == nil:
 	case code == http.StatusNotFound || code == http.StatusForbidden:
-		// It is of another sort, whose scopes cannot be asked for.
+		// It is of another kind, whose scopes cannot be read.
 	default:
 		return p.explain(ctx, response, err, "")
 	}
@@ -41,8 +41,8 @@ func (p *Provider) probe(ctx context.Context) error {
 	return nil
 }
 
-// levelIn returns the greatest role that the project or its group gives. An administrator
-// has none, and all rights.
+// levelIn returns the highest role that the project or its group grants. An administrator
+// has no role, but all rights.
 func levelIn(p *sdk.Permissions) (level sdk.AccessLevelValue, known bool) {
 	if p == nil {
 		return 0, false

@@ -11,8 +11,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 )
 
-// stateFrom reads a state of GitLab's. Those we never post mean that somebody else
-// posted under our context; a failure is what those that ended come closest to.
+// stateFrom parses a state of GitLab's. A state that we never post means that another
+// client posted under our context; a failure comes closest to those that ended.
 func stateFrom(s string) status.State {
 	switch sdk.BuildStateValue(s) {
 	case sdk.Created, sdk.WaitingForResource, sdk.Preparing, sdk.Pending, sdk.Running, sdk.Manual, sdk.Scheduled:
@@ -27,8 +27,8 @@ func stateFrom(s string) status.State {
 
 var transition = regexp.MustCompile(`Cannot transition status via :[a-z_]+ from :([a-z_]+)`)
 
-// stuckIn returns the state that a job is in, where GitLab refused to move it to
-// another. That is how it says that the job is there already.
+// stuckIn returns the state that a job is in, if GitLab refused to move it to another.
+// GitLab refuses this if the job is in that state already.
 func stuckIn(response *sdk.Response, err error) (sdk.BuildStateValue, bool) {
 	if err == nil || codeOf(response) != http.StatusBadRequest {
 		return "", false
@@ -40,7 +40,7 @@ func stuckIn(response *sdk.Response, err error) (sdk.BuildStateValue, bool) {
 	return sdk.BuildStateValue(found[1]), true
 }
 
-// lastOf returns the latest of times, some of which are not known.
+// lastOf returns the latest of times; nil ones are unknown.
 func lastOf(times ...*time.Time) (last time.Time) {
 	for _, t := range times {
 		if t != nil && t.After(last) {
@@ -50,5 +50,6 @@ func lastOf(times ...*time.Time) (last time.Time) {
 	return last
 }
 
-// states are GitLab's words. It has more for what goes on, or ended otherwise: see stateFrom.
+// states are GitLab's words for the states that are posted. It has more of them: see
+// stateFrom.
 var states = forgeclient.States[sdk.BuildStateValue]{Pending: sdk.Pending, Success: sdk.Success, Failure: sdk.Failed}

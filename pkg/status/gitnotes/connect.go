@@ -22,8 +22,8 @@ import (
 	"github.com/fedsync/fedsync/internal/gitssh"
 )
 
-// advertising is a conversation with one of git's programs at the remote. Its
-// context is that with which it was begun.
+// advertising is a session with one of git's programs at the remote. Its context is the
+// one with which it was opened.
 type advertising interface {
 	AdvertisedReferencesContext(ctx context.Context) (*packp.AdvRefs, error)
 	io.Closer
@@ -53,15 +53,14 @@ func connectToPush(ctx context.Context, web *http.Client, at *transport.Endpoint
 	return githttp.NewClient(web).NewReceivePackSession(copyOf(at), auth)
 }
 
-// copyOf keeps a redirect to the one conversation that meets it: go-git writes
-// where it led into the endpoint, and the next conversation would send the
-// credentials there.
+// copyOf limits a redirect to the session that meets it: go-git writes the new location
+// into the endpoint, and the next session would send the credentials there.
 func copyOf(at *transport.Endpoint) *transport.Endpoint {
 	c := *at
 	return &c
 }
 
-// sshPort is where a server listens unless the address says otherwise.
+// sshPort is the port of a server if the address names none.
 const sshPort = 22
 
 func overSSH(ctx context.Context, program string, at *transport.Endpoint, auth transport.AuthMethod) (*gitssh.Session, error) {
@@ -75,7 +74,7 @@ func overSSH(ctx context.Context, program string, at *transport.Endpoint, auth t
 	}
 	path := at.Path
 	if strings.HasPrefix(path, "/~") {
-		path = path[1:] // a home, for the server
+		path = path[1:] // the server resolves the home
 	}
 	return gitssh.Open(ctx, program, gitssh.Options{
 		Host: net.JoinHostPort(strings.Trim(at.Host, "[]"), strconv.Itoa(port)), Path: path, Auth: key,

@@ -14,14 +14,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/statustest"
 )
 
-// misbehaving returns a provider for a Git server that misbehaves, to which it shows a
-// token, and a commit that is there.
+// misbehaving returns a misbehaving Git server, its provider, which sends it a token, and
+// an existing commit.
 func misbehaving(t *testing.T, token string) (*badforge.Server, func() *Provider, string) {
 	t.Helper()
 	r := newRepository(t)
 	good := r.overHTTP(t)
 	server := badforge.New(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		req.SetBasicAuth("git", statustest.Token) // what the one that behaves wants
+		req.SetBasicAuth("git", statustest.Token) // the token of the server that behaves
 		good.ServeHTTP(w, req)
 	}))
 	auth := basic(func() (string, error) { return token, nil })
@@ -34,7 +34,7 @@ func misbehaving(t *testing.T, token string) (*badforge.Server, func() *Provider
 	}, r.shas[0]
 }
 
-func TestNothingThatAGitServerSendsBackIsSaid(t *testing.T) {
+func TestNothingThatAGitServerSendsBackIsRepeated(t *testing.T) {
 	token := canary.New("token of the Git server")
 	server, open, sha := misbehaving(t, token)
 	search := canary.NewSearch(map[string]string{"token": token})
@@ -42,11 +42,11 @@ func TestNothingThatAGitServerSendsBackIsSaid(t *testing.T) {
 	for i, echo := range append(badforge.Echoes(), badforge.GitEchoes()...) {
 		for j, shape := range shapes {
 			if (i+j)%7 != 0 && os.Getenv("FEDSYNC_TEST_LONG") == "" {
-				continue // where the ref seems to move, it is tried for seconds
+				continue // if the ref seems to move, the retries take seconds
 			}
 			mode := echo.Mode(shape)
 			server.SetMode(mode)
-			p := open() // which has no copy of the notes
+			p := open() // without a copy of the notes
 			listed, list := p.List(t.Context(), sha, "fedsync/web")
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			posted := p.Post(ctx, wanted(sha, status.Success, shape.Name))
@@ -57,7 +57,7 @@ func TestNothingThatAGitServerSendsBackIsSaid(t *testing.T) {
 		}
 	}
 	if strayed := server.Strayed(); len(strayed) > 0 {
-		t.Errorf("another host was sent the token: %.300s", strayed[0])
+		t.Errorf("the token was sent to another host: %.300s", strayed[0])
 	}
 	server.SetMode(badforge.Mode{})
 	if err := open().Post(t.Context(), wanted(sha, status.Success, "well")); err != nil {
@@ -65,7 +65,7 @@ func TestNothingThatAGitServerSendsBackIsSaid(t *testing.T) {
 	}
 }
 
-func TestAGitServersEndlessAnswersAreBrokenOff(t *testing.T) {
+func TestAGitServersEndlessAnswersAreAborted(t *testing.T) {
 	server, open, sha := misbehaving(t, canary.New("token of the Git server"))
 	if err := open().Post(t.Context(), wanted(sha, status.Success, "well")); err != nil {
 		t.Fatal(err)
@@ -84,6 +84,6 @@ func TestAGitServersEndlessAnswersAreBrokenOff(t *testing.T) {
 		t.Logf("%s: %v, %d MiB: %v", mode.Name, took.Round(time.Millisecond), peak>>20, posted)
 	}
 	if strayed := server.Strayed(); len(strayed) > 0 {
-		t.Errorf("another host was sent the token: %.300s", strayed[0])
+		t.Errorf("the token was sent to another host: %.300s", strayed[0])
 	}
 }

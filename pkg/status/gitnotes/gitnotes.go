@@ -1,11 +1,11 @@
-// Package gitnotes posts commit statuses as Git notes, into the repository
-// itself: no forge is needed, and every clone can read them.
+// Package gitnotes posts commit statuses as Git notes into the repository itself: it
+// needs no forge, and every clone can read them.
 //
-// The note of a commit under refs/notes/fedsync holds one JSON object a line and
-// context, with the latest state only. It takes statuses from the Poster of
-// package status and gives it that package's errors. Nothing that others wrote
-// is lost: the ref moves by compare and swap, never by force, and foreign notes,
-// lines and fan-out folders stay as they are.
+// The note of a commit under refs/notes/fedsync holds one JSON object per line and
+// context, with only the latest state. The package takes statuses from the Poster of
+// package post and returns errors of package status. Nothing from other writers is lost:
+// the ref moves by compare and swap, never by force, and foreign notes, lines and fan-out
+// folders remain unchanged.
 //
 //	git fetch origin refs/notes/fedsync:refs/notes/fedsync
 //	git log --notes=fedsync
@@ -31,35 +31,35 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// Ref is where the notes are.
+// Ref is the ref of the notes.
 const Ref = "refs/notes/fedsync"
 
 const (
-	// limit keeps a note readable in `git log`.
+	// limit is the longest description, so that a note stays readable in `git log`.
 	limit = 1024
-	// interval is the shortest time between two pushes. Each makes a commit in
-	// the repository, and wakes whoever watches it.
+	// interval is the shortest time between two pushes. Each push adds a commit to the
+	// repository, and triggers everything that watches it.
 	interval = 5 * time.Second
-	// attempts is how often a swap that somebody else won is tried again before
-	// the Poster's backoff takes over.
+	// attempts is how often a swap that another writer won is retried before the Poster's
+	// backoff takes over.
 	attempts = 10
 	// swapPause is the longest pause before the second attempt; it doubles.
 	swapPause = 20 * time.Millisecond
 )
 
-// Config says which repository the notes go to, and as whom.
+// Config names the repository that gets the notes, and their author.
 type Config struct {
-	// URL is the repository's: a path, or an address that Git fetches from.
+	// URL is the repository: a path, or an address that Git can fetch from.
 	URL string
-	// Auth gives what the remote asks for; it is called for each connection, so
-	// that a credential that was replaced takes effect. Nil for none.
+	// Auth returns the credential for the remote. It is called for each connection, so
+	// that a replaced credential takes effect. Nil means none.
 	Auth func() (transport.AuthMethod, error)
-	// CABundle holds PEM certificates to trust besides the system's.
+	// CABundle holds PEM certificates to trust in addition to the system's.
 	CABundle []byte
-	// Secrets learns the credentials, and takes them out of what the remote says; one
-	// of the provider's own when nil.
+	// Secrets learns the credentials, and removes them from the remote's messages; nil
+	// for a set of the provider's own.
 	Secrets *secret.Set
-	// Name and Email are the author of the notes' commits; fedsync by default.
+	// Name and Email are the author of the notes' commits; the default is fedsync.
 	Name, Email string
 }
 
@@ -71,13 +71,13 @@ type Provider struct {
 
 var _ status.Batcher = (*Provider)(nil)
 
-// place is where the notes are: a repository on this machine, or elsewhere.
+// place is the repository of the notes, on this machine or remote.
 type place interface {
-	// open gives the notes as they are now. For writing it fails early where
-	// writing is not allowed.
+	// open returns the current notes. With write it fails early if writing is not
+	// allowed.
 	open(ctx context.Context, write bool) (session, error)
-	// knows says whether the repository has the commit; places that would have
-	// to fetch it say yes.
+	// knows reports whether the repository has the commit; places that would have to
+	// fetch it return true.
 	knows(sha string) (bool, error)
 }
 
@@ -85,17 +85,17 @@ type place interface {
 type session interface {
 	storage() storer.EncodedObjectStorer
 	tip() plumbing.Hash // of the ref; zero when there is none
-	// swap moves the ref from the tip to commit, which needs objects, unless
-	// somebody else moved it: then it gives errMoved.
+	// swap moves the ref from the tip to commit, which needs objects. If another writer
+	// moved it first, swap returns errMoved.
 	swap(ctx context.Context, commit plumbing.Hash, objects []plumbing.Hash) error
 	close()
 }
 
-// errMoved says that somebody else moved the ref first.
+// errMoved means that another writer moved the ref first.
 var errMoved = errors.New("another writer was faster")
 
-// New makes a provider. It does not look at the repository: whether it can be
-// written shows when the first status is posted.
+// New returns a provider. It does not read the repository: the first post shows whether
+// it can be written.
 func New(c Config) (*Provider, error) {
 	if c.URL == "" {
 		return nil, errors.New("git notes need a repository")
@@ -103,7 +103,7 @@ func New(c Config) (*Provider, error) {
 	endpoint, err := transport.NewEndpoint(c.URL)
 	if err != nil {
 		// The URL is not repeated: it may hold a credential.
-		return nil, errors.New("the repository's URL for git notes is not one that git understands")
+		return nil, errors.New("the repository's URL for git notes is not a valid Git URL")
 	}
 	p := &Provider{author: cmp.Or(c.Name, "fedsync"), email: cmp.Or(c.Email, "fedsync@localhost")}
 	if endpoint.Protocol == "file" {
@@ -111,7 +111,7 @@ func New(c Config) (*Provider, error) {
 		return p, nil
 	}
 	if !slices.Contains([]string{"https", "http", "ssh"}, endpoint.Protocol) {
-		return nil, fmt.Errorf("git notes are not pushed over %q: want https, ssh or a path", endpoint.Protocol)
+		return nil, fmt.Errorf("git notes cannot be pushed over %q: use https, ssh or a path", endpoint.Protocol)
 	}
 	place, err := newRemote(endpoint, c)
 	if err != nil {
@@ -130,7 +130,7 @@ func (p *Provider) Limit() int { return limit }
 // Interval is the pause between two pushes.
 func (p *Provider) Interval() time.Duration { return interval }
 
-// Post writes one status. A status that is there already is not written again.
+// Post writes one status. An identical one is not written again.
 func (p *Provider) Post(ctx context.Context, c status.Commit) error {
 	return p.PostAll(ctx, []status.Commit{c})
 }
@@ -154,7 +154,7 @@ func (p *Provider) PostAll(ctx context.Context, commits []status.Commit) error {
 		case <-time.After(rand.N(swapPause << attempt)):
 		}
 	}
-	return fmt.Errorf("post git notes: %w %d times: remove %s.lock if no git runs there", errMoved, attempts, Ref)
+	return fmt.Errorf("post git notes: %w %d times: remove %s.lock if no git process runs there", errMoved, attempts, Ref)
 }
 
 // List reads the status from the commit's note.
@@ -181,13 +181,13 @@ func (p *Provider) List(ctx context.Context, sha, statusContext string) ([]statu
 	return nil, nil
 }
 
-// fullSHA is a commit's name in full.
+// fullSHA matches a full commit name.
 var fullSHA = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
 func (p *Provider) check(commits []status.Commit) error {
 	for _, c := range commits {
 		if !fullSHA.MatchString(c.SHA) {
-			return fmt.Errorf("%w: %q is no commit in full", status.ErrRejected, c.SHA)
+			return fmt.Errorf("%w: %q is not a full commit name", status.ErrRejected, c.SHA)
 		}
 		known, err := p.place.knows(c.SHA)
 		if err != nil {
@@ -200,7 +200,7 @@ func (p *Provider) check(commits []status.Commit) error {
 	return nil
 }
 
-// try writes the statuses upon the notes as they are now.
+// try writes the statuses on top of the current notes.
 func (p *Provider) try(ctx context.Context, commits []status.Commit) error {
 	s, err := p.place.open(ctx, true)
 	if err != nil {
@@ -231,7 +231,7 @@ func (p *Provider) try(ctx context.Context, commits []status.Commit) error {
 	return s.swap(ctx, commit, n.written)
 }
 
-// commit makes the commit that the ref moves to.
+// commit creates the commit that the ref moves to.
 func (p *Provider) commit(n *notes, parent, tree plumbing.Hash, commits []status.Commit, now time.Time) (plumbing.Hash, error) {
 	by := object.Signature{Name: p.author, Email: p.email, When: now}
 	message := fmt.Sprintf("fedsync: %s %s on %.7s\n", commits[0].Context, commits[0].State, commits[0].SHA)
@@ -245,7 +245,7 @@ func (p *Provider) commit(n *notes, parent, tree plumbing.Hash, commits []status
 	return n.store(c)
 }
 
-// treeOf gives the tree of the notes; zero when there are none yet.
+// treeOf returns the tree of the notes; zero if there are none yet.
 func treeOf(s session) (plumbing.Hash, error) {
 	if s.tip().IsZero() {
 		return plumbing.ZeroHash, nil

@@ -78,7 +78,7 @@ func TestAnEqualStatusIsNotWrittenAgain(t *testing.T) {
 	}
 }
 
-func TestForeignLinesAndNotesAreKept(t *testing.T) {
+func TestForeignLinesAndNotesAreUnchanged(t *testing.T) {
 	r := newRepository(t)
 	foreign := "Reviewed-by: somebody\n\n{\"context\":\"ci\",\"state\":\"passed\"}\n{\"context\":\"other/web\",\"state\":\"success\",\"extra\":1}"
 	r.git(t, "notes", "--ref=fedsync", "add", "-m", foreign, r.shas[0])
@@ -103,7 +103,7 @@ func TestForeignLinesAndNotesAreKept(t *testing.T) {
 	r.sound(t)
 }
 
-func TestAMergeOfNotesThatLeftTwoLinesIsMended(t *testing.T) {
+func TestAMergeOfNotesThatLeftTwoLinesIsRepaired(t *testing.T) {
 	r := newRepository(t)
 	line := `{"context":"fedsync/web","state":%q,"description":"","target_url":"","time":"2026-01-0%dT00:00:00Z"}`
 	r.git(t, "notes", "--ref=fedsync", "add", "-m",
@@ -122,11 +122,11 @@ func TestAMergeOfNotesThatLeftTwoLinesIsMended(t *testing.T) {
 	}
 }
 
-// Real git spreads its notes over folders as they grow, and so do we; neither
-// loses a note of the other's.
-func TestFanOutFoldersOfAnyDepthAreKept(t *testing.T) {
+// git spreads its notes over folders as they grow, and so do we; neither loses a note of
+// the other.
+func TestFanOutFoldersOfAnyDepthAreUnchanged(t *testing.T) {
 	r := newRepository(t)
-	// Names of commits that nobody has are notes to git all the same.
+	// git accepts notes for names of commits that do not exist.
 	var tree strings.Builder
 	blob := r.git(t, "hash-object", "-w", "--stdin")
 	for i := range 600 {
@@ -238,7 +238,7 @@ func TestBareRepositoriesAndWorktreesHaveNotes(t *testing.T) {
 	}
 }
 
-func TestACommitThatIsNotThereIsRejected(t *testing.T) {
+func TestAMissingCommitIsRejected(t *testing.T) {
 	r := newRepository(t)
 	p := newProvider(t, r.dir)
 	for _, sha := range []string{statustest.UnknownSHA, "main", ""} {
@@ -254,7 +254,7 @@ func TestACommitThatIsNotThereIsRejected(t *testing.T) {
 	}
 }
 
-func TestALockThatIsNotReleasedIsNamed(t *testing.T) {
+func TestAStaleLockIsNamed(t *testing.T) {
 	r := newRepository(t)
 	lock := filepath.Join(r.dir, ".git", Ref+".lock")
 	if err := os.MkdirAll(filepath.Dir(lock), 0o700); err != nil {
@@ -270,7 +270,7 @@ func TestALockThatIsNotReleasedIsNamed(t *testing.T) {
 		}
 	})
 	if _, err := os.Stat(lock); err != nil {
-		t.Errorf("another's lock was removed: %v", err)
+		t.Errorf("another writer's lock was removed: %v", err)
 	}
 }
 

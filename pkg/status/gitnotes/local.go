@@ -19,8 +19,7 @@ import (
 // local is a repository on this machine.
 type local struct{ path string }
 
-// open opens the repository anew each time, since git may have packed its
-// objects meanwhile.
+// open opens the repository each time, because git may have repacked its objects since.
 func (l *local) open(ctx context.Context, _ bool) (session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -43,7 +42,7 @@ func (l *local) storage() (*filesystem.Storage, error) {
 	}
 	s, ok := r.Storer.(*filesystem.Storage)
 	if !ok {
-		return nil, fmt.Errorf("open the repository %s: it has no files", l.path)
+		return nil, fmt.Errorf("open the repository %s: it is not stored in files", l.path)
 	}
 	return s, nil
 }
@@ -77,16 +76,15 @@ func (s *localSession) storage() storer.EncodedObjectStorer { return s.store }
 func (s *localSession) tip() plumbing.Hash                  { return s.at }
 func (s *localSession) close()                              { _ = s.store.Close() }
 
-// swap moves the ref as git itself does: whoever creates the file of the ref's
-// name with ".lock" may write it, and renames it over the ref. go-git's own
-// compare and swap locks the ref's file instead, which git does not look at,
-// and empties it for a moment.
+// swap moves the ref as git does: whoever creates the file with the ref's name and
+// ".lock" may write it, and renames it over the ref. go-git's own compare and swap locks
+// the ref's file instead, which git ignores, and truncates it for a moment.
 func (s *localSession) swap(_ context.Context, commit plumbing.Hash, _ []plumbing.Hash) error {
 	files := s.store.Filesystem()
 	lock := Ref + ".lock"
 	f, err := files.OpenFile(lock, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666) //nolint:gosec // As git's own; the umask decides.
 	if errors.Is(err, fs.ErrExist) {
-		return errMoved // or is being moved: the next attempt finds out
+		return errMoved // or is being moved: the next attempt will show
 	}
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", Ref, denied(err))
@@ -98,8 +96,8 @@ func (s *localSession) swap(_ context.Context, commit plumbing.Hash, _ []plumbin
 	return nil
 }
 
-// swapLocked holds the lock f, and gives it up by renaming it. On an error the
-// caller removes it.
+// swapLocked holds the lock f, and releases it by renaming it. On an error the caller
+// removes it.
 func (s *localSession) swapLocked(files billy.Filesystem, f billy.File, commit plumbing.Hash) error {
 	_, err := f.Write([]byte(commit.String() + "\n"))
 	if closed := f.Close(); err == nil {
@@ -121,7 +119,7 @@ func (s *localSession) swapLocked(files billy.Filesystem, f billy.File, commit p
 	return nil
 }
 
-// denied marks an error that a person has to mend by giving permission.
+// denied marks an error that a user has to fix by granting permission.
 func denied(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%w: %w", status.ErrUnauthorized, err)

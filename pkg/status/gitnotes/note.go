@@ -18,9 +18,8 @@ type statusLine struct {
 	Time        time.Time    `json:"time"`
 }
 
-// setLine puts a status in the place of the line of its context, or at the end.
-// All other lines stay as they are, and so does the note when it says the same
-// already.
+// setLine replaces the line of the status's context, or appends one. All other lines
+// remain unchanged, and so does the note if it has the status already.
 func setLine(note []byte, c status.Commit, now time.Time) ([]byte, error) {
 	lines := bytes.SplitAfter(note, []byte("\n"))
 	var out []byte
@@ -45,7 +44,7 @@ func setLine(note []byte, c status.Commit, now time.Time) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // people read it in a terminal
+	e.SetEscapeHTML(false) // users read it in a terminal
 	if err := e.Encode(statusLine{c.Context, c.State, c.Description, c.TargetURL, now}); err != nil {
 		return nil, fmt.Errorf("encode a status: %w", err)
 	}
@@ -58,8 +57,8 @@ func setLine(note []byte, c status.Commit, now time.Time) ([]byte, error) {
 	return append(out[:place:place], append(b.Bytes(), out[place:]...)...), nil
 }
 
-// findLine gives the status of a context. Should a merge of notes have left
-// several, the latest counts.
+// findLine returns the status of a context. If a merge of notes has left several, the
+// latest counts.
 func findLine(note []byte, sha, context string) (status.Commit, bool) {
 	var found status.Commit
 	ok := false
@@ -72,8 +71,7 @@ func findLine(note []byte, sha, context string) (status.Commit, bool) {
 	return found, ok
 }
 
-// parseLine reads a line that this package wrote. Whatever else stands in a note
-// is not ours.
+// parseLine parses a line that this package wrote. Anything else in a note is not ours.
 func parseLine(l []byte) (statusLine, bool) {
 	var s statusLine
 	if err := json.Unmarshal(l, &s); err != nil {

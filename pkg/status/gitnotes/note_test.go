@@ -32,7 +32,7 @@ func FuzzSetLineKeepsForeignLines(f *testing.F) {
 	})
 }
 
-// foreign gives the lines that are not ours, each with an end.
+// foreign returns the lines that are not ours, each with an end.
 func foreign(note []byte) []byte {
 	var out []byte
 	for l := range bytes.Lines(note) {

@@ -14,10 +14,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/statustest"
 )
 
-// token is what the suite's forge takes.
+// token returns the token that the suite's forge accepts.
 func token() (string, error) { return statustest.Token, nil }
 
-func TestNothingOfAConcurrentGitIsLost(t *testing.T) {
+func TestNotesOfAConcurrentGitAreNotLost(t *testing.T) {
 	r := newRepository(t)
 	const writes = 25
 	theirs := r.commit(t, "theirs")
@@ -26,7 +26,7 @@ func TestNothingOfAConcurrentGitIsLost(t *testing.T) {
 		for i := range writes {
 			note := fmt.Sprintf("note %02d", i)
 			for {
-				// Git gives up when the ref is locked, as we try again.
+				// git gives up when the ref is locked, whereas we retry.
 				_, err := r.tryGit(t, "notes", "--ref=fedsync", "append", "-m", note, theirs)
 				if err == nil {
 					break
@@ -56,8 +56,8 @@ func TestNothingOfAConcurrentGitIsLost(t *testing.T) {
 			t.Errorf("%q was lost", want)
 		}
 	}
-	// `git notes` itself moves the ref without comparing, and so may lose what
-	// we wrote between its reading and writing: the next post mends that.
+	// `git notes` moves the ref without comparing, and so may lose what we wrote between
+	// its read and its write: the next post repairs that.
 	for n := range 2 {
 		c := wanted(r.shas[n], status.Success, "the last")
 		if err := newProvider(t, r.dir).Post(t.Context(), c); err != nil {
@@ -70,7 +70,7 @@ func TestNothingOfAConcurrentGitIsLost(t *testing.T) {
 	r.sound(t)
 }
 
-func TestPushesOfOthersAreMergedWith(t *testing.T) {
+func TestConcurrentPushesAreMerged(t *testing.T) {
 	r := newRepository(t)
 	server := httptest.NewServer(r.overHTTP(t))
 	t.Cleanup(server.Close)
@@ -111,7 +111,7 @@ func TestPushesOfOthersAreMergedWith(t *testing.T) {
 	r.sound(t)
 }
 
-func TestARemoteCopyIsFetchedOnlyWhenOthersWrote(t *testing.T) {
+func TestARemoteCopyIsFetchedOnlyAfterForeignWrites(t *testing.T) {
 	r := newRepository(t)
 	forge := r.overHTTP(t)
 	var asked []string
@@ -131,7 +131,7 @@ func TestARemoteCopyIsFetchedOnlyWhenOthersWrote(t *testing.T) {
 	check := func(when, want string) {
 		t.Helper()
 		if got := strings.Join(asked, " "); got != want {
-			t.Errorf("%s: asked for %q, want %q", when, got, want)
+			t.Errorf("%s: requested %q, want %q", when, got, want)
 		}
 	}
 	const discover, push = "info/refs?service=git-receive-pack", "git-receive-pack"
@@ -145,12 +145,12 @@ func TestARemoteCopyIsFetchedOnlyWhenOthersWrote(t *testing.T) {
 	post("three")
 	check("after another's note", discover+" info/refs?service=git-upload-pack git-upload-pack "+push)
 	if got := r.git(t, "notes", "--ref=fedsync", "show", r.shas[1]); got != "foreign" {
-		t.Errorf("another's note is %q", got)
+		t.Errorf("the foreign note is %q", got)
 	}
 	r.sound(t)
 }
 
-func TestARemoteThatForbidsThePushIsAFindingToBe(t *testing.T) {
+func TestARemoteThatForbidsThePushIsUnauthorized(t *testing.T) {
 	deny := map[string]func(*testing.T, *repository){
 		"no pushes over HTTP": func(t *testing.T, r *repository) {
 			r.git(t, "config", "http.receivepack", "false")
@@ -160,7 +160,7 @@ func TestARemoteThatForbidsThePushIsAFindingToBe(t *testing.T) {
 			if err := os.MkdirAll(filepath.Dir(hook), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(hook, []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil { //nolint:gosec // Git has to run it.
+			if err := os.WriteFile(hook, []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil { //nolint:gosec // Git must run it.
 				t.Fatal(err)
 			}
 		},
@@ -180,13 +180,13 @@ func TestARemoteThatForbidsThePushIsAFindingToBe(t *testing.T) {
 				t.Errorf("Post = %v, want ErrUnauthorized", err)
 			}
 			if list, err := p.List(t.Context(), r.shas[0], "fedsync/web"); err != nil || len(list) != 0 {
-				t.Errorf("List = %v, %v, want nothing and no error: reading is allowed", list, err)
+				t.Errorf("List = %v, %v, want nothing and no error, because reading is allowed", list, err)
 			}
 		})
 	}
 }
 
-func TestACredentialInTheURLIsNotTold(t *testing.T) {
+func TestACredentialInTheURLIsNotRepeated(t *testing.T) {
 	p, err := New(Config{URL: "http://user:s3cr3t@127.0.0.1:1/team/web.git"})
 	if err != nil {
 		t.Fatal(err)

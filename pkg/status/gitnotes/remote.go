@@ -27,22 +27,21 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// maxAnswer bounds the bytes of one answer. What is fetched is the newest notes, without
-// their history; a thousand of them are a megabyte.
+// maxAnswer bounds the bytes of one answer. A fetch reads only the newest notes, without
+// their history; a thousand of them take a megabyte.
 const maxAnswer = 64 << 20
 
-// freshAfter is how many of our own pushes a copy in memory takes before it is
-// fetched anew, so that it does not grow for ever.
+// freshAfter is how many of our own pushes a copy in memory accumulates before it is
+// fetched again, so that it does not grow forever.
 const freshAfter = 500
 
-// remote is a repository that is reached over the network. It keeps a copy of
-// the notes, and of nothing else, which is good as long as the remote's ref is
-// where the copy's is.
+// remote is a repository on the network. It holds a copy of only the notes, which is
+// valid as long as the remote's ref equals the copy's.
 type remote struct {
 	endpoint *transport.Endpoint
 	auth     func() (transport.AuthMethod, error)
-	web      *http.Client // asks where it is not over ssh
-	secrets  *secret.Set  // that no error may hold
+	web      *http.Client // for protocols other than ssh
+	secrets  *secret.Set  // must not be in an error
 
 	copy   *memory.Storage
 	at     plumbing.Hash // the ref, as in the copy
@@ -76,7 +75,7 @@ func newRemote(endpoint *transport.Endpoint, c Config) (*remote, error) {
 	return r, nil
 }
 
-// trusting returns a transport that trusts further certificates.
+// trusting returns a transport that trusts additional certificates.
 func trusting(ca []byte) (*http.Transport, error) {
 	t, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
@@ -92,13 +91,13 @@ func trusting(ca []byte) (*http.Transport, error) {
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(ca) {
-		return nil, errors.New("there is no certificate in PEM form among the authorities for git notes")
+		return nil, errors.New("the CA bundle for git notes has no PEM certificate")
 	}
 	t.TLSClientConfig.RootCAs = pool
 	return t, nil
 }
 
-// knows says yes: to find out would be to fetch the repository.
+// knows returns true: to know for certain would mean fetching the repository.
 func (r *remote) knows(string) (bool, error) { return true, nil }
 
 func (r *remote) open(ctx context.Context, write bool) (session, error) {
@@ -111,7 +110,7 @@ func (r *remote) open(ctx context.Context, write bool) (session, error) {
 	if write {
 		tip, err = s.openToPush(ctx)
 	} else {
-		tip, err = s.lookUp(ctx)
+		tip, err = s.readRef(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -126,7 +125,7 @@ func (r *remote) open(ctx context.Context, write bool) (session, error) {
 	return s, nil
 }
 
-// credential asks for what the remote wants.
+// credential returns the credential for the remote.
 func (r *remote) credential() (transport.AuthMethod, error) {
 	var none transport.AuthMethod
 	if r.auth == nil {
@@ -156,8 +155,8 @@ func (s *remoteSession) close() {
 	}
 }
 
-// openToPush connects as a push does, so that a lack of permission shows before
-// anything is done, and reads the ref.
+// openToPush connects as a push does, so that a missing permission shows before anything
+// is done, and reads the ref.
 func (s *remoteSession) openToPush(ctx context.Context) (plumbing.Hash, error) {
 	push, err := connectToPush(ctx, s.web, s.endpoint, s.auth)
 	if err != nil {
@@ -173,8 +172,8 @@ func (s *remoteSession) openToPush(ctx context.Context) (plumbing.Hash, error) {
 	return refs.References[Ref], nil
 }
 
-// lookUp reads the ref as a fetch does.
-func (s *remoteSession) lookUp(ctx context.Context) (plumbing.Hash, error) {
+// readRef reads the ref as a fetch does.
+func (s *remoteSession) readRef(ctx context.Context) (plumbing.Hash, error) {
 	fetch, err := connectToFetch(ctx, s.web, s.endpoint, s.auth)
 	if err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("connect: %w", s.explain(ctx, err))
@@ -190,7 +189,7 @@ func (s *remoteSession) lookUp(ctx context.Context) (plumbing.Hash, error) {
 	return refs.References[Ref], nil
 }
 
-// fetch makes a new copy: the newest commit of the notes with its tree.
+// fetch replaces the copy with the newest commit of the notes and its tree.
 func (s *remoteSession) fetch(ctx context.Context, tip plumbing.Hash) error {
 	s.copy, s.remote.at, s.pushes = nil, plumbing.ZeroHash, 0
 	fresh := memory.NewStorage()
@@ -218,8 +217,8 @@ func (s *remoteSession) fetch(ctx context.Context, tip plumbing.Hash) error {
 	return nil
 }
 
-// swap pushes exactly the new objects, and names the commit that the ref must
-// still be at: the remote compares, and swaps.
+// swap pushes exactly the new objects, and names the commit that the ref must still be
+// at, so that the remote compares and swaps.
 func (s *remoteSession) swap(ctx context.Context, commit plumbing.Hash, objects []plumbing.Hash) error {
 	var pack bytes.Buffer
 	encoder := packfile.NewEncoder(&pack, s.copy, !s.caps.Supports(capability.OFSDelta))
@@ -240,30 +239,30 @@ func (s *remoteSession) swap(ctx context.Context, commit plumbing.Hash, objects 
 	}
 	refused := rejected(report)
 	if refused == "" {
-		s.copy = nil // what the remote did is not known
+		s.copy = nil // the state of the remote is unknown
 		return fmt.Errorf("push %s: %w", Ref, s.explain(ctx, err))
 	}
 	return s.whyRejected(ctx, refused)
 }
 
-// whyRejected tells a lost race from a rule of the remote's: after a race the
-// ref is elsewhere.
+// whyRejected distinguishes a lost race from a rule of the remote: after a race the ref
+// has moved.
 func (s *remoteSession) whyRejected(ctx context.Context, refused string) error {
 	before := s.at
 	s.copy = nil
-	now, err := s.lookUp(ctx)
+	now, err := s.readRef(ctx)
 	if err != nil {
 		return err
 	}
-	// "failed to update ref" is git's word for a ref that another push holds the
-	// lock of, which may not have moved it yet (builtin/receive-pack.c).
+	// "failed to update ref" is git's message for a ref that another push has locked, but
+	// may not have moved yet (builtin/receive-pack.c).
 	if now != before || refused == "failed to update ref" {
 		return errMoved
 	}
-	return fmt.Errorf("%w: the remote does not let us push %s: %s", status.ErrUnauthorized, Ref, s.clean(refused))
+	return fmt.Errorf("%w: the remote refuses the push of %s: %s", status.ErrUnauthorized, Ref, s.clean(refused))
 }
 
-// rejected gives the remote's reason for not moving the ref.
+// rejected returns the remote's reason for not moving the ref.
 func rejected(report *packp.ReportStatus) string {
 	if report == nil {
 		return ""
@@ -276,30 +275,30 @@ func rejected(report *packp.ReportStatus) string {
 	return ""
 }
 
-// explain tells what a failure means to the Poster, without secrets.
+// explain returns the meaning of a failure for the Poster, without secrets.
 func (r *remote) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	said := errors.New(r.clean(err.Error()))
+	message := errors.New(r.clean(err.Error()))
 	if unexpected, ok := errors.AsType[*plumbing.UnexpectedError](err); ok {
 		err = unexpected.Err // it does not unwrap
 	}
 	if answer, ok := errors.AsType[*githttp.Err](err); ok && answer.Response != nil {
 		if after, ok := status.RetryAfter(answer.Response.Header.Get("Retry-After")); ok {
-			return &status.RetryAfterError{After: after, Err: said}
+			return &status.RetryAfterError{After: after, Err: message}
 		}
 	}
 	switch {
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed),
 		errors.Is(err, transport.ErrInvalidAuthMethod), errors.Is(err, transport.ErrRepositoryNotFound),
 		strings.Contains(err.Error(), "unable to authenticate"): // golang.org/x/crypto/ssh has no error of its own for it
-		return fmt.Errorf("%w: %w", status.ErrUnauthorized, said)
+		return fmt.Errorf("%w: %w", status.ErrUnauthorized, message)
 	}
-	return said
+	return message
 }
 
-// clean makes one short line without secrets of what a remote said.
+// clean turns a remote's message into one short line without secrets.
 func (r *remote) clean(s string) string {
 	return untrusted.Known(r.secrets).Clean(s, 300)
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/statustest"
 )
 
-// repository is one that the real git made, with two commits.
+// repository is created by git, with two commits.
 type repository struct {
 	dir  string
 	shas [2]string
@@ -43,7 +43,7 @@ func (r *repository) commit(t *testing.T, message string) string {
 	return r.git(t, "rev-parse", "HEAD")
 }
 
-// git runs the real program and fails the test when that fails.
+// git runs git and fails the test if it fails.
 func (r *repository) git(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := r.tryGit(t, args...)
@@ -72,7 +72,7 @@ func gitEnvironment() []string {
 	}
 }
 
-// sound fails the test unless git finds the repository without a flaw.
+// sound fails the test if git finds a fault in the repository.
 func (r *repository) sound(t *testing.T) {
 	t.Helper()
 	r.git(t, "fsck", "--strict", "--no-dangling")
@@ -102,7 +102,7 @@ func wanted(sha string, s status.State, words string) status.Commit {
 	}
 }
 
-// overHTTP serves the repository as git does, to those who have the token.
+// overHTTP serves the repository as git does, to clients with the token.
 func (r *repository) overHTTP(t *testing.T) http.Handler {
 	t.Helper()
 	path, err := exec.LookPath("git")
@@ -111,13 +111,13 @@ func (r *repository) overHTTP(t *testing.T) http.Handler {
 	}
 	r.git(t, "config", "http.receivepack", "true")
 	r.git(t, "config", "receive.denyCurrentBranch", "ignore")
-	said, err := os.Create(filepath.Join(t.TempDir(), "said"))
+	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = said.Close() })
+	t.Cleanup(func() { _ = stderr.Close() })
 	backend := &cgi.Handler{
-		Path: path, Args: []string{"http-backend"}, Stderr: said,
+		Path: path, Args: []string{"http-backend"}, Stderr: stderr,
 		Env: append(gitEnvironment(), "GIT_PROJECT_ROOT="+filepath.Dir(r.dir), "GIT_HTTP_EXPORT_ALL=1"),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
@@ -140,7 +140,7 @@ func basic(token func() (string, error)) func() (transport.AuthMethod, error) {
 	}
 }
 
-// noteOf reads a status as the real git shows it.
+// noteOf returns a status as git shows it.
 func (r *repository) noteOf(t *testing.T, sha, context string) []status.Commit {
 	t.Helper()
 	out, err := r.tryGit(t, "notes", "--ref=fedsync", "show", sha)
@@ -153,7 +153,7 @@ func (r *repository) noteOf(t *testing.T, sha, context string) []status.Commit {
 	return nil
 }
 
-// recorder notes what is asked for, for one client at a time.
+// recorder records the requests of one client at a time.
 type recorder struct {
 	next  http.Handler
 	asked *[]string

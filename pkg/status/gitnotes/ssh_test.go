@@ -36,7 +36,7 @@ func publicKey(t *testing.T, keyFile, knownHosts string) func() (transport.AuthM
 	}
 }
 
-func TestNotesTravelOverSSH(t *testing.T) {
+func TestNotesWorkOverSSH(t *testing.T) {
 	repo := sourcetest.New(t)
 	sha := repo.Push("first", map[string]string{"a": "1"})
 	server := sourcetest.ServeSSH(t, repo)
@@ -58,7 +58,7 @@ func TestNotesTravelOverSSH(t *testing.T) {
 		if err != nil || len(got) != 1 || got[0].State != c.State || got[0].Description != c.Description {
 			t.Errorf("List = %v, %v, want what was posted", got, err)
 		}
-		one, other = other, one // each has a copy that the other's push made stale
+		one, other = other, one // the other's push made each copy stale
 	}
 
 	refused, err := New(Config{URL: server.CloneURL(), Auth: publicKey(t, server.OtherKey, server.KnownHosts)})
@@ -66,11 +66,11 @@ func TestNotesTravelOverSSH(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := refused.Post(t.Context(), wanted(sha, status.Failure, "1/3 failed")); !errors.Is(err, status.ErrUnauthorized) {
-		t.Errorf("Post with a key that is not let in = %v, want %v", err, status.ErrUnauthorized)
+		t.Errorf("Post with an unauthorized key = %v, want %v", err, status.ErrUnauthorized)
 	}
 }
 
-func TestASilentSSHServerIsNotWaitedFor(t *testing.T) {
+func TestASilentSSHServerDoesNotDelayTheEnd(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -102,13 +102,13 @@ func TestASilentSSHServerIsNotWaitedFor(t *testing.T) {
 		cancel()
 	}
 
-	// The whole way: a poster over it ends when it is told to.
+	// End to end: a poster ends although its server is silent.
 	poster := post.New(p, post.Options{})
 	poster.Want(c)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); poster.Run(ctx) }()
-	for range 3 { // those of Post and List, and the poster's: it hears nothing
+	for range 3 { // those of Post, List and the poster, which get no answer
 		conn, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)

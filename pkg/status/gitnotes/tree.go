@@ -12,23 +12,23 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/storer"
 )
 
-// fanOut is how many notes a folder holds before new ones go into folders below
-// it, named after the next two digits, as git does (notes.c, determine_fanout).
+// fanOut is how many notes a folder holds before new ones go into subfolders named after
+// the next two digits, as in git (notes.c, determine_fanout).
 const fanOut = 256
 
-// maxNote is the longest note that is read.
+// maxNote is the longest note that is read, in bytes.
 const maxNote = 1 << 20
 
-// notes edits a tree of notes. The note of a commit is the blob whose path is
-// the commit's name, cut by any number of slashes after each two digits; git
-// reads all of these forms, mixed as they come, and so must we.
+// notes edits a tree of notes. The note of a commit is the blob whose path is the
+// commit's name, with any number of slashes, each after two digits. git reads all of
+// these forms, even mixed, and so must we.
 type notes struct {
 	storer  storer.EncodedObjectStorer
-	written []plumbing.Hash // the objects that were stored
+	written []plumbing.Hash // the stored objects
 }
 
-// read gives the note of a commit; nil when there is none. Where two forms of
-// the path exist, git shows both, and so they are read as one.
+// read returns the note of a commit; nil if there is none. If two forms of the path
+// exist, git shows both, so they are read as one.
 func (n *notes) read(tree plumbing.Hash, rest string) ([]byte, error) {
 	entries, err := n.entries(tree)
 	if err != nil {
@@ -50,8 +50,8 @@ func (n *notes) read(tree plumbing.Hash, rest string) ([]byte, error) {
 	return note, nil
 }
 
-// edit changes the note of a commit and gives the new tree; the same when
-// nothing changed. A new note gets change(nil).
+// edit changes the note of a commit and returns the new tree, or the same if nothing
+// changed. A new note gets change(nil).
 func (n *notes) edit(tree plumbing.Hash, rest string, change func([]byte) ([]byte, error)) (plumbing.Hash, error) {
 	entries, err := n.entries(tree)
 	if err != nil {
@@ -67,7 +67,8 @@ func (n *notes) edit(tree plumbing.Hash, rest string, change func([]byte) ([]byt
 	if folder < 0 {
 		return n.editHere(tree, entries, rest, change)
 	}
-	// A note that is both here and below moves below, where git would put it.
+	// A note that is both here and in a subfolder moves to the subfolder, where git would
+	// put it.
 	outer := []byte(nil)
 	if flat >= 0 {
 		if outer, err = n.blob(entries[flat].Hash); err != nil {
@@ -88,7 +89,7 @@ func (n *notes) edit(tree plumbing.Hash, rest string, change func([]byte) ([]byt
 	return n.storeTree(entries)
 }
 
-// editHere changes a note that is, or will be, in this folder.
+// editHere changes a note that belongs in this folder.
 func (n *notes) editHere(tree plumbing.Hash, entries []object.TreeEntry, rest string, change func([]byte) ([]byte, error)) (plumbing.Hash, error) {
 	i := blobAt(entries, rest)
 	var before []byte
@@ -117,8 +118,8 @@ func (n *notes) editHere(tree plumbing.Hash, entries []object.TreeEntry, rest st
 	return n.storeTree(entries)
 }
 
-// spread makes a folder for the note of rest where this folder has such folders
-// already, or where it is full: then its other notes move into theirs.
+// spread adds a subfolder for the note of rest if this folder has such subfolders
+// already, or is full: then its other notes move into theirs.
 func (n *notes) spread(entries []object.TreeEntry, rest string) ([]object.TreeEntry, error) {
 	folders, flat := 0, 0
 	for _, e := range entries {
@@ -145,7 +146,7 @@ func (n *notes) spread(entries []object.TreeEntry, rest string) ([]object.TreeEn
 		moved[prefix] = append(moved[prefix], e)
 	}
 	for prefix, inside := range moved {
-		// An empty folder stays a zero hash until the note is in it.
+		// An empty folder has a zero hash until the note is in it.
 		hash := plumbing.ZeroHash
 		if len(inside) > 0 {
 			var err error
@@ -158,8 +159,8 @@ func (n *notes) spread(entries []object.TreeEntry, rest string) ([]object.TreeEn
 	return kept, nil
 }
 
-// blobAt finds the note itself, folderAt the folder that may hold it; -1 for
-// none.
+// blobAt returns the index of the note itself, folderAt that of the folder that may hold
+// it; -1 for none.
 func blobAt(entries []object.TreeEntry, rest string) int {
 	return slices.IndexFunc(entries, func(e object.TreeEntry) bool { return e.Name == rest && e.Mode.IsFile() })
 }
@@ -183,7 +184,7 @@ func isHex(s string, length int) bool {
 	return true
 }
 
-// entries reads a folder; the zero hash is an empty one.
+// entries reads a folder; the zero hash means an empty one.
 func (n *notes) entries(tree plumbing.Hash) ([]object.TreeEntry, error) {
 	if tree.IsZero() {
 		return nil, nil

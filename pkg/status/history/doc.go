@@ -1,6 +1,6 @@
-// Package history keeps the reports of the newest revisions, for the page and for what is
-// told of a revision that another took the place of.
+// Package history remembers the reports of the newest revisions, for the page and for the
+// last status of a revision that another one replaced.
 //
-// The daemon's loop puts each report in; whoever answers requests reads. Reports are shared
-// and not changed any more.
+// The daemon's loop adds each report; request handlers read them. Reports are shared and
+// never changed afterwards.
 package history

@@ -8,13 +8,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// keptReports is how many revisions can be looked up. A report of 13 clusters
-// with 300 objects each is some megabytes; older ones keep no objects, endpoints
-// and decisions.
+// keptReports is how many revisions can be looked up. A report of 13 clusters with 300
+// objects each takes some megabytes, so older reports have no objects, endpoints and
+// decisions.
 const keptReports = 50
 
-// Reports keeps the newest report, and the last one of each of the newest
-// revisions. Safe for concurrent use.
+// Reports holds the newest report, and the last one of each of the newest revisions. It
+// is safe for concurrent use.
 type Reports struct {
 	mu    sync.Mutex // protects what follows
 	last  *status.Report
@@ -25,8 +25,8 @@ type Reports struct {
 // New returns the reports of a process that has made none yet.
 func New() *Reports { return &Reports{bySHA: map[string]*status.Report{}} }
 
-// Keep makes r the newest report.
-func (rs *Reports) Keep(r *status.Report) {
+// Add makes r the newest report.
+func (rs *Reports) Add(r *status.Report) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rs.last = r
@@ -38,7 +38,7 @@ func (rs *Reports) Keep(r *status.Report) {
 		if len(rs.order) > 0 {
 			rs.shorten(rs.order[0].SHA)
 		}
-		// A revision may come back, by a push that does not descend from the last.
+		// A revision may return, by a push that does not descend from the last.
 		rs.order = slices.DeleteFunc(rs.order, func(known federation.Revision) bool { return known.SHA == sha })
 		rs.order = slices.Insert(rs.order, 0, r.Revision)
 		rs.trim()
@@ -46,8 +46,8 @@ func (rs *Reports) Keep(r *status.Report) {
 	rs.bySHA[sha] = r
 }
 
-// Update replaces what is kept of a revision that is not the newest. One that this
-// process has not seen as the newest stands behind that.
+// Update replaces the report of a revision that is not the newest. A revision that this
+// process has never seen as the newest is listed right behind the newest.
 func (rs *Reports) Update(r *status.Report) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
@@ -61,7 +61,7 @@ func (rs *Reports) Update(r *status.Report) {
 	rs.bySHA[r.Revision.SHA] = r
 }
 
-// trim forgets the oldest revision where there are too many.
+// trim forgets the oldest revision if there are too many.
 func (rs *Reports) trim() {
 	if len(rs.order) > keptReports {
 		delete(rs.bySHA, rs.order[keptReports].SHA)
@@ -69,9 +69,8 @@ func (rs *Reports) trim() {
 	}
 }
 
-// shorten drops the objects, the endpoints and the decisions of a report that has
-// been overtaken: what they were then, nobody asks, and they would be most of the
-// memory.
+// shorten drops the objects, the endpoints and the decisions of a report that is not the
+// newest any more: they are not needed, and would take most of the memory.
 func (rs *Reports) shorten(sha string) {
 	short := *rs.bySHA[sha]
 	short.Ports, short.Replicas = []federation.PortDecision{}, []federation.ReplicasDecision{}
@@ -82,14 +81,14 @@ func (rs *Reports) shorten(sha string) {
 	rs.bySHA[sha] = &short
 }
 
-// Newest is the newest report; nil before the first.
+// Newest returns the newest report; nil before the first.
 func (rs *Reports) Newest() *status.Report {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	return rs.last
 }
 
-// Of gives the last report of a revision.
+// Of returns the last report of a revision.
 func (rs *Reports) Of(sha string) (*status.Report, bool) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
@@ -97,7 +96,7 @@ func (rs *Reports) Of(sha string) (*status.Report, bool) {
 	return r, ok
 }
 
-// Revisions lists what Of knows, newest first.
+// Revisions lists the revisions that Of knows, newest first.
 func (rs *Reports) Revisions() []federation.Revision {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()

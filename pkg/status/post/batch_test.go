@@ -12,7 +12,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// notes is a forge that takes several statuses at once.
+// notes is a forge that accepts several statuses at once.
 type notes struct {
 	forge
 	batches []string // "at seconds: sha state, …"
@@ -44,7 +44,7 @@ func (n *notes) Post(ctx context.Context, c status.Commit) error {
 	return n.PostAll(ctx, []status.Commit{c})
 }
 
-func TestABatcherIsAskedOncePerIntervalForAllThatIsNewest(t *testing.T) {
+func TestABatcherGetsTheNewestStatusesOncePerInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &notes{start: time.Now()}
 		p, _ := run(t, n, Options{})
@@ -61,7 +61,7 @@ func TestABatcherIsAskedOncePerIntervalForAllThatIsNewest(t *testing.T) {
 	})
 }
 
-func TestOneRejectedStatusDoesNotTakeItsBatchAlong(t *testing.T) {
+func TestOneRejectedStatusDoesNotRejectItsBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &notes{start: time.Now()}
 		n.answer = func(c status.Commit) error {

@@ -8,25 +8,25 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// detailsPause is the least time between two posts of a status that change its details
-// alone.
+// detailsPause is the shortest time between two posts of a status that change only its
+// details.
 const detailsPause = time.Minute
 
-// shown is what a status shows beyond its words.
+// shown tracks the details that a status shows beyond its description.
 type shown struct {
-	digest  [sha256.Size]byte // of the details that were posted; zero where they are not known
-	asked   bool              // the status was wanted again since they were looked at
-	changed bool              // they are others by now
-	looked  time.Time
-	posts   int // since the state changed that changed only details
+	digest   [sha256.Size]byte // of the posted details; zero if unknown
+	asked    bool              // the status was wanted again since they were compared
+	changed  bool              // they differ now
+	compared time.Time
+	posts    int // that changed only details, since the state changed
 }
 
-// lookAt is when the details are looked at again.
-func (s *shown) lookAt(posted time.Time) time.Time {
-	return latest(posted, s.looked).Add(max(detailsPause, pauseOfWords(s.posts)))
+// compareAt returns when the details are compared again.
+func (s *shown) compareAt(posted time.Time) time.Time {
+	return latest(posted, s.compared).Add(max(detailsPause, pauseOfWords(s.posts)))
 }
 
-// details returns what is to be shown with statuses; nothing where the forge shows none.
+// details returns the details of statuses; nothing if the forge shows none.
 func (p *Poster) details(commits []status.Commit) status.Details {
 	if !p.shows() || len(commits) != 1 {
 		return status.Details{}
@@ -40,8 +40,8 @@ func (p *Poster) shows() bool {
 	return ok && p.options.Details != nil
 }
 
-// compareDetails finds the statuses that are posted as they are wanted and whose details
-// are others by now.
+// compareDetails finds the statuses that are posted as wanted but whose details have
+// changed.
 func (p *Poster) compareDetails(now time.Time) {
 	if !p.shows() {
 		return
@@ -49,8 +49,8 @@ func (p *Poster) compareDetails(now time.Time) {
 	var due []status.Commit
 	p.mu.Lock()
 	for _, e := range p.entries {
-		if e.keepsWords() && e.shown.asked && !e.shown.lookAt(e.postedAt).After(now) {
-			e.shown.asked, e.shown.looked = false, now
+		if e.isPosted() && e.shown.asked && !e.shown.compareAt(e.postedAt).After(now) {
+			e.shown.asked, e.shown.compared = false, now
 			due = append(due, e.want)
 		}
 	}
@@ -58,7 +58,7 @@ func (p *Poster) compareDetails(now time.Time) {
 	for _, c := range due {
 		details := p.options.Details(c)
 		if details.Summary == "" {
-			continue // nobody knows them now
+			continue // they are unknown now
 		}
 		digest := digestOf(details)
 		p.mu.Lock()
@@ -69,8 +69,8 @@ func (p *Poster) compareDetails(now time.Time) {
 	}
 }
 
-// compare takes the details of now. Those that an earlier process has posted are taken to
-// be the same.
+// compare compares the current details with the posted ones. Those that an earlier
+// process posted are assumed to be the same.
 func (s *shown) compare(digest [sha256.Size]byte) {
 	if s.digest == ([sha256.Size]byte{}) {
 		s.digest = digest
@@ -78,7 +78,7 @@ func (s *shown) compare(digest [sha256.Size]byte) {
 	s.changed = s.digest != digest
 }
 
-// sent notes the details that were posted with a status.
+// sent records the details that were posted with a status.
 func (p *Poster) sent(commits []status.Commit, details status.Details) {
 	if !p.shows() || len(commits) != 1 {
 		return
@@ -86,7 +86,7 @@ func (p *Poster) sent(commits []status.Commit, details status.Details) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if e := p.entries[key{commits[0].SHA, commits[0].Context}]; e != nil {
-		e.shown.digest, e.shown.changed, e.shown.looked = digestOf(details), false, time.Now()
+		e.shown.digest, e.shown.changed, e.shown.compared = digestOf(details), false, time.Now()
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// checkForge is a forge that has checks.
+// checkForge is a forge with checks.
 type checkForge struct {
 	forge
 	summaries []string
@@ -38,7 +38,7 @@ func (f *checkForge) shown() []string {
 	return all
 }
 
-func TestACheckHasTheDetailsOfWhenItIsPosted(t *testing.T) {
+func TestACheckHasTheDetailsOfItsPost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &checkForge{}
 		poster, stop := run(t, f, Options{Details: func(c status.Commit) status.Details {
@@ -55,48 +55,48 @@ func TestACheckHasTheDetailsOfWhenItIsPosted(t *testing.T) {
 	})
 }
 
-func TestDetailsThatChangeAreShownAtMostOnceAMinute(t *testing.T) {
+func TestChangedDetailsArePostedAtMostOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &checkForge{}
 		var text atomic.Value
 		o := Options{Details: func(status.Commit) status.Details { return status.Details{Summary: fmt.Sprint(text.Load())} }}
 		poster, stop := run(t, f, o)
-		tell := func(summary string) {
+		wantDetails := func(summary string) {
 			text.Store(summary)
 			poster.Want(want(shaA, status.Failure, "1/2 failed"))
 			advance(t, time.Second)
 		}
-		tell("0")
+		wantDetails("0")
 		for i := range 55 { // within the first minute
-			tell(fmt.Sprint("soon ", i))
+			wantDetails(fmt.Sprint("soon ", i))
 		}
 		check(t, f.shown(), []string{"0"})
 		advance(t, time.Minute)
 		for range 600 {
-			tell("the same")
+			wantDetails("the same")
 		}
-		check(t, f.shown(), []string{"soon 54", "the same"}) // the newest after a minute, and the same once
+		check(t, f.shown(), []string{"soon 54", "the same"}) // the newest after a minute, and the same details once
 		for i := range 3 * 3600 {
-			tell(fmt.Sprint("later ", i))
+			wantDetails(fmt.Sprint("later ", i))
 		}
 		if all := f.shown(); len(all) < 3 || len(all) > 12 {
-			t.Errorf("%d posts in three hours of changes, want a few, and fewer and fewer", len(all))
+			t.Errorf("%d posts in three hours of changes, want a few, ever more rarely", len(all))
 		}
 		stop()
 
-		// After a restart nothing is posted that is there already.
+		// After a restart nothing is posted again.
 		poster, stop = run(t, f, o)
 		for range 600 {
-			tell("later 10799")
+			wantDetails("later 10799")
 		}
-		tell("another")
+		wantDetails("another")
 		advance(t, time.Minute)
 		stop()
 		check(t, f.shown(), []string{"another"})
 	})
 }
 
-func TestADeploymentEndsWhateverItWas(t *testing.T) {
+func TestADeploymentEndsInAnyState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, f := time.Now(), &forge{}
 		poster, stop := run(t, f, Options{Deployments: true})
@@ -109,8 +109,8 @@ func TestADeploymentEndsWhateverItWas(t *testing.T) {
 		}
 		begin(shaA, status.Success)
 		begin(shaB, status.Pending)
-		check(t, f.told(start), []string{"0s 1 success: ", "3s b pending: ", "3s 1 success: superseded by b000000"})
-		// The commit comes back, as after a revert of a revert.
+		check(t, f.history(start), []string{"0s 1 success: ", "3s b pending: ", "3s 1 success: superseded by b000000"})
+		// The commit returns, as after a revert of a revert.
 		begin(shaA, status.Pending)
 		stop()
 		var ended []bool
@@ -118,9 +118,9 @@ func TestADeploymentEndsWhateverItWas(t *testing.T) {
 			ended = append(ended, c.Superseded)
 		}
 		if !slices.Equal(ended, []bool{false, false, true, false, true}) {
-			t.Errorf("posted %+v, want those that are superseded ended, and the last pending at once", f.posted)
+			t.Errorf("posted %+v, want the superseded ones ended, and the last pending at once", f.posted)
 		}
-		// What waited was not kept: the one before is ended, though it was a success.
+		// The queue was lost: the earlier one is ended, although it was a success.
 		g := &forge{posted: []status.Commit{want(shaA, status.Success, "")}}
 		poster, stop = run(t, g, Options{
 			Deployments: true, Outbox: filepath.Join(t.TempDir(), "outbox"),
@@ -130,12 +130,12 @@ func TestADeploymentEndsWhateverItWas(t *testing.T) {
 		advance(t, time.Minute)
 		stop()
 		if !slices.ContainsFunc(g.posted, func(c status.Commit) bool { return c.SHA == shaA && c.Superseded }) || len(g.posted) != 3 {
-			t.Errorf("after a restart without an outbox: %+v, want the one before ended", g.posted)
+			t.Errorf("after a restart without an outbox: %+v, want the earlier one ended", g.posted)
 		}
 	})
 }
 
-func TestNothingIsTriedWhereACommitIsFull(t *testing.T) {
+func TestNothingIsTriedForAFullCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &forge{answer: func(status.Commit) error { return fmt.Errorf("%w: 1,000", status.ErrFull) }}
 		poster, stop := run(t, f, Options{})
@@ -154,14 +154,14 @@ func TestNothingIsTriedWhereACommitIsFull(t *testing.T) {
 	})
 }
 
-func TestAForgeThatMovedIsFoundByItsRemedy(t *testing.T) {
+func TestTheRemedyNamesTheNewAddressOfAForge(t *testing.T) {
 	tests := []struct {
-		err         status.MovedError
-		says, cures string
+		err             status.MovedError
+		message, remedy string
 	}{
-		{status.MovedError{Name: "platform/web2"}, "the repository is platform/web2", "--forge-repository platform/web2"},
-		{status.MovedError{Host: "https://git.new.example"}, "answers at https://git.new.example", "--forge-url https://git.new.example"},
-		{status.MovedError{}, "not at this address", "look where"},
+		{status.MovedError{Name: "platform/web2"}, "the repository is now platform/web2", "--forge-repository platform/web2"},
+		{status.MovedError{Host: "https://git.new.example"}, "is now at https://git.new.example", "--forge-url https://git.new.example"},
+		{status.MovedError{}, "no longer at this address", "find the repository's new address"},
 	}
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestAForgeThatMovedIsFoundByItsRemedy(t *testing.T) {
 			poster.Want(status.Commit{SHA: shaA, Context: web, State: status.Success, Description: "2/2"})
 			advance(t, time.Second)
 			found := poster.Findings()
-			if len(found) != 1 || !strings.Contains(found[0].Message.String(), tt.says) || !strings.Contains(found[0].Remedy.String(), tt.cures) {
+			if len(found) != 1 || !strings.Contains(found[0].Message.String(), tt.message) || !strings.Contains(found[0].Remedy.String(), tt.remedy) {
 				t.Errorf("findings: %v", found)
 			}
 		})

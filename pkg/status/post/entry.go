@@ -11,32 +11,32 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// forever is a pause that a wish ends, not the clock.
+// forever is a pause that only a new wish ends.
 const forever = time.Duration(math.MaxInt64)
 
-// keptSuperseded is how many superseded statuses wait for a forge that is away.
+// keptSuperseded is how many superseded statuses wait for a forge that does not answer.
 const keptSuperseded = 200
 
-// superseded begins the last status of a commit.
+// superseded is the prefix of a commit's last description.
 const superseded = "superseded by "
 
 // key identifies a status.
 type key struct{ sha, context string }
 
-// entry is one status: what is wanted and what was posted.
+// entry is one status: the wanted and the posted one.
 type entry struct {
 	sequence uint64
-	want     status.Commit // State is empty where the forge is only asked about the commit
-	by       string        // the revision that took the commit's place; empty while none did
+	want     status.Commit // State is empty if the forge is only asked about the commit
+	by       string        // the revision that superseded the commit; empty while none has
 	byTime   time.Time     // when it did
 
-	branch    bool      // of a revision of the branch: it is kept over a restart
+	branch    bool      // of a revision of the branch: it survives a restart
 	resting   bool      // an earlier process wanted it, and this one has not confirmed it
-	wantSince time.Time // since when it has been wanted as a success, or as none
-	ifPending bool      // it is superseded only where what is posted is pending
+	wantSince time.Time // since when it has been wanted as a success, or not as one
+	ifPending bool      // it is superseded only if the posted state is pending
 
-	listed   bool // what is posted is known
-	unsure   bool // it was, and the last post may have been taken all the same
+	listed   bool // the posted status is known
+	unsure   bool // it was, but the last post may have succeeded although it failed here
 	posted   status.Commit
 	postedAt time.Time
 	count    int // posts so far
@@ -47,18 +47,18 @@ type entry struct {
 
 	shown shown
 
-	alone bool // not to be posted together with others
+	alone bool // not to be posted together with other statuses
 
 	failures int       // of requests about it, in a row
 	failure  error     // the last of them; nil when the last request was answered
 	since    time.Time // of the first of them
-	retryAt  time.Time // it is left alone until then
+	retryAt  time.Time // no request about it before
 
-	rejected      error     // why the forge does not take it; nil when it did, or was not asked
+	rejected      error     // why the forge does not accept it; nil if it did, or was not asked
 	rejectedSince time.Time // of the first rejection in a row
 }
 
-// task is the next thing to ask of the forge.
+// task is the next request to the forge.
 type task struct {
 	list *key
 	post []status.Commit
@@ -66,7 +66,7 @@ type task struct {
 
 func (t task) empty() bool { return t.list == nil && len(t.post) == 0 }
 
-// entry gives the entry of a status, made if there is none, as the newest. The
+// entry returns the entry of a status as the newest, and adds it if there is none. The
 // caller holds mu.
 func (p *Poster) entry(sha, context string) *entry {
 	k := key{sha, context}
@@ -80,8 +80,8 @@ func (p *Poster) entry(sha, context string) *entry {
 	return e
 }
 
-// next gives what is due now, the newest first, or how long nothing is. Statuses
-// of superseded commits come after the others.
+// next returns the newest task that is due, or the time until one is. Statuses of
+// superseded commits come last.
 func (p *Poster) next(now time.Time) (task, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -108,8 +108,8 @@ func (p *Poster) next(now time.Time) (task, time.Duration) {
 		}
 		c, at, wanted := e.due(p.trim)
 		switch {
-		case !wanted && e.keepsWords() && e.shown.asked:
-			wait = min(wait, max(0, e.shown.lookAt(e.postedAt).Sub(now)))
+		case !wanted && e.isPosted() && e.shown.asked:
+			wait = min(wait, max(0, e.shown.compareAt(e.postedAt).Sub(now)))
 		case !wanted:
 		case at.After(now):
 			wait = min(wait, at.Sub(now))
@@ -128,7 +128,7 @@ func (p *Poster) next(now time.Time) (task, time.Duration) {
 	return p.paced(now, posts)
 }
 
-// paced gives the commits as a task once a batcher's pause is over.
+// paced returns the commits as a task when a batcher's pause is over.
 func (p *Poster) paced(now time.Time, posts []status.Commit) (task, time.Duration) {
 	if p.batcher != nil && now.Before(p.pauseEnd) {
 		return task{}, p.pauseEnd.Sub(now)
@@ -136,9 +136,9 @@ func (p *Poster) paced(now time.Time, posts []status.Commit) (task, time.Duratio
 	return task{post: posts}, 0
 }
 
-// order gives the entries in the order in which they are asked about: the newest
-// first, those of superseded commits last. While the forge fails the one that has
-// failed least goes first, so that a request that always hangs holds up no other.
+// order returns the entries in the order of requests: the newest first, those of
+// superseded commits last. While the forge fails, the entry with the fewest failures goes
+// first, so that a request that always hangs does not block the rest.
 func (p *Poster) order() []key {
 	keys := make([]key, 0, len(p.entries))
 	for k := range p.entries {
@@ -160,8 +160,8 @@ func (p *Poster) order() []key {
 	return keys
 }
 
-// forget drops the oldest superseded statuses that still wait, so that a forge
-// that never comes back does not fill the memory. The caller holds mu.
+// forget drops the oldest superseded statuses that still wait, so that a forge that never
+// returns does not fill the memory. The caller holds mu.
 func (p *Poster) forget() {
 	var waiting []key
 	for _, k := range p.order() {
@@ -174,7 +174,7 @@ func (p *Poster) forget() {
 	}
 }
 
-// observe notes since when what is wanted differs from what is posted.
+// observe records since when the wanted status differs from the posted one.
 func (e *entry) observe(now time.Time) {
 	switch {
 	case e.posted.State == "" || e.want.State == "" || e.want.Same(e.posted):
@@ -189,8 +189,8 @@ func (e *entry) observe(now time.Time) {
 	}
 }
 
-// due gives what should be posted and when; the time may have passed. The last
-// result is false when nothing should be, or nothing may be.
+// due returns the status to post and when; the time may have passed. The last result is
+// false if nothing should or may be posted.
 func (e *entry) due(trim func(string) string) (status.Commit, time.Time, bool) {
 	if e.by != "" {
 		return e.last(trim), e.retryAt, !e.finished()
@@ -198,22 +198,22 @@ func (e *entry) due(trim func(string) string) (status.Commit, time.Time, bool) {
 	if e.resting {
 		return status.Commit{}, time.Time{}, false
 	}
-	if e.keepsWords() {
+	if e.isPosted() {
 		return e.want, e.retryAt, e.shown.changed
 	}
 	if e.want.State == "" || e.count >= budget {
 		return status.Commit{}, time.Time{}, false
 	}
-	// The last post is kept for the commit's last status, unless that is what
-	// gets it out of pending.
+	// The last post is reserved for the commit's last status, unless it gets the commit
+	// out of pending.
 	if e.count == budget-1 && (e.posted.State != status.Pending || e.want.State == status.Pending) {
 		return status.Commit{}, time.Time{}, false
 	}
 	return e.want, latest(e.earliest(), e.retryAt), true
 }
 
-// keepsWords reports whether what is wanted is posted already, but for its details.
-func (e *entry) keepsWords() bool {
+// isPosted reports whether the wanted status is posted already, apart from its details.
+func (e *entry) isPosted() bool {
 	return e.by == "" && !e.resting && e.listed && e.want.State != "" && e.want.Same(e.posted)
 }
 
@@ -223,9 +223,9 @@ func (e *entry) waits(trim func(string) string) bool {
 	return wanted || !e.listed && (!e.resting || e.by != "")
 }
 
-// earliest is when the wanted status may be posted. Going back from an outcome
-// takes a while, so that a flap does not show; going on is at once. Changes of
-// words alone, such as a count or a duration, come ever more rarely.
+// earliest returns when the wanted status may be posted. A change back from an outcome is
+// delayed, so that a flap does not show; a change towards one is immediate. Changes of
+// only the words, such as a count or a duration, come ever more rarely.
 func (e *entry) earliest() time.Time {
 	at := time.Time{}
 	switch {
@@ -256,7 +256,7 @@ func pauseOfBudget(count int) time.Duration {
 	return time.Hour << ((count - budget/2) / 20)
 }
 
-// last is the final status of a superseded commit.
+// last returns the final status of a superseded commit.
 func (e *entry) last(trim func(string) string) status.Commit {
 	c, before := e.posted, e.posted
 	if e.want.State != "" {
@@ -271,9 +271,9 @@ func (e *entry) last(trim func(string) string) status.Commit {
 	words := ""
 	switch before.State {
 	case status.Success:
-		c.State, words = status.Success, " · it was: "
+		c.State, words = status.Success, " · was: "
 	case status.Failure:
-		c.State, words = status.Failure, " · it had failed: "
+		c.State, words = status.Failure, " · had failed: "
 	case status.Pending:
 		c.State = status.Failure
 		c.Description += " before it was in sync"
@@ -285,17 +285,17 @@ func (e *entry) last(trim func(string) string) status.Commit {
 	return c
 }
 
-// finished says of a superseded commit that nothing is left to say.
+// finished reports whether a superseded commit needs no further status.
 func (e *entry) finished() bool {
 	if !e.listed {
 		return false
 	}
 	nothing := e.posted.State == "" && e.want.State == "" || e.ifPending && e.posted.State != status.Pending
-	said := e.posted.Superseded || strings.HasPrefix(e.posted.Description, superseded)
-	return nothing || said || e.count >= budget
+	done := e.posted.Superseded || strings.HasPrefix(e.posted.Description, superseded)
+	return nothing || done || e.count >= budget
 }
 
-// learn takes what the forge has, newest first.
+// learn takes the forge's statuses, newest first.
 func (e *entry) learn(posted []status.Commit, now time.Time) {
 	e.count = len(posted)
 	if len(posted) == 0 {
@@ -304,21 +304,21 @@ func (e *entry) learn(posted []status.Commit, now time.Time) {
 	e.posted = posted[0]
 	e.postedAt = earliest(posted[0].Time, now) // the forge's clock may be ahead
 	e.posted.Time = time.Time{}
-	// Another instance had the last word after the process that wanted this.
+	// Another instance posted after the process that wanted this.
 	if e.resting && e.posted.State != status.Pending && e.postedAt.After(e.wantSince) {
 		e.want = status.Commit{}
 	}
 	e.observe(now)
 	if e.posted.State == status.Success && !e.stateSince.IsZero() {
-		e.stateSince = earliest(e.stateSince, e.wantSince) // it was lost before we came to know of it
+		e.stateSince = earliest(e.stateSince, e.wantSince) // the success was lost before we noticed
 	}
 }
 
-// record notes that c was posted.
+// record records that c was posted.
 func (e *entry) record(c status.Commit, now time.Time) {
 	switch {
 	case c.Same(e.posted):
-		e.shown.posts++ // of its details: the status is the one that is there
+		e.shown.posts++ // only the details changed
 	case c.State == e.posted.State:
 		e.words++
 		e.count++
@@ -333,12 +333,12 @@ func (e *entry) record(c status.Commit, now time.Time) {
 	e.observe(now)
 }
 
-// answered notes that the forge answered a request about the status.
+// answered records that the forge answered a request about the status.
 func (e *entry) answered() {
 	e.failures, e.failure, e.since, e.retryAt = 0, nil, time.Time{}, time.Time{}
 }
 
-// fail notes that a request about the status failed.
+// fail records that a request about the status failed.
 func (e *entry) fail(err error, now time.Time) {
 	if e.failures == 0 {
 		e.since = now
@@ -348,9 +348,9 @@ func (e *entry) fail(err error, now time.Time) {
 	e.retryAt = now.Add(backoff(e.failures))
 }
 
-// reject notes that the forge does not take the status. It may not know the
-// commit yet, as a mirror that lags, so it is tried for as long as it is wanted:
-// the longer it was rejected, the longer the pause.
+// reject records that the forge does not accept the status. It may not know the commit
+// yet, as a lagging mirror, so the Poster retries for as long as the status is wanted,
+// with ever longer pauses.
 func (e *entry) reject(err error, now time.Time) {
 	e.answered()
 	if e.rejected == nil {
@@ -363,7 +363,7 @@ func (e *entry) reject(err error, now time.Time) {
 	}
 }
 
-// rejectedFor is how long the forge has not been taking the status.
+// rejectedFor returns how long the forge has been rejecting the status.
 func (e *entry) rejectedFor() time.Duration {
 	if e.rejected == nil {
 		return 0

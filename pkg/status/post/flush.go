@@ -8,13 +8,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// Flush posts what is wanted, tries again what fails, and returns when nothing is
-// left to post but what the forge does not take. It ends early with the forge's error when the credentials are
-// refused, which trying again does not mend, or when ctx ends. It is for a Poster
-// that does not run.
+// Flush posts the wanted statuses and retries failures. It returns when nothing is left
+// to post except what the forge rejects. It ends early with the forge's error if the
+// credentials are rejected, which a retry does not fix, or when ctx ends. It is for a
+// Poster that does not run.
 func (p *Poster) Flush(ctx context.Context) error {
 	for {
-		next := p.pass(ctx)
+		next := p.turn(ctx)
 		failure, behind := p.behind()
 		switch {
 		case !behind:
@@ -32,13 +32,12 @@ func (p *Poster) Flush(ctx context.Context) error {
 	}
 }
 
-// behind says whether a status is wanted that is not posted, and what the forge
-// said last where it failed.
+// behind reports whether a wanted status is not posted yet, and the forge's last failure.
 func (p *Poster) behind() (failure error, behind bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, e := range p.entries {
-		// Nobody waits an hour for a forge to learn of a commit.
+		// Flush does not wait an hour for a forge to receive a commit.
 		if e.rejected == nil && e.waits(p.trim) {
 			behind = true
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-func TestFlushReturnsWhenAllIsPosted(t *testing.T) {
+func TestFlushReturnsWhenEverythingIsPosted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, f := time.Now(), &forge{}
 		f.answer = func(c status.Commit) error {
@@ -29,12 +29,12 @@ func TestFlushReturnsWhenAllIsPosted(t *testing.T) {
 			t.Errorf("Flush = %v with %v posted, want the one that is not rejected", err, f.posted)
 		}
 		if took := time.Since(start); took < 10*time.Second || took > 30*time.Second {
-			t.Errorf("Flush took %s, want a little more than the forge was away", took)
+			t.Errorf("Flush took %s, want a little more than the outage", took)
 		}
 	})
 }
 
-func TestFlushEndsWhereTryingAgainDoesNotHelp(t *testing.T) {
+func TestFlushEndsIfARetryDoesNotHelp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &forge{answer: func(status.Commit) error { return status.ErrUnauthorized }}
 		p := New(f, Options{})
@@ -48,7 +48,7 @@ func TestFlushEndsWhereTryingAgainDoesNotHelp(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := p.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Flush of a forge that is away = %v, want the context's error", err)
+			t.Errorf("Flush to an unreachable forge = %v, want the context's error", err)
 		}
 	})
 }

@@ -18,36 +18,36 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// A past is a history of pushes, outcomes, outages and restarts, and what must have
-// become of each commit at its end.
+// A past is a history of pushes, outcomes, outages and restarts, and the state that each
+// commit must have at its end.
 type past struct {
 	t      *testing.T
-	mu     sync.Mutex // held by the poster's goroutine while it looks here; see handOver
+	mu     sync.Mutex // held by the poster's goroutine while it reads this; see handOver
 	random *rand.Rand
 	forge  *forge
 	down   bool
-	lossy  bool // it takes statuses, and the answers are lost
-	kill   bool // it takes the next one, and this process ends before the answer comes
+	lossy  bool // it accepts statuses, but the answers are lost
+	kill   bool // it accepts the next status, but this process ends before the answer
 
 	file    string
 	poster  *Poster
 	stop    func()
-	commits []*told // in order of their pushes
+	commits []*tracked // in order of their pushes
 	log     []string
 }
 
-// told is one commit, and what is known of it.
-type told struct {
+// tracked is one commit, and its known history.
+type tracked struct {
 	sha      string
-	written  bool // all that is wanted of it is in the outbox
+	written  bool // everything wanted for it is in the outbox
 	want     status.State
 	words    string
-	leftAt   time.Time // when it was no longer wanted as a success, having been; zero while it is
+	leftAt   time.Time // when it was no longer wanted as a success after it had been; zero while it is
 	overAt   time.Time // when another revision took its place
-	forgiven bool      // a restart lost what was not written yet, or the folder
+	forgiven bool      // a restart lost unwritten data, or the folder
 }
 
-func (p *past) say(format string, args ...any) {
+func (p *past) logf(format string, args ...any) {
 	p.log = append(p.log, fmt.Sprintf(format, args...))
 }
 
@@ -75,14 +75,14 @@ func (p *past) start() {
 	p.stop = func() { p.handOver(); cancel(); <-done }
 }
 
-// handOver makes what was changed here known to the poster's goroutine, which runs only
-// while this one waits: synctest orders the two in the other direction alone.
+// handOver makes changes here visible to the poster's goroutine, which runs only while
+// this one waits: synctest orders the two only in the other direction.
 func (p *past) handOver() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 }
 
-// answer is the forge's to a post that it would take.
+// answer returns the forge's answer to a post that it would accept.
 func (p *past) answer(c status.Commit) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,14 +105,14 @@ func (p *past) answer(c status.Commit) error {
 	return nil
 }
 
-func (p *past) tip() *told {
+func (p *past) tip() *tracked {
 	if len(p.commits) == 0 {
 		return nil
 	}
 	return p.commits[len(p.commits)-1]
 }
 
-// begin makes the newest commit known to the poster, as at a push and after a start.
+// begin passes the newest commit to the poster, as at a push and after a start.
 func (p *past) begin() {
 	if c := p.tip(); c != nil {
 		p.poster.Begin(federation.Revision{Ref: "main", SHA: c.sha})
@@ -120,7 +120,7 @@ func (p *past) begin() {
 	}
 }
 
-func (p *past) want(c *told, s status.State, words string) {
+func (p *past) want(c *tracked, s status.State, words string) {
 	if c.want == status.Success && s != status.Success {
 		c.leftAt = time.Now()
 	} else if s == status.Success {
@@ -134,15 +134,15 @@ func (p *past) push() {
 	if c := p.tip(); c != nil {
 		c.overAt, c.written = time.Now(), false
 	}
-	p.commits = append(p.commits, &told{sha: fmt.Sprintf("%040x", len(p.commits)+1)})
+	p.commits = append(p.commits, &tracked{sha: fmt.Sprintf("%040x", len(p.commits)+1)})
 }
 
 // restart ends the process and starts another, perhaps after a push.
 func (p *past) restart(pushed, abrupt, folderless bool) {
 	if !abrupt {
-		p.pass(0) // what was wanted is written, which takes milliseconds
+		p.pass(0) // wait until the wishes are written, which takes milliseconds
 	}
-	p.say("restart, pushed %t, abrupt %t, without the folder %t", pushed, abrupt, folderless)
+	p.logf("restart, pushed %t, abrupt %t, without the folder %t", pushed, abrupt, folderless)
 	p.stop()
 	for _, c := range p.commits {
 		c.forgiven = c.forgiven || folderless || abrupt && !c.written
@@ -157,7 +157,7 @@ func (p *past) restart(pushed, abrupt, folderless bool) {
 	if pushed && p.random.IntN(2) == 0 {
 		p.pass(time.Duration(p.random.IntN(100)) * time.Second) // the repository cannot be read at once
 		if len(p.commits) > 1 {
-			p.commits[len(p.commits)-2].overAt = time.Now() // that is when it is known
+			p.commits[len(p.commits)-2].overAt = time.Now() // the replacement becomes known now
 		}
 	}
 	p.begin()
@@ -171,7 +171,7 @@ func (p *past) pass(d time.Duration) {
 	}
 }
 
-// step does one thing.
+// step takes one random step.
 func (p *past) step(folder bool) {
 	outcomes := []struct {
 		state status.State
@@ -179,31 +179,31 @@ func (p *past) step(folder bool) {
 	}{{status.Success, "3/3 clusters"}, {status.Failure, "1/3 failed: c2"}, {status.Pending, "2/3 synced"}, {status.Failure, "2/3 failed: c1"}}
 	switch n := p.random.IntN(12); n {
 	case 0, 1, 2:
-		p.say("push")
+		p.logf("push")
 		p.push()
 		p.begin()
 	case 3, 4, 5:
 		if c := p.tip(); c != nil {
 			o := outcomes[p.random.IntN(len(outcomes))]
-			p.say("%s %s", o.state, o.words)
+			p.logf("%s %s", o.state, o.words)
 			p.want(c, o.state, o.words)
 		}
 	case 6:
 		p.down = !p.down
-		p.say("down: %t", p.down)
+		p.logf("down: %t", p.down)
 	case 7:
 		p.lossy = !p.lossy
-		p.say("answers are lost: %t", p.lossy)
+		p.logf("answers are lost: %t", p.lossy)
 	case 8, 9:
 		p.restart(p.random.IntN(2) == 0, p.random.IntN(4) == 0, !folder && p.random.IntN(2) == 0)
 	case 10:
-		p.say("killed within the next post")
+		p.logf("killed within the next post")
 		p.kill = true
 		p.pass(5 * time.Second)
 		p.kill = false
 		p.restart(p.random.IntN(2) == 0, false, false)
 	case 11:
-		p.say("a long time")
+		p.logf("a long time")
 		p.pass(time.Duration(p.random.IntN(3600)) * time.Second)
 	}
 	if p.random.IntN(3) > 0 {
@@ -211,7 +211,7 @@ func (p *past) step(folder bool) {
 	}
 }
 
-// of returns what the forge has of a commit, oldest first.
+// of returns the forge's statuses of a commit, oldest first.
 func (p *past) of(sha string) []status.Commit {
 	var found []status.Commit
 	for _, c := range p.forge.posted {
@@ -223,7 +223,7 @@ func (p *past) of(sha string) []status.Commit {
 }
 
 // judge returns what is wrong with a commit at the end.
-func (p *past) judge(c *told) string {
+func (p *past) judge(c *tracked) string {
 	posts := p.of(c.sha)
 	finals := 0
 	for i, post := range posts {
@@ -248,7 +248,7 @@ func (p *past) judge(c *told) string {
 	case c == p.tip():
 		return ""
 	case c.forgiven && len(posts) == 0:
-		return "" // nobody knows of it any more
+		return "" // it is no longer known
 	case finals > 1:
 		return "more than one last status"
 	case c.forgiven && last.State == status.Pending:
@@ -261,8 +261,8 @@ func (p *past) judge(c *told) string {
 	return ""
 }
 
-// final is the state that a superseded commit ends in.
-func (p *past) final(c *told, posts []status.Commit) status.State {
+// final returns the state that a superseded commit ends in.
+func (p *past) final(c *tracked, posts []status.Commit) status.State {
 	before := status.Commit{}
 	if len(posts) > 1 {
 		before = posts[len(posts)-2]
@@ -279,10 +279,10 @@ func withoutTime(c status.Commit) status.Commit {
 	return c
 }
 
-// live plays one past, and returns what is wrong at its end.
+// live simulates one past, and returns what is wrong at its end.
 func live(t *testing.T, seed uint64, folder bool) (wrong []string) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &past{t: t, random: rand.New(rand.NewPCG(seed, 1)), forge: &forge{}, file: filepath.Join(t.TempDir(), "outbox")} //nolint:gosec // A seed makes it again.
+		p := &past{t: t, random: rand.New(rand.NewPCG(seed, 1)), forge: &forge{}, file: filepath.Join(t.TempDir(), "outbox")} //nolint:gosec // A seed repeats it.
 		p.forge.answer = p.answer
 		p.forge.listing = func() error {
 			p.mu.Lock()
@@ -296,9 +296,9 @@ func live(t *testing.T, seed uint64, folder bool) (wrong []string) {
 		for range 12 + p.random.IntN(30) {
 			p.step(folder)
 		}
-		p.say("the end")
+		p.logf("the end")
 		p.down, p.lossy, p.kill = false, false, false
-		p.pass(24 * time.Hour) // what changes often is posted ever more rarely
+		p.pass(24 * time.Hour) // frequent changes are posted ever more rarely
 		for i, c := range p.commits {
 			if w := p.judge(c); w != "" {
 				wrong = append(wrong, fmt.Sprintf("commit %d, wanted %s: %s; it has %v", i+1, c.want, w, p.of(c.sha)))
@@ -318,8 +318,8 @@ func live(t *testing.T, seed uint64, folder bool) (wrong []string) {
 	return wrong
 }
 
-// Every commit that was ever wanted has the right last status once, whatever happened
-// meanwhile to the forge, its answers, this process and its folder.
+// Every commit that was ever wanted has the right last status exactly once, whatever
+// happened to the forge, its answers, this process and its folder.
 func TestEveryCommitHasItsLastStatusOnceAfterAnyHistory(t *testing.T) {
 	count := uint64(60)
 	if os.Getenv("FEDSYNC_TEST_LONG") != "" {

@@ -14,32 +14,32 @@ import (
 )
 
 const (
-	keepWordsEvery = time.Second      // changes of words alone are kept no more often
-	keepAgain      = 10 * time.Second // after it failed
-	lookBackTime   = time.Minute      // for the commits before the newest to be read
+	saveWordsEvery = time.Second      // changes of only the words are saved no more often
+	saveRetry      = 10 * time.Second // after a failure
+	lookBackTime   = time.Minute      // limit for reading the commits before the newest
 	lookBackMost   = 20               // commits before the newest
 	lookBackKeys   = 100              // statuses of them
 )
 
-// keeping is what a Poster knows of its outbox. The Poster's mutex protects it.
+// keeping is the state of a Poster's outbox. The Poster's mutex protects it.
 type keeping struct {
 	outbox   outbox
-	complete bool      // no status is missing that an earlier process kept
+	complete bool      // no status is missing that an earlier process saved
 	unsaved  bool      // the outbox lacks something
-	words    bool      // it lacks words alone
+	words    bool      // it lacks only changed words
 	savedAt  time.Time // when it was last written
-	retryAt  time.Time // it is not written again before
+	retryAt  time.Time // no write before
 	since    time.Time // since when it cannot be written
 	err      error     // why; nil when it could
 }
 
-// load makes entries of what an earlier process kept. They rest until the newest
-// revision is known: what was wanted then may be wrong by now.
+// load adds entries for what an earlier process saved. They rest until the newest
+// revision is known: a wish of that time may be outdated.
 func (p *Poster) load() {
 	letters, err := p.keeping.outbox.read()
 	p.keeping.complete = err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		p.log.Warn("statuses that waited may be lost", zap.Error(err))
+		p.log.Warn("queued statuses may be lost", zap.Error(err))
 	}
 	for _, l := range slices.Backward(letters) { // the most important has the highest sequence
 		if p.options.Grants != nil && !p.options.Grants(l.Context) {
@@ -55,12 +55,12 @@ func (p *Poster) load() {
 	p.keeping.unsaved = true
 }
 
-// save writes what a restart must not lose, before anything of it is posted. Where that
-// fails it is a finding, and posting goes on.
+// save writes what a restart must not lose, before any of it is posted. A failure becomes
+// a finding, and posting continues.
 func (p *Poster) save(now time.Time) {
 	p.mu.Lock()
 	k := &p.keeping
-	due := k.outbox.file != "" && !now.Before(k.retryAt) && (k.unsaved || k.words && now.Sub(k.savedAt) >= keepWordsEvery)
+	due := k.outbox.file != "" && !now.Before(k.retryAt) && (k.unsaved || k.words && now.Sub(k.savedAt) >= saveWordsEvery)
 	if !due {
 		p.mu.Unlock()
 		return
@@ -80,24 +80,24 @@ func (p *Poster) save(now time.Time) {
 	}
 	if k.err == nil {
 		k.since = now
-		p.log.Warn("statuses that wait are not kept", zap.Error(err))
+		p.log.Warn("queued statuses not saved", zap.Error(err))
 	}
-	k.err, k.unsaved, k.retryAt = err, true, now.Add(keepAgain)
+	k.err, k.unsaved, k.retryAt = err, true, now.Add(saveRetry)
 }
 
-// saveIn is how long until the outbox is to be written. The caller holds mu.
+// saveIn returns the time until the outbox must be written. The caller holds mu.
 func (k *keeping) saveIn(now time.Time) time.Duration {
 	switch {
 	case k.outbox.file == "":
 	case k.unsaved:
 		return max(0, k.retryAt.Sub(now))
 	case k.words:
-		return max(0, latest(k.retryAt, k.savedAt.Add(keepWordsEvery)).Sub(now))
+		return max(0, latest(k.retryAt, k.savedAt.Add(saveWordsEvery)).Sub(now))
 	}
 	return forever
 }
 
-// letters are the statuses of the branch. The caller holds mu.
+// letters returns the statuses of the branch. The caller holds mu.
 func (p *Poster) letters() []letter {
 	letters := []letter{}
 	for _, k := range p.order() {
@@ -111,14 +111,14 @@ func (p *Poster) letters() []letter {
 	return letters
 }
 
-// Begin names the newest revision of the branch. The statuses wanted for it survive a
-// restart, and each status of an earlier revision of the branch gets one last update. It
-// does not block.
+// Begin sets the newest revision of the branch. Statuses wanted for it survive a restart,
+// and each status of an earlier revision of the branch gets one last update. Begin does
+// not block.
 //
 // A commit that had become a success stays one, since that is what happened. Any other
-// ends as a failure that names its successor: a success would pass a required check
-// without the commit ever having been in sync, and a pending one would keep those
-// waiting who wait for its outcome.
+// ends as a failure that names its successor. As a success it would pass a required check
+// without ever having been in sync; left pending, it would block whoever waits for its
+// outcome.
 func (p *Poster) Begin(rev federation.Revision) {
 	if rev.SHA == "" {
 		return
@@ -135,7 +135,7 @@ func (p *Poster) Begin(rev federation.Revision) {
 	p.nudge()
 }
 
-// overtake makes an entry that of a superseded commit. The caller holds mu.
+// overtake marks an entry as that of a superseded commit. The caller holds mu.
 func (p *Poster) overtake(e *entry, by federation.Revision) {
 	e.by, e.byTime = by.Short(), time.Now()
 	p.keeping.unsaved = true
@@ -147,8 +147,8 @@ func (p *Poster) remove(k key) {
 	p.keeping.unsaved = true
 }
 
-// lookBack ends the commits before the newest that still bear our pending, where what
-// waited was not kept: nobody else would.
+// lookBack ends pending statuses of ours on commits before the newest, if the queued
+// statuses were lost: nothing else would end them.
 func (p *Poster) lookBack(ctx context.Context) {
 	if p.options.Older == nil || p.keeping.complete {
 		return
@@ -166,7 +166,7 @@ func (p *Poster) lookBack(ctx context.Context) {
 	older, err := p.options.Older(ctx, head.SHA, lookBackMost)
 	if err != nil {
 		if ctx.Err() == nil {
-			p.log.Warn("earlier commits not looked at", zap.Error(err))
+			p.log.Warn("earlier commits not checked", zap.Error(err))
 		}
 		return
 	}
@@ -177,8 +177,8 @@ func (p *Poster) lookBack(ctx context.Context) {
 	p.nudge()
 }
 
-// suspect has the forge asked about older commits, the newest of them first. The caller
-// holds mu.
+// suspect adds entries for older commits, the newest of them first, so that the forge is
+// asked about them. The caller holds mu.
 func (p *Poster) suspect(older []string, head federation.Revision) {
 	var contexts []string
 	for k, e := range p.entries {

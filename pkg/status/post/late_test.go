@@ -13,7 +13,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// mirror is a forge that learns of shaA only after a while.
+// mirror returns a forge that receives shaA only after a while.
 func mirror(late time.Duration) *forge {
 	f, start := &forge{}, time.Now()
 	f.answer = func(c status.Commit) error {
@@ -25,7 +25,7 @@ func mirror(late time.Duration) *forge {
 	return f
 }
 
-func TestACommitThatTheForgeLearnsOfLateGetsItsStatus(t *testing.T) {
+func TestACommitThatReachesTheForgeLateGetsItsStatus(t *testing.T) {
 	for _, late := range []time.Duration{time.Second, 59 * time.Second, 3 * time.Minute, 20 * time.Minute, time.Hour, 5 * time.Hour} {
 		for _, state := range []status.State{status.Pending, status.Success, status.Failure} {
 			synctest.Test(t, func(t *testing.T) {
@@ -38,7 +38,7 @@ func TestACommitThatTheForgeLearnsOfLateGetsItsStatus(t *testing.T) {
 					advance(t, 10*time.Second)
 				}
 				if len(f.posted) == 0 || f.posted[len(f.posted)-1].State != state {
-					t.Fatalf("%s late: posted %v, want the %s", late, f.told(start), state)
+					t.Fatalf("%s late: posted %v, want the %s", late, f.history(start), state)
 				}
 				if got := p.Findings(); len(got) > 0 {
 					t.Errorf("%s late: findings %v after the post", late, got)
@@ -51,7 +51,7 @@ func TestACommitThatTheForgeLearnsOfLateGetsItsStatus(t *testing.T) {
 	}
 }
 
-func TestASupersededCommitThatIsNotKnownIsGivenUpAfterAnHour(t *testing.T) {
+func TestAnUnknownSupersededCommitIsDroppedAfterAnHour(t *testing.T) {
 	for late, known := range map[time.Duration]bool{30 * time.Minute: true, 24 * time.Hour: false} {
 		synctest.Test(t, func(t *testing.T) {
 			f := mirror(late)
@@ -65,14 +65,14 @@ func TestASupersededCommitThatIsNotKnownIsGivenUpAfterAnHour(t *testing.T) {
 				t.Errorf("%s late: posted %v, want a last status: %t", late, f.posted, known)
 			}
 			if len(p.entries) > 0 {
-				t.Errorf("%s late: %d statuses are kept", late, len(p.entries))
+				t.Errorf("%s late: %d statuses are remembered", late, len(p.entries))
 			}
 		})
 	}
 }
 
-// stubborn hangs for one commit. Where it is deaf it does not hear its context
-// either, until it is let go.
+// stubborn hangs for one commit. If it is deaf it ignores even its context, until it is
+// released.
 type stubborn struct {
 	forge
 	sha   string
@@ -96,7 +96,7 @@ func (s *stubborn) Post(ctx context.Context, c status.Commit) error {
 	return s.forge.Post(ctx, c)
 }
 
-func TestARequestThatAlwaysHangsHoldsUpNoOther(t *testing.T) {
+func TestARequestThatAlwaysHangsDelaysNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		s := &stubborn{sha: shaB}
@@ -109,20 +109,20 @@ func TestARequestThatAlwaysHangsHoldsUpNoOther(t *testing.T) {
 		p.Want(want(shaA, status.Failure, "1/3 failed"))
 		p.Begin(federation.Revision{SHA: shaB})
 		advance(t, 10*time.Minute)
-		told := s.told(start)
-		if len(told) != 2 || !strings.Contains(told[1], superseded) {
-			t.Fatalf("posted %v beside a request that always hangs, want both statuses of the other commit", told)
+		posted := s.history(start)
+		if len(posted) != 2 || !strings.Contains(posted[1], superseded) {
+			t.Fatalf("posted %v next to a request that always hangs, want both statuses of the other commit", posted)
 		}
 		if late := s.posted[1].Time.Sub(start); late > callTimeout+2*backoffMin {
-			t.Errorf("the other commit's status was held up for %s, want one timeout", late)
+			t.Errorf("the other commit's status was delayed by %s, want one timeout", late)
 		}
 		if got := p.Findings(); len(got) != 1 || got[0].ID != federation.FindingStatus || got[0].Since.Sub(start) > callTimeout+backoffMin {
-			t.Errorf("findings %v, want one of the status that waits, since its first failure", got)
+			t.Errorf("findings %v, want one about the waiting status, since its first failure", got)
 		}
 	})
 }
 
-func TestARequestThatHearsNothingKeepsNobodyFromEnding(t *testing.T) {
+func TestARequestThatIgnoresItsContextDoesNotPreventTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stubborn{sha: shaA, deaf: true, letGo: make(chan struct{})}
 		defer close(s.letGo)
@@ -152,7 +152,7 @@ func TestARequestThatHearsNothingKeepsNobodyFromEnding(t *testing.T) {
 		ctx, cancel = context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		if err := p.Flush(ctx); err != nil || len(s.posted) != 1 {
-			t.Errorf("Flush = %v with %v posted once the request has ended", err, s.posted)
+			t.Errorf("Flush = %v with %v posted after the request has ended", err, s.posted)
 		}
 	})
 }

@@ -15,50 +15,50 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// The bounds of an outbox. Fewer letters are ever kept: the superseded ones that may
-// wait, and those of the newest revision.
+// The bounds of an outbox. There are always fewer letters: superseded statuses, whose
+// number is limited, and those of the newest revision.
 const (
 	outboxLetters = 256
 	outboxBytes   = 1 << 20 // of the file
 	outboxWords   = 2 << 10 // of a description, in bytes
 )
 
-// outbox is the file in which a Poster keeps what a restart must not lose: the statuses
-// of the newest revision, and those of earlier ones that wait to be posted. What is
-// posted already the forge knows better, so a letter is a wish, and compared with what
-// the forge has before anything is posted.
+// outbox is the file for what a restart must not lose: the statuses of the newest
+// revision, and those of earlier ones that wait to be posted. The forge knows best what
+// is posted already. So a letter is a wish, and is compared with the forge before
+// anything is posted.
 type outbox struct{ file string }
 
-// letter is one status that is kept.
+// letter is one saved status.
 type letter struct {
 	SHA         string       `json:"sha"`
 	Context     string       `json:"context"`
-	State       status.State `json:"state,omitempty"` // empty where only the forge knows what it was
+	State       status.State `json:"state,omitempty"` // empty if only the forge knows it
 	Description string       `json:"description,omitempty"`
-	Since       time.Time    `json:"since"`               // since when it has been wanted as a success, or as none
-	By          string       `json:"by,omitempty"`        // what took the commit's place; empty while nothing did
+	Since       time.Time    `json:"since"`               // since when it has been wanted as a success, or not as one
+	By          string       `json:"by,omitempty"`        // the revision that superseded the commit; empty while none has
 	ByTime      time.Time    `json:"byTime,omitzero"`     // when
-	IfPending   bool         `json:"ifPending,omitempty"` // it matters only where the forge has our pending
+	IfPending   bool         `json:"ifPending,omitempty"` // it matters only if the forge has a pending status of ours
 }
 
-// content is that of the file.
+// content is the content of the file.
 type content struct {
 	Letters []letter `json:"letters"`
-	Partial bool     `json:"partial,omitempty"` // earlier ones were lost, and not looked for yet
+	Partial bool     `json:"partial,omitempty"` // earlier letters were lost, and not searched for yet
 
-	// What earlier versions kept: the newest commit.
+	// Earlier versions saved this: the newest commit.
 	SHA      string   `json:"sha,omitempty"`
 	Contexts []string `json:"contexts,omitempty"`
 }
 
-// errIncomplete says that letters may be missing.
-var errIncomplete = errors.New("not all that waits was kept")
+// errIncomplete means that letters may be missing.
+var errIncomplete = errors.New("some queued statuses were not saved")
 
-// stale is where the letters are when newer ones could not be written.
+// stale returns the file that holds the letters if newer ones could not be written.
 func (o outbox) stale() string { return o.file + ".old" }
 
-// read returns what is kept. With an error the letters, if any, may not be all: there is
-// no file, as at the first start, or it is damaged.
+// read returns the saved letters. With an error they may be incomplete: there is no file,
+// as at the first start, or it is damaged.
 func (o outbox) read() ([]letter, error) {
 	letters, err := readLetters(o.file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -96,15 +96,16 @@ func readLetters(file string) ([]letter, error) {
 	for _, context := range c.Contexts {
 		c.Letters = append(c.Letters, letter{SHA: c.SHA, Context: context})
 	}
-	letters, err := sound(c.Letters)
+	letters, err := validLetters(c.Letters)
 	if c.Partial {
 		err = errIncomplete
 	}
 	return letters, err
 }
 
-// sound returns the letters that may be, cleaned. A bad one loses itself alone.
-func sound(letters []letter) ([]letter, error) {
+// validLetters returns the valid letters, cleaned. An invalid one is dropped without the
+// rest.
+func validLetters(letters []letter) ([]letter, error) {
 	var kept []letter
 	var err error
 	for _, l := range letters {
@@ -124,8 +125,8 @@ func validSHA(sha string) bool {
 	return (len(sha) == 40 || len(sha) == 64) && strings.Trim(sha, "0123456789abcdef") == ""
 }
 
-// write replaces what is kept. A crash at any point leaves the old or the new letters.
-// If it fails, what was kept is still read at the next start, as possibly incomplete.
+// write replaces the saved letters. A crash at any point leaves the old or the new ones.
+// If it fails, the next start still reads the old ones, as possibly incomplete.
 func (o outbox) write(c content) error {
 	data, err := encode(c)
 	if err == nil {
@@ -139,8 +140,7 @@ func (o outbox) write(c content) error {
 	return nil
 }
 
-// encode leaves out the last letters, which are the least important, where all would be
-// too many.
+// encode drops the last letters, which are the least important, if there are too many.
 func encode(c content) ([]byte, error) {
 	c.Letters = c.Letters[:min(len(c.Letters), outboxLetters)]
 	for {
@@ -152,24 +152,24 @@ func encode(c content) ([]byte, error) {
 	}
 }
 
-// replace writes a file beside the one that it then takes the place of. What stands at
-// that name is removed and never followed.
+// replace writes a new file next to the one that it then replaces. Anything that exists
+// under the new file's name is removed and never followed.
 func replace(file string, data []byte) (err error) {
-	beside := file + ".new"
-	if err := os.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	fresh := file + ".new"
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	f, err := os.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = os.Rename(beside, file)
+		err = os.Rename(fresh, file)
 	}
 	if err != nil {
-		_ = os.Remove(beside) // it frees what a full disk has left
+		_ = os.Remove(fresh) // it may use the last space of a full disk
 	}
 	return err
 }

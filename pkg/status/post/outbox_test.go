@@ -14,7 +14,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-func TestWhatWaitsForAForgeOutlivesARestart(t *testing.T) {
+func TestQueuedStatusesSurviveARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, f := time.Now(), &forge{}
 		o := Options{Outbox: filepath.Join(t.TempDir(), "outbox")}
@@ -30,27 +30,27 @@ func TestWhatWaitsForAForgeOutlivesARestart(t *testing.T) {
 		shaC := strings.Repeat("c", 40)
 		begin(shaC, status.Success, "3/3 clusters")
 		stop()
-		f.mend()
+		f.repair()
 
 		p, stop = run(t, f, o)
 		advance(t, time.Minute)
-		if got := f.told(start)[1:]; len(got) != 2 {
-			t.Errorf("before the newest revision is known it posted %v, want the last words on the other two", got)
+		if got := f.history(start)[1:]; len(got) != 2 {
+			t.Errorf("before the newest revision is known, posted %v, want the last status of the other two", got)
 		}
 		begin(shaC, status.Success, "3/3 clusters")
 		stop()
 		p, _ = run(t, f, o)
 		begin(shaC, status.Success, "3/3 clusters")
-		check(t, f.told(start), []string{
+		check(t, f.history(start), []string{
 			"0s 1 success: 3/3 clusters",
-			"3s b failure: superseded by ccccccc · it had failed: 1/3 failed",
-			"3s 1 success: superseded by b000000 · it was: 3/3 clusters",
+			"3s b failure: superseded by ccccccc · had failed: 1/3 failed",
+			"3s 1 success: superseded by b000000 · was: 3/3 clusters",
 			"63s c success: 3/3 clusters",
 		})
 	})
 }
 
-func TestWhatAnEarlierVersionKeptIsReadFromItsFile(t *testing.T) {
+func TestTheFileOfAnEarlierVersionIsRead(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "told")
 	if err := os.WriteFile(file, fmt.Appendf(nil, `{"sha":%q,"contexts":["fedsync/web"]}`, shaA), 0o600); err != nil {
 		t.Fatal(err)
@@ -60,14 +60,14 @@ func TestWhatAnEarlierVersionKeptIsReadFromItsFile(t *testing.T) {
 		p, _ := run(t, f, Options{Outbox: file})
 		p.Begin(federation.Revision{SHA: shaB})
 		advance(t, time.Second)
-		if got := f.told(start); len(got) != 2 || !strings.Contains(got[1], "failure: superseded by b000000 before it was in sync") {
-			t.Errorf("posted %v, want the last word on the commit that was kept", got)
+		if got := f.history(start); len(got) != 2 || !strings.Contains(got[1], "failure: superseded by b000000 before it was in sync") {
+			t.Errorf("posted %v, want the last status of the saved commit", got)
 		}
 	})
 }
 
-// A file that is damaged or means no good costs no more than what was in it, and what a
-// file cannot be written for is a finding.
+// A damaged or malicious file loses no more than its own content, and a failure to write
+// it is a finding.
 func TestABadOutboxStopsNothing(t *testing.T) {
 	good := fmt.Sprintf(`{"sha":%q,"context":"fedsync/web","state":"failure","description":"1/3 failed","by":"b000000"}`, shaA)
 	for name, c := range map[string]struct {
@@ -75,19 +75,19 @@ func TestABadOutboxStopsNothing(t *testing.T) {
 		posts int
 		found bool
 	}{
-		"none":            {func(string) error { return nil }, 1, false},
-		"empty":           {holding(""), 1, false},
-		"cut":             {holding(`{"letters":[` + good[:40]), 1, false},
-		"not JSON":        {holding("\x00\xff\x1b[31m"), 1, false},
-		"nested":          {holding(strings.Repeat("[", 500_000)), 1, false},
-		"huge":            {holding(`{"letters":[` + good + `]}` + strings.Repeat(" ", outboxBytes)), 1, false},
-		"many":            {holding(`{"letters":[` + strings.Repeat(good+",", 1000) + good + `]}`), 2, false},
-		"one is good":     {holding(`{"letters":[{"sha":"../../etc"},{"sha":"` + shaB + `","context":"\u0000"},` + good + `]}`), 2, false},
-		"another's words": {holding(`{"letters":[` + strings.Replace(good, "1/3 failed", `\u001b]0;x\u0007`, 1) + `]}`), 2, false},
-		"no such state":   {holding(`{"letters":[` + strings.Replace(good, "failure", "error", 1) + `]}`), 1, false},
-		"a folder":        {func(file string) error { return os.MkdirAll(filepath.Join(file, "x"), 0o700) }, 1, false},
-		"a link":          {func(file string) error { return os.Symlink("/dev/zero", file) }, 1, false},
-		"no folder":       {func(file string) error { return os.Remove(filepath.Dir(file)) }, 1, true},
+		"none":          {func(string) error { return nil }, 1, false},
+		"empty":         {holding(""), 1, false},
+		"cut":           {holding(`{"letters":[` + good[:40]), 1, false},
+		"not JSON":      {holding("\x00\xff\x1b[31m"), 1, false},
+		"nested":        {holding(strings.Repeat("[", 500_000)), 1, false},
+		"huge":          {holding(`{"letters":[` + good + `]}` + strings.Repeat(" ", outboxBytes)), 1, false},
+		"many":          {holding(`{"letters":[` + strings.Repeat(good+",", 1000) + good + `]}`), 2, false},
+		"one is valid":  {holding(`{"letters":[{"sha":"../../etc"},{"sha":"` + shaB + `","context":"\u0000"},` + good + `]}`), 2, false},
+		"foreign text":  {holding(`{"letters":[` + strings.Replace(good, "1/3 failed", `\u001b]0;x\u0007`, 1) + `]}`), 2, false},
+		"no such state": {holding(`{"letters":[` + strings.Replace(good, "failure", "error", 1) + `]}`), 1, false},
+		"a folder":      {func(file string) error { return os.MkdirAll(filepath.Join(file, "x"), 0o700) }, 1, false},
+		"a link":        {func(file string) error { return os.Symlink("/dev/zero", file) }, 1, false},
+		"no folder":     {func(file string) error { return os.Remove(filepath.Dir(file)) }, 1, true},
 		"in the way": {func(file string) error {
 			return os.MkdirAll(filepath.Join(file+".new", "x"), 0o700)
 		}, 1, true},
@@ -116,11 +116,11 @@ func TestABadOutboxStopsNothing(t *testing.T) {
 				}
 				found := p.Findings()
 				if c.found != (len(found) == 1 && found[0].ID == federation.FindingStatusOutbox) || len(found) > 1 {
-					t.Errorf("findings = %v, want one of the outbox: %t", found, c.found)
+					t.Errorf("findings = %v, want one about the outbox: %t", found, c.found)
 				}
 				for _, f := range found {
 					if strings.Contains(f.Message.String(), filepath.Dir(file)) {
-						t.Errorf("the finding tells the path: %s", f.Message)
+						t.Errorf("the finding contains the path: %s", f.Message)
 					}
 				}
 			})
@@ -132,8 +132,8 @@ func holding(text string) func(string) error {
 	return func(file string) error { return os.WriteFile(file, []byte(text), 0o600) }
 }
 
-// The newest letters are not written over, and it is known that more may be missing.
-func TestLettersOutliveAFolderThatTakesNoMore(t *testing.T) {
+// The newest letters are not overwritten, and it is known that more may be missing.
+func TestLettersSurviveAFullFolder(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "outbox")
 	o := outbox{file}
 	kept := content{Letters: []letter{{SHA: shaA, Context: web, State: status.Failure, By: "b000000"}}}
@@ -144,11 +144,11 @@ func TestLettersOutliveAFolderThatTakesNoMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := o.write(content{}); err == nil {
-		t.Fatal("it was written")
+		t.Fatal("the write succeeded")
 	}
 	letters, err := o.read()
 	if err == nil || len(letters) != 1 || letters[0].SHA != shaA {
-		t.Errorf("read %v, %v, want the letter, and that others may be missing", letters, err)
+		t.Errorf("read %v, %v, want the letter and errIncomplete", letters, err)
 	}
 	if err := os.RemoveAll(file + ".new"); err != nil {
 		t.Fatal(err)
@@ -157,11 +157,11 @@ func TestLettersOutliveAFolderThatTakesNoMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	if letters, err := o.read(); err != nil || len(letters) != 1 {
-		t.Errorf("read %v, %v once there is room", letters, err)
+		t.Errorf("read %v, %v after there is space again", letters, err)
 	}
 }
 
-// Without an outbox the commits behind the newest that bear our pending are ended.
+// Without an outbox, older commits with our pending status are ended.
 func TestOlderCommitsThatStayedPendingAreEndedWithoutAnOutbox(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		older := []string{strings.Repeat("1", 40), strings.Repeat("2", 40), strings.Repeat("3", 40), strings.Repeat("4", 40)}
@@ -177,10 +177,10 @@ func TestOlderCommitsThatStayedPendingAreEndedWithoutAnOutbox(t *testing.T) {
 		posted := f.posted[had:]
 		if len(posted) != 2 || posted[0].SHA != shaB || posted[1].SHA != older[0] || posted[1].State != status.Failure ||
 			!strings.HasPrefix(posted[1].Description, "superseded by b000000") {
-			t.Errorf("posted %v, want the newest's status and the end of the one that was pending", posted)
+			t.Errorf("posted %v, want the newest's status and the end of the pending one", posted)
 		}
 		if len(p.entries) != 1 {
-			t.Errorf("%d statuses are kept", len(p.entries))
+			t.Errorf("%d statuses are remembered", len(p.entries))
 		}
 	})
 }

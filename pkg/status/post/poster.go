@@ -1,6 +1,7 @@
-// Package post tells a forge how commits stand. A [Poster] keeps for each commit and
-// context what is wanted and what was posted, and posts the difference at a pace that the
-// forge bears: newest wins, and nothing is lost by a forge that is away or by a restart.
+// Package post posts the state of commits to a forge. A [Poster] holds the wanted and the
+// posted status of each commit and context, and posts the difference at a pace that the
+// forge tolerates. The newest status wins, and nothing is lost by a forge that does not
+// answer or by a restart.
 package post
 
 import (
@@ -19,54 +20,53 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// How the Poster paces itself. The numbers are the design's, except for the
-// backoff and the pauses between changes of words, which only keep a forge from
-// being asked needlessly.
+// The pace of the Poster. The numbers are the design's, except for the backoff and the
+// pauses between changes of words, which only avoid needless requests.
 const (
-	budget      = 200              // posts for one commit and context; GitHub ends at 1,000
-	hold        = 60 * time.Second // that a posted success must be untrue before it changes
+	budget      = 200              // posts for one commit and context; GitHub's limit is 1,000
+	hold        = 60 * time.Second // how long a posted success must be wrong before it changes
 	callTimeout = 30 * time.Second // of one request to the forge
 	backoffMin  = time.Second
 	backoffMax  = 2 * time.Minute
-	retryMax    = time.Hour   // that a forge may ask to be left alone
-	callGrace   = time.Second // that a request may outlast its context
+	retryMax    = time.Hour   // the longest pause that a forge may ask for
+	callGrace   = time.Second // how long a request may outlast its context
 
-	// Between two tries of a status that the forge does not take.
+	// Pauses between two tries of a status that the forge rejects.
 	rejectPauseMin = 5 * time.Second
 	rejectPauseMax = time.Hour
-	rejectPauseNew = time.Minute // at most, once another state is wanted
-	rejectedMax    = time.Hour   // then a superseded commit's last status is given up
+	rejectPauseNew = time.Minute // at most, if another state is wanted
+	rejectedMax    = time.Hour   // after which a superseded commit's last status is dropped
 
-	rejectPauseFull = 24 * time.Hour // where the forge takes no more of the commit
+	rejectPauseFull = 24 * time.Hour // if the forge accepts no more statuses of the commit
 )
 
-// Options are what a Poster needs besides its provider. The zero Options make a
+// Options are what a Poster needs in addition to its provider. The zero Options make a
 // working Poster.
 type Options struct {
 	Context   string // of statuses that name none
 	PublicURL string // of the page: statuses link to PublicURL/revisions/SHA; empty for no link
 	Log       *zap.Logger
-	// OnPost is told of every attempt, for metrics: one that ended before the
-	// post, when the forge did not say what is posted already, counts. It must
-	// not block.
+	// OnPost is called for every attempt, for metrics. An attempt counts even if it ended
+	// before the post, because the forge did not report what is posted already. OnPost
+	// must not block.
 	OnPost func(provider string, result Result)
-	// Details gives what a forge that has checks shows with a status. It is asked when
-	// the status is sent, and at most once a minute when it is wanted again: where only
-	// they have changed the status is posted again. Nil for nothing.
+	// Details returns what a forge with checks shows with a status. It is called when the
+	// status is sent, and at most once a minute when it is wanted again: if only the
+	// details changed, the status is posted again. Nil for no details.
 	Details func(status.Commit) status.Details
 
-	// Deployments says that the provider's statuses are deployments: one that was a success
-	// is ended too when another revision takes its place and what waited was not kept.
+	// Deployments reports that the provider's statuses are deployments: a success is also
+	// ended when another revision takes its place and the queued statuses were lost.
 	Deployments bool
 
-	// Outbox is the file in which what waits outlives this process; empty for none. It
-	// is one process's at a time.
+	// Outbox is the file that saves waiting statuses for the next process; empty for
+	// none. Only one process may use it at a time.
 	Outbox string
-	// Grants reports whether a status that an earlier process kept may still be posted
+	// Grants reports whether a status that an earlier process saved may still be posted
 	// under its context; nil for yes.
 	Grants func(context string) bool
-	// Older gives up to n commits that a commit has behind it, the newest first; nil
-	// where nobody knows. It is asked where the outbox is missing or damaged.
+	// Older returns up to n ancestors of a commit, newest first; nil if that is
+	// impossible. It is called if the outbox is missing or damaged.
 	Older func(ctx context.Context, sha string, n int) ([]string, error)
 }
 
@@ -76,43 +76,42 @@ type Result string
 // The results.
 const (
 	Posted   Result = "posted"
-	Retry    Result = "retry"    // it failed and is tried again
+	Retry    Result = "retry"    // it failed and is retried
 	Refused  Result = "refused"  // the forge does not accept the credentials
-	Rejected Result = "rejected" // the forge does not take it, as for a commit that it does not know
+	Rejected Result = "rejected" // the forge does not accept the status, as for an unknown commit
 )
 
-// Poster brings the statuses that commits should have to one forge. It compares
-// what is wanted with what was posted, as every part of fedsync does, so it may
-// be told the same thing any number of times.
+// Poster brings the statuses that commits should have to one forge. It compares the
+// wanted with the posted statuses, so the same wish may be repeated any number of times.
 //
-// Nothing is lost while the forge is away: the newest status of each commit and
-// context waits, and what waits stands in the outbox until it is posted. After a
-// restart the Poster asks the forge what is posted already, and posts only what
-// differs. It asks, too, when an answer was lost.
+// Nothing is lost while the forge does not answer: the newest status of each commit and
+// context waits, and is in the outbox until it is posted. After a restart, or a lost
+// answer, the Poster asks the forge what is posted already, and posts only the
+// difference.
 type Poster struct {
 	provider status.Provider
-	batcher  status.Batcher // the provider, when it takes several at once; else nil
+	batcher  status.Batcher // the provider, if it posts several at once; else nil
 	options  Options
 	log      *zap.Logger
-	wake     chan struct{} // has room for one: the pass that it starts sees all that is wanted
+	wake     chan struct{} // has room for one: the turn that it starts sees all wishes
 
 	mu       sync.Mutex // protects what follows
 	entries  map[key]*entry
 	sequence uint64              // of Want: the newest has the highest
 	failures int                 // in a row, of the forge as a whole
-	retryAt  time.Time           // the forge is left alone until then
-	pauseEnd time.Time           // a batcher is left alone until then
+	retryAt  time.Time           // no request to the forge before
+	pauseEnd time.Time           // no post to a batcher before
 	head     federation.Revision // the branch's newest
 	keeping  keeping
 	refused  refusal // what Probe found
 
-	wanted     chan struct{} // closed once a status of the newest revision is wanted
+	wanted     chan struct{} // closed when a status of the newest revision is wanted
 	wantedOnce sync.Once
 
-	busy chan struct{} // has room for the one request that may be under way
+	busy chan struct{} // has room for the one request that may be running
 }
 
-// New makes a Poster for one forge. It posts while Run runs.
+// New returns a Poster for one forge. It posts while Run runs.
 func New(provider status.Provider, options Options) *Poster {
 	p := &Poster{
 		provider: provider,
@@ -135,9 +134,9 @@ func New(provider status.Provider, options Options) *Poster {
 	return p
 }
 
-// Want says what status a commit should have from now on. It does not block, and
-// for one commit and context the newest call wins. A missing context or target
-// URL is filled in. A status without commit or state is no wish and is ignored.
+// Want sets the status that a commit should have from now on. It does not block, and the
+// newest call for a commit and context wins. A missing context or target URL is filled
+// in. A status without commit or state is ignored.
 func (p *Poster) Want(c status.Commit) {
 	if c.SHA == "" || c.State == "" {
 		return
@@ -154,7 +153,7 @@ func (p *Poster) Want(c status.Commit) {
 	p.mu.Lock()
 	e := p.entry(c.SHA, c.Context)
 	e.branch = e.branch || c.SHA == p.head.SHA
-	p.keep(e, c)
+	p.markUnsaved(e, c)
 	if e.rejected != nil && e.want.State != c.State && !errors.Is(e.rejected, status.ErrFull) {
 		e.retryAt = earliest(e.retryAt, time.Now().Add(rejectPauseNew))
 	}
@@ -168,8 +167,9 @@ func (p *Poster) Want(c status.Commit) {
 	p.nudge()
 }
 
-// keep notes what the outbox lacks when an entry comes to want c. The caller holds mu.
-func (p *Poster) keep(e *entry, c status.Commit) {
+// markUnsaved records what the outbox lacks when an entry is to want c. The caller holds
+// mu.
+func (p *Poster) markUnsaved(e *entry, c status.Commit) {
 	if was := e.want.State; e.wantSince.IsZero() || (was == status.Success) != (c.State == status.Success) {
 		e.wantSince = time.Now()
 	}
@@ -182,7 +182,7 @@ func (p *Poster) keep(e *entry, c status.Commit) {
 	e.by, e.byTime, e.ifPending, e.resting = "", time.Time{}, false, false
 }
 
-// link is the page of a commit; empty where there is no page.
+// link returns the URL of a commit's page; empty if there is no page.
 func (p *Poster) link(sha string) string {
 	if p.options.PublicURL == "" {
 		return ""
@@ -190,16 +190,15 @@ func (p *Poster) link(sha string) string {
 	return strings.TrimSuffix(p.options.PublicURL, "/") + "/revisions/" + sha
 }
 
-// Drop says that nobody cares any more for the status of a commit under a context: what
-// was posted stays.
+// Drop forgets the status of a commit under a context. A posted status remains.
 func (p *Poster) Drop(sha, context string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.entries, key{sha, context})
 }
 
-// Withdraw drops all that is not posted yet: another instance speaks of these
-// commits now.
+// Withdraw drops everything that is not posted yet: another instance now posts for these
+// commits.
 func (p *Poster) Withdraw() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -211,11 +210,11 @@ func (p *Poster) Withdraw() {
 
 // Run posts until ctx ends.
 func (p *Poster) Run(ctx context.Context) {
-	var beside sync.WaitGroup
-	defer beside.Wait()
-	beside.Go(func() { p.lookBack(ctx) })
+	var background sync.WaitGroup
+	defer background.Wait()
+	background.Go(func() { p.lookBack(ctx) })
 	for {
-		next := p.pass(ctx)
+		next := p.turn(ctx)
 		timer := time.NewTimer(next)
 		if next == forever {
 			timer.Stop()
@@ -236,12 +235,12 @@ func (p *Poster) trim(s string) string { return untrusted.Clean(s, p.provider.Li
 func (p *Poster) nudge() {
 	select {
 	case p.wake <- struct{}{}:
-	default: // a pass is due already and will see this wish
+	default: // a turn is due already and will see this wish
 	}
 }
 
-// pass does all that is due and says how long nothing will be.
-func (p *Poster) pass(ctx context.Context) time.Duration {
+// turn does everything that is due and returns the time until more is.
+func (p *Poster) turn(ctx context.Context) time.Duration {
 	for ctx.Err() == nil {
 		p.save(time.Now())
 		p.compareDetails(time.Now())
@@ -268,10 +267,10 @@ func (p *Poster) pass(ctx context.Context) time.Duration {
 	return forever
 }
 
-// ask makes one request to the forge, in the time that a request may take. One
-// that does not end with its context, as on a file system that hangs, is left
-// behind: then neither this Poster's end nor its findings wait for it. As a
-// provider does one thing at a time, the next request waits for it.
+// ask makes one request to the forge, within the time that a request may take. A request
+// that outlives its context, as on a hanging file system, is abandoned: neither this
+// Poster's end nor its findings wait for it. Since a provider does one thing at a time,
+// the next request waits for it.
 func ask[T any](ctx context.Context, p *Poster, request func(context.Context) (T, error)) (T, error) {
 	type answer struct {
 		value T
@@ -283,9 +282,9 @@ func ask[T any](ctx context.Context, p *Poster, request func(context.Context) (T
 	case p.busy <- struct{}{}:
 	case <-ctx.Done():
 		cancel()
-		return none, fmt.Errorf("the request before has not ended: %w", ctx.Err())
+		return none, fmt.Errorf("the previous request has not ended: %w", ctx.Err())
 	}
-	answers := make(chan answer, 1) // has room for an answer that nobody waits for
+	answers := make(chan answer, 1) // has room for an abandoned answer
 	go func() {
 		defer cancel()
 		defer func() { <-p.busy }()
@@ -301,14 +300,14 @@ func ask[T any](ctx context.Context, p *Poster, request func(context.Context) (T
 		return a.value, a.err
 	case <-ctx.Done():
 	}
-	// What was answered while the context ended counts.
+	// An answer that arrives as the context ends still counts.
 	grace := time.NewTimer(callGrace)
 	defer grace.Stop()
 	select {
 	case a := <-answers:
 		return a.value, a.err
 	case <-grace.C:
-		return none, fmt.Errorf("the request does not end: %w", ctx.Err())
+		return none, fmt.Errorf("the request did not end: %w", ctx.Err())
 	}
 }
 
@@ -322,14 +321,14 @@ func (p *Poster) send(ctx context.Context, commits []status.Commit, details stat
 	return p.provider.Post(ctx, commits[0])
 }
 
-// listed takes the forge's answer to what is posted already.
+// listed handles the forge's list of posted statuses.
 func (p *Poster) listed(ctx context.Context, k key, posted []status.Commit, err error) {
 	if err != nil && ctx.Err() != nil {
-		return // we are stopping: that says nothing of the forge
+		return // we are stopping: this proves nothing about the forge
 	}
 	if err != nil {
 		p.log.Warn("posted statuses not read", zap.String("revision", k.sha), zap.String("context", k.context), zap.Error(err))
-		p.tell(resultOf(err))
+		p.notify(resultOf(err))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -344,7 +343,7 @@ func (p *Poster) listed(ctx context.Context, k key, posted []status.Commit, err 
 	}
 	e.learn(posted, time.Now())
 	if _, _, due := e.due(p.trim); !e.unsure || !due {
-		p.answered() // else only a post shows whether posts are taken again
+		p.answered() // otherwise only a post shows whether posts are accepted again
 		e.answered()
 	}
 	e.listed, e.unsure = true, false
@@ -353,10 +352,10 @@ func (p *Poster) listed(ctx context.Context, k key, posted []status.Commit, err 
 	}
 }
 
-// posted takes the outcome of one attempt.
+// posted handles the outcome of one attempt.
 func (p *Poster) posted(ctx context.Context, commits []status.Commit, err error) {
 	if err != nil && ctx.Err() != nil {
-		return // we are stopping: that says nothing of the forge
+		return // we are stopping: this proves nothing about the forge
 	}
 	result := resultOf(err)
 	if err == nil {
@@ -372,11 +371,11 @@ func (p *Poster) posted(ctx context.Context, commits []status.Commit, err error)
 	p.settle(commits, result, err)
 	p.mu.Unlock()
 	for range commits {
-		p.tell(result)
+		p.notify(result)
 	}
 }
 
-func (p *Poster) tell(result Result) {
+func (p *Poster) notify(result Result) {
 	if p.options.OnPost != nil {
 		p.options.OnPost(p.provider.Name(), result)
 	}
@@ -394,7 +393,7 @@ func resultOf(err error) Result {
 	return Retry
 }
 
-// settle writes down what became of commits. The caller holds mu.
+// settle records the outcome for commits. The caller holds mu.
 func (p *Poster) settle(commits []status.Commit, result Result, err error) {
 	now := time.Now()
 	if p.batcher != nil {
@@ -404,7 +403,7 @@ func (p *Poster) settle(commits []status.Commit, result Result, err error) {
 		for _, c := range commits {
 			if e := p.entries[key{c.SHA, c.Context}]; e != nil {
 				e.fail(err, now)
-				e.unsure = e.unsure || !answers(err)
+				e.unsure = e.unsure || !isAnswer(err)
 			}
 		}
 		p.fail(err)
@@ -412,7 +411,7 @@ func (p *Poster) settle(commits []status.Commit, result Result, err error) {
 	}
 	p.answered()
 	if result == Rejected && len(commits) > 1 {
-		// One of them is refused and takes the others along: they go one by one.
+		// One of them is refused and takes the rest along: they are posted one by one.
 		for _, c := range commits {
 			if e := p.entries[key{c.SHA, c.Context}]; e != nil {
 				e.alone = true
@@ -437,15 +436,15 @@ func (p *Poster) settle(commits []status.Commit, result Result, err error) {
 	}
 }
 
-// answers reports whether an error is the forge's word that it has not taken a status.
-// After any other it may have: the answer was lost.
-func answers(err error) bool {
+// isAnswer reports whether an error proves that the forge has not accepted a status.
+// After any other error it may have: the answer was lost.
+func isAnswer(err error) bool {
 	_, later := errors.AsType[*status.RetryAfterError](err)
 	return later || errors.Is(err, status.ErrUnauthorized)
 }
 
-// fail leaves the forge alone for a while: as long as it asks for, or longer
-// with every failure. The caller holds mu.
+// fail pauses all requests: as long as the forge asks for, or longer with every failure.
+// The caller holds mu.
 func (p *Poster) fail(err error) {
 	p.failures++
 	pause := backoff(p.failures)
@@ -458,12 +457,12 @@ func (p *Poster) fail(err error) {
 	p.retryAt = time.Now().Add(pause)
 }
 
-// slowest is the number of failures from which on the pause grows no more.
+// slowest is the number of failures from which the pause no longer grows.
 const slowest = 8
 
-// backoff is the pause after so many failures in a row: between half of what it
-// could be and all of it, so that many daemons that lost one forge do not come
-// back at once.
+// backoff returns the pause after so many failures in a row. It is random between half of
+// the full pause and all of it, so that many daemons that lost one forge do not return at
+// once.
 func backoff(failures int) time.Duration {
 	pause := backoffMax
 	if failures < slowest {
@@ -472,9 +471,8 @@ func backoff(failures int) time.Duration {
 	return pause/2 + rand.N(pause/2)
 }
 
-// answered notes that the forge works. After a failure of more than one request
-// it is taken for the forge's own, and what failed meanwhile need not wait. The
-// caller holds mu.
+// answered records that the forge works. If several requests had failed, the fault is
+// taken to be the forge's, and the failed statuses need not wait. The caller holds mu.
 func (p *Poster) answered() {
 	if p.failures > 1 {
 		for _, e := range p.entries {

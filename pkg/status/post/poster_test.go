@@ -23,7 +23,7 @@ const (
 	web  = "fedsync/web"
 )
 
-// forge records what it is asked; answer, when set, decides about each post.
+// forge records requests; answer, when set, decides about each post.
 type forge struct {
 	mu       sync.Mutex // protects what follows
 	answer   func(status.Commit) error
@@ -68,15 +68,15 @@ func (f *forge) List(_ context.Context, sha, context string) ([]status.Commit, e
 	return found, nil
 }
 
-// mend lets the forge take everything from now on.
-func (f *forge) mend() {
+// repair makes the forge accept everything from now on.
+func (f *forge) repair() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.answer, f.listing = nil, nil
 }
 
-// told gives what was posted as "sha state words", with the seconds since start.
-func (f *forge) told(start time.Time) []string {
+// history returns the posts as "sha state words", with the seconds since start.
+func (f *forge) history(start time.Time) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var lines []string
@@ -86,8 +86,7 @@ func (f *forge) told(start time.Time) []string {
 	return lines
 }
 
-// run starts a poster that ends with the test, and gives a function to end it
-// sooner.
+// run starts a poster that ends with the test, and returns a function to end it sooner.
 func run(t *testing.T, p status.Provider, options Options) (*Poster, func()) {
 	t.Helper()
 	poster := New(p, options)
@@ -102,7 +101,7 @@ func run(t *testing.T, p status.Provider, options Options) (*Poster, func()) {
 	return poster, stop
 }
 
-// advance lets the bubble's clock run and everything that is due happen.
+// advance moves the bubble's clock and waits for everything that is due.
 func advance(t *testing.T, d time.Duration) {
 	t.Helper()
 	select {
@@ -123,7 +122,7 @@ func check(t *testing.T, got, want []string) {
 	}
 }
 
-func TestPosterPostsWhatIsWantedAndLinksToThePage(t *testing.T) {
+func TestPosterPostsTheWantedStatusAndLinksToThePage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &forge{}
 		var results []Result
@@ -171,7 +170,7 @@ func TestPosterChangesASuccessOnlyAfterAMinuteOfTheNewState(t *testing.T) {
 		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		advance(t, 10*time.Second)
 
-		// A flap of 59 seconds, with several states in it, is not told.
+		// A flap of 59 seconds, with several states in it, is not posted.
 		p.Want(want(shaA, status.Pending, "2/3 synced"))
 		advance(t, 29*time.Second)
 		p.Want(want(shaA, status.Failure, "1/3 failed"))
@@ -185,7 +184,7 @@ func TestPosterChangesASuccessOnlyAfterAMinuteOfTheNewState(t *testing.T) {
 		advance(t, time.Minute)
 		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		synctest.Wait()
-		check(t, f.told(start), []string{
+		check(t, f.history(start), []string{
 			"0s 1 pending: 0/3 synced",
 			"2s 1 success: 3/3 clusters",
 			"3731s 1 failure: 1/3 failed: newest words", // 12 + 59 + 3600 + 60
@@ -212,14 +211,14 @@ func TestPosterDoesNotRepeatItselfAfterARestart(t *testing.T) {
 		p, _ = run(t, f, Options{})
 		p.Want(want(shaA, status.Failure, "1/3 failed"))
 		advance(t, time.Hour)
-		check(t, f.told(start), []string{
+		check(t, f.history(start), []string{
 			"0s 1 success: 3/3 clusters",
 			"3665s 1 failure: 1/3 failed",
 		})
 	})
 }
 
-func TestPosterPostsTheNewestStateOfAForgeThatWasAwayForAnHour(t *testing.T) {
+func TestPosterPostsTheNewestStateAfterAnOutageOfAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, f := time.Now(), &forge{}
 		away := func() error { return errors.New("502 Bad Gateway") }
@@ -237,30 +236,30 @@ func TestPosterPostsTheNewestStateOfAForgeThatWasAwayForAnHour(t *testing.T) {
 		p.Want(want(shaB, status.Success, "3/3 clusters"))
 		advance(t, 28*time.Minute)
 		if n := f.lists + len(f.attempts); n > 80 || n < 30 {
-			t.Errorf("%d requests to a forge that was away for an hour, want one every minute or two", n)
+			t.Errorf("%d requests during an outage of an hour, want one every minute or two", n)
 		}
 		if got := p.Findings(); len(got) != 1 || got[0].Severity != federation.SeverityWarning || !strings.Contains(got[0].Message.String(), "502") {
 			t.Errorf("findings = %v, want one warning with the forge's answer", got)
 		}
-		f.mend()
+		f.repair()
 		advance(t, backoffMax)
 		if got := p.Findings(); len(got) != 0 {
-			t.Errorf("findings = %v after the forge came back, want none", got)
+			t.Errorf("findings = %v after the outage, want none", got)
 		}
 		for i := range f.posted {
 			if late := f.posted[i].Time.Sub(start) - time.Hour; late < 0 || late > backoffMax {
-				t.Errorf("posted %s after the forge's return", late)
+				t.Errorf("posted %s after the outage", late)
 			}
 			f.posted[i].Time = start
 		}
-		check(t, f.told(start), []string{
+		check(t, f.history(start), []string{
 			"0s b success: 3/3 clusters",
-			"0s 1 failure: superseded by b000000 · it had failed: 1/3 failed",
+			"0s 1 failure: superseded by b000000 · had failed: 1/3 failed",
 		})
 	})
 }
 
-func TestPosterLeavesAForgeAloneForAsLongAsItAsks(t *testing.T) {
+func TestPosterPausesForAsLongAsAForgeAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, f := time.Now(), &forge{}
 		f.answer = func(status.Commit) error {
@@ -283,14 +282,14 @@ func TestPosterLeavesAForgeAloneForAsLongAsItAsks(t *testing.T) {
 	})
 }
 
-func TestPosterNeverBelievesAnAbsurdRetryAfter(t *testing.T) {
+func TestPosterLimitsAnAbsurdRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &forge{}
 		f.answer = func(status.Commit) error { return &status.RetryAfterError{After: 1 << 60, Err: errors.New("429")} }
 		p, _ := run(t, f, Options{})
 		p.Want(want(shaA, status.Pending, "0/3 synced"))
 		synctest.Wait()
-		f.mend()
+		f.repair()
 		advance(t, retryMax+time.Second)
 		if len(f.posted) != 1 {
 			t.Errorf("posted %d statuses within an hour, want 1", len(f.posted))
@@ -298,7 +297,7 @@ func TestPosterNeverBelievesAnAbsurdRetryAfter(t *testing.T) {
 	})
 }
 
-func TestPosterKeepsItsBudgetOverMonthsOfFlaps(t *testing.T) {
+func TestPosterStaysWithinItsBudgetOverMonthsOfFlaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &forge{}
 		p, stop := run(t, f, Options{})
@@ -321,17 +320,17 @@ func TestPosterKeepsItsBudgetOverMonthsOfFlaps(t *testing.T) {
 			t.Errorf("the budget lasted %s, want weeks", last)
 		}
 		if got := p.Findings(); len(got) != 1 || got[0].ID != federation.FindingStatusBudget {
-			t.Errorf("findings = %v, want one of the budget", got)
+			t.Errorf("findings = %v, want one about the budget", got)
 		}
 		p.Begin(federation.Revision{SHA: shaB})
 		advance(t, time.Minute)
 		if len(f.posted) != budget || !strings.HasPrefix(f.posted[budget-1].Description, "superseded by b000000") {
-			t.Errorf("the last slot holds %+v, want the last word on the commit", f.posted[len(f.posted)-1])
+			t.Errorf("the last slot holds %+v, want the last status of the commit", f.posted[len(f.posted)-1])
 		}
 	})
 }
 
-func TestPosterKeepsTheLastSlotToLeavePending(t *testing.T) {
+func TestPosterReservesTheLastSlotToLeavePending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &forge{}
 		for range budget - 1 {
@@ -356,7 +355,7 @@ func TestPosterKeepsTheLastSlotToLeavePending(t *testing.T) {
 	})
 }
 
-func TestPosterTellsChangesOfWordsEverMoreRarely(t *testing.T) {
+func TestPosterPostsChangesOfWordsEverMoreRarely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &forge{}
 		p, _ := run(t, f, Options{})

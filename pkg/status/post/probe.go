@@ -13,19 +13,20 @@ import (
 )
 
 const (
-	// probeAgain is how long after a probe that did not succeed the next one is.
+	// probeAgain is the pause before the next probe after one that did not succeed.
 	probeAgain = time.Minute
 )
 
-// refusal is what a probe found wrong, and since when.
+// refusal is the problem that a probe found, and since when.
 type refusal struct {
-	err   error // nil while nothing is known to be wrong
+	err   error // nil while no problem is known
 	since time.Time
 }
 
-// Probe asks a provider that is a Prober whether the forge lets it post, until that says
-// yes or ctx ends. What it lacks is logged once and is among the Findings. It runs beside
-// Run, and makes its requests between those of the Poster.
+// Probe checks with a provider that is a Prober whether the forge lets it post, until the
+// answer is yes or ctx ends. A missing permission is logged once and is among the
+// Findings. Probe runs concurrently with Run, and makes its requests between those of the
+// Poster.
 func (p *Poster) Probe(ctx context.Context) {
 	prober, ok := p.provider.(status.Prober)
 	for ok && ctx.Err() == nil {
@@ -46,8 +47,8 @@ func (p *Poster) Probe(ctx context.Context) {
 	}
 }
 
-// probed takes the outcome of a probe. One that says nothing of the credential leaves
-// what is known as it is.
+// probed handles the outcome of a probe. One that proves nothing about the credential
+// changes nothing.
 func (p *Poster) probed(err error) {
 	_, isMoved := status.Moved(err)
 	p.mu.Lock()
@@ -58,13 +59,13 @@ func (p *Poster) probed(err error) {
 	case !errors.Is(err, status.ErrUnauthorized) && !isMoved:
 	case p.refused.err == nil:
 		p.refused = refusal{err: err, since: time.Now()}
-		p.log.Warn("the forge will not take statuses", zap.Error(err))
+		p.log.Warn("the forge does not accept statuses", zap.Error(err))
 	default:
 		p.refused.err = err
 	}
 }
 
-// refusalFinding is about what a probe found; none where a post has found the same. The
+// refusalFinding returns the finding of a probe; none if a post has found the same. The
 // caller holds mu.
 func (p *Poster) refusalFinding(failure error) []federation.Finding {
 	err := p.refused.err

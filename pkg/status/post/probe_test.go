@@ -13,7 +13,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// probedForge is a forge that answers probes with what is next.
+// probedForge is a forge that answers probes with the next error.
 type probedForge struct {
 	forge
 	answers []error
@@ -27,7 +27,7 @@ func (f *probedForge) Probe(context.Context) error {
 	return answer
 }
 
-func TestAProbeSaysWhatTheTokenLacksUntilItHasIt(t *testing.T) {
+func TestAProbeReportsAMissingPermissionUntilItIsGranted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &probedForge{answers: []error{
 			errors.New("connection refused"),
@@ -47,7 +47,7 @@ func TestAProbeSaysWhatTheTokenLacksUntilItHasIt(t *testing.T) {
 			return strings.Join(words, "; ")
 		}
 		if got := found(); got != "" {
-			t.Errorf("a forge that is away says of the token: %s", got)
+			t.Errorf("findings of an unreachable forge: %s", got)
 		}
 		advance(t, probeAgain)
 		if got := found(); !strings.Contains(got, "status-token: fake: no status can be posted") || !strings.Contains(got, "statuses=write") {
@@ -55,7 +55,7 @@ func TestAProbeSaysWhatTheTokenLacksUntilItHasIt(t *testing.T) {
 		}
 		advance(t, probeAgain)
 		if got := found(); !strings.Contains(got, "statuses=write") {
-			t.Errorf("findings after the forge went away: %s, want what is known", got)
+			t.Errorf("findings after the forge became unreachable: %s, want the known problem", got)
 		}
 		advance(t, probeAgain)
 		<-done
@@ -65,7 +65,7 @@ func TestAProbeSaysWhatTheTokenLacksUntilItHasIt(t *testing.T) {
 	})
 }
 
-func TestAProbeAndAPostSayItOnce(t *testing.T) {
+func TestAProbeAndAPostReportAProblemOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := fmt.Errorf("%w: 401", status.ErrUnauthorized)
 		f := &probedForge{forge: forge{answer: func(status.Commit) error { return refused }}, answers: []error{refused, refused}}

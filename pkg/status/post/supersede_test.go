@@ -19,12 +19,12 @@ func TestASupersededCommitGetsOneLastStatus(t *testing.T) {
 		want   string
 	}{
 		{"pending", []status.Commit{want(shaA, status.Pending, "0/3 synced")}, "failure: superseded by b000000 before it was in sync"},
-		{"failed", []status.Commit{want(shaA, status.Failure, "1/3 failed")}, "failure: superseded by b000000 · it had failed: 1/3 failed"},
-		{"succeeded", []status.Commit{want(shaA, status.Success, "3/3 clusters")}, "success: superseded by b000000 · it was: 3/3 clusters"},
+		{"failed", []status.Commit{want(shaA, status.Failure, "1/3 failed")}, "failure: superseded by b000000 · had failed: 1/3 failed"},
+		{"succeeded", []status.Commit{want(shaA, status.Success, "3/3 clusters")}, "success: superseded by b000000 · was: 3/3 clusters"},
 		{
 			"lost its success",
 			[]status.Commit{want(shaA, status.Success, "3/3 clusters"), want(shaA, status.Failure, "1/3 failed")},
-			"failure: superseded by b000000 · it had failed: 1/3 failed",
+			"failure: superseded by b000000 · had failed: 1/3 failed",
 		},
 	}
 	for _, tt := range tests {
@@ -61,7 +61,7 @@ func TestASuccessThatFlapsWhileItIsSupersededStaysOne(t *testing.T) {
 		p.Begin(federation.Revision{SHA: shaA})
 		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		advance(t, time.Minute)
-		p.Want(want(shaA, status.Pending, "2/3 synced")) // as the next revision begins
+		p.Want(want(shaA, status.Pending, "2/3 synced")) // as at the start of the next revision
 		advance(t, time.Second)
 		p.Begin(federation.Revision{SHA: shaB})
 		advance(t, time.Hour)
@@ -71,7 +71,7 @@ func TestASuccessThatFlapsWhileItIsSupersededStaysOne(t *testing.T) {
 	})
 }
 
-func TestARevisionThatComesBackIsCurrentAgain(t *testing.T) {
+func TestARevisionThatReturnsIsCurrentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, f := time.Now(), &forge{}
 		p, _ := run(t, f, Options{})
@@ -80,12 +80,12 @@ func TestARevisionThatComesBackIsCurrentAgain(t *testing.T) {
 		advance(t, time.Second)
 		p.Begin(federation.Revision{SHA: shaB})
 		advance(t, time.Second)
-		p.Begin(federation.Revision{SHA: shaA}) // a force-push goes back to it
+		p.Begin(federation.Revision{SHA: shaA}) // a force-push returns to it
 		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		advance(t, time.Hour)
-		check(t, f.told(start), []string{
+		check(t, f.history(start), []string{
 			"0s 1 failure: 1/3 failed",
-			"1s 1 failure: superseded by b000000 · it had failed: 1/3 failed",
+			"1s 1 failure: superseded by b000000 · had failed: 1/3 failed",
 			"2s 1 success: 3/3 clusters",
 		})
 	})
@@ -101,13 +101,13 @@ func TestSupersededStatusesDoNotFillTheMemory(t *testing.T) {
 			p.Want(want(sha, status.Pending, "0/3 synced"))
 		}
 		p.Begin(federation.Revision{SHA: shaB})
-		f.mend()
+		f.repair()
 		advance(t, time.Hour)
 		if len(f.posted) != keptSuperseded {
 			t.Errorf("%d last statuses, want the newest %d", len(f.posted), keptSuperseded)
 		}
 		if n := len(p.entries); n != 0 {
-			t.Errorf("%d statuses are kept after all was said", n)
+			t.Errorf("%d statuses are remembered after everything was posted", n)
 		}
 	})
 }
@@ -136,17 +136,17 @@ func TestAStatusTheForgeRejectsIsTriedEverMoreRarely(t *testing.T) {
 		if n := len(f.attempts); n < 15 || n > 35 || len(f.posted) != 1 {
 			t.Errorf("%d attempts and %d posts in an hour, want about 28 and the one", n, len(f.posted))
 		}
-		// A mirror may learn of a commit later: a new state is worth a try at once.
-		f.mend()
+		// A mirror may receive a commit later: a new state is worth a try at once.
+		f.repair()
 		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		advance(t, time.Minute)
 		if len(f.posted) != 2 {
-			t.Errorf("posted %v, want the success of the commit that is known by now", f.posted)
+			t.Errorf("posted %v, want the success of the commit that is known now", f.posted)
 		}
 	})
 }
 
-func TestARefusedTokenIsAFindingUntilItIsReplaced(t *testing.T) {
+func TestARejectedTokenIsAFindingUntilItIsReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &forge{}
 		refuse := func(status.Commit) error { return fmt.Errorf("post: %w: 401", status.ErrUnauthorized) }
@@ -155,13 +155,13 @@ func TestARefusedTokenIsAFindingUntilItIsReplaced(t *testing.T) {
 		p.Want(want(shaA, status.Pending, "0/3 synced"))
 		advance(t, time.Hour)
 		if n := len(f.attempts); n < 30 || n > 61 {
-			t.Errorf("%d attempts in an hour with a refused token, want one every minute or two", n)
+			t.Errorf("%d attempts in an hour with a rejected token, want one every minute or two", n)
 		}
 		got := p.Findings()
-		if len(got) != 1 || !strings.Contains(got[0].Message.String(), "forge token refused") || got[0].Remedy.IsZero() {
-			t.Errorf("findings = %v, want one of a refused token with a remedy", got)
+		if len(got) != 1 || !strings.Contains(got[0].Message.String(), "forge token rejected") || got[0].Remedy.IsZero() {
+			t.Errorf("findings = %v, want one about a rejected token with a remedy", got)
 		}
-		f.mend()
+		f.repair()
 		advance(t, backoffMax)
 		if len(f.posted) != 1 || len(p.Findings()) != 0 {
 			t.Errorf("after the token was replaced: posted %v, findings %v", f.posted, p.Findings())

@@ -11,7 +11,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// What a forge answers may bring a client to panic, and ends nothing: it is asked again.
+// A forge's answer may make a client panic, but ends nothing: the request is repeated.
 func TestAProviderThatPanicsEndsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		panics := 2 // changed while the forge's lock is held

@@ -10,7 +10,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// oneCluster is a federation of one cluster that is well, and equal to its plan.
+// oneCluster returns a federation of one healthy cluster that is in sync with its plan.
 func oneCluster(plan federation.Plan) status.Input {
 	revision := federation.Revision{Ref: "main", SHA: "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"}
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -26,7 +26,7 @@ func oneCluster(plan federation.Plan) status.Input {
 	}
 }
 
-func TestRevisionIsNoSuccessWhileSomethingIsWithheld(t *testing.T) {
+func TestARevisionIsNoSuccessWhileAnObjectIsWithheld(t *testing.T) {
 	service := federation.ObjectRef{Kind: "Service", Namespace: "default", Name: "web"}
 	plan := federation.Plan{Clusters: []federation.ClusterPlan{{Cluster: "a", Apps: []federation.AppPlan{{
 		App: "web", Withheld: []federation.Withheld{{Object: service, Reason: "waits for b, whose ports are not known"}},
@@ -37,14 +37,14 @@ func TestRevisionIsNoSuccessWhileSomethingIsWithheld(t *testing.T) {
 	}
 	in.Findings = []federation.Finding{{ID: "D11b", Severity: federation.SeverityError, Cluster: "a", Object: service, Message: untrusted.New("held")}}
 	if r := status.Summarise(in); r.State != status.Failure || len(r.Findings) != 1 {
-		t.Errorf("the report is %s with %v, want a failure by the one finding", r.State, r.Findings)
+		t.Errorf("the report is %s with %v, want a failure because of the one finding", r.State, r.Findings)
 	}
 	if r := status.Summarise(oneCluster(federation.Plan{})); r.State != status.Success {
 		t.Errorf("with nothing withheld the report is %s %q, want a success", r.State, r.Description)
 	}
 }
 
-func TestPodsThatWaitForRoomOnTopAreNotWaitedFor(t *testing.T) {
+func TestOverflowPodsAreNotWaitedFor(t *testing.T) {
 	workload := federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: "default", Name: "web"}
 	in := oneCluster(federation.Plan{Replicas: []federation.ReplicasDecision{{
 		Object: workload, Total: 10,

@@ -15,9 +15,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/post"
 )
 
-// takesTheLongest posts what is as long as fedsync lets it be. A link that the forge does
-// not take costs no status, and is never cut: it would lead nowhere.
-func (s *suite) takesTheLongest(t *testing.T) {
+// acceptsTheLongest posts the longest status that fedsync permits. A link that the forge
+// does not accept must not cost the status, and is never cut, because a cut link would be
+// broken.
+func (s *suite) acceptsTheLongest(t *testing.T) {
 	c := s.commit(status.Failure)
 	c.Context = "fedsync/" + strings.Repeat("x", 255-len("fedsync/"))
 	s.mustPost(t, c)
@@ -36,8 +37,8 @@ func (s *suite) takesTheLongest(t *testing.T) {
 	}
 }
 
-// postsNothingTwice has a Poster post a status whose answer is lost, and other Posters
-// after it want the same, as after restarts.
+// postsNothingTwice has a Poster post a status whose answer is lost. Then other Posters
+// want the same, as after restarts.
 func (s *suite) postsNothingTwice(t *testing.T) {
 	s.gate.loseAnswer()
 	flush := func(p status.Provider) {
@@ -56,31 +57,31 @@ func (s *suite) postsNothingTwice(t *testing.T) {
 	s.mustHold(t, s.commit(status.Success))
 	first, writes := s.Posted(t, s.SHA, "fedsync/web"), s.gate.writes.Load()
 	if len(first) != 1 {
-		t.Errorf("%d statuses after an answer that was lost, want 1", len(first))
+		t.Errorf("%d statuses after a lost answer, want 1", len(first))
 	}
 	for range 2 {
 		flush(s.another(t))
 	}
 	again := s.Posted(t, s.SHA, "fedsync/web")
 	if n := s.gate.writes.Load(); n != writes || !slices.Equal(again, first) {
-		t.Errorf("the status was posted again: %d requests more, %+v", n-writes, again)
+		t.Errorf("the status was posted again: %d more requests, %+v", n-writes, again)
 	}
 }
 
-func (s *suite) saysFull(t *testing.T) {
+func (s *suite) reportsFull(t *testing.T) {
 	if s.Fill == nil {
 		return
 	}
 	s.Fill()
 	if err := s.post(t, s.commit(status.Success)); !errors.Is(err, status.ErrFull) {
-		t.Errorf("Post where there is no room = %v, want ErrFull", err)
+		t.Errorf("Post to a full commit = %v, want ErrFull", err)
 	}
 	c := s.commit(status.Success)
 	c.SHA = s.OtherSHA
 	s.mustPost(t, c)
 }
 
-// staysWithItsHost is asked of a forge that redirects to another host.
+// staysWithItsHost tests a forge that redirects to another host.
 func (s *suite) staysWithItsHost(t *testing.T) {
 	var strayed atomic.Int32
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -109,11 +110,11 @@ func (s *suite) staysWithItsHost(t *testing.T) {
 			redirect(w, r)
 		})
 		if err := s.post(t, s.commit(status.Pending)); err == nil {
-			t.Errorf("Post redirected with %d when it writes = no error", code)
+			t.Errorf("Post with its write redirected with %d = no error", code)
 		}
 	}
 	if n := strayed.Load(); n > 0 {
-		t.Errorf("%d requests brought the credential to another host", n)
+		t.Errorf("%d requests sent the credential to another host", n)
 	}
 	if n := len(s.Posted(t, s.SHA, "fedsync/web")); n > 0 {
 		t.Errorf("%d statuses were recorded", n)
@@ -136,12 +137,12 @@ func (s *suite) namesWhatMoved(t *testing.T) {
 	for what, call := range calls {
 		err := s.clean(t, call())
 		if moved, ok := errors.AsType[*status.MovedError](err); !ok || moved.Name != name {
-			t.Errorf("%s of a repository that was renamed = %v, want its new name", what, err)
+			t.Errorf("%s of a renamed repository = %v, want its new name", what, err)
 		}
 	}
 }
 
-// probes asks for what the credential may do.
+// probes tests what Probe reports about the credential.
 func (s *suite) probes(t *testing.T) {
 	if _, ok := s.p.(status.Prober); !ok {
 		return
@@ -151,7 +152,7 @@ func (s *suite) probes(t *testing.T) {
 		return s.clean(t, p.Probe(t.Context()))
 	}
 	if err := probe(); err != nil {
-		t.Errorf("Probe of a credential that has all = %v", err)
+		t.Errorf("Probe of a sufficient credential = %v", err)
 	}
 	s.token = "expired"
 	if err := probe(); !errors.Is(err, status.ErrUnauthorized) {
@@ -160,13 +161,13 @@ func (s *suite) probes(t *testing.T) {
 	s.token = Token
 	s.gate.set(answer(http.StatusBadGateway, nil))
 	if err := probe(); err == nil || errors.Is(err, status.ErrUnauthorized) {
-		t.Errorf("Probe of a forge that is away = %v, want an error that says nothing of the token", err)
+		t.Errorf("Probe of an unreachable forge = %v, want an error that proves nothing about the token", err)
 	}
 	s.gate.set(nil)
 	for _, lack := range s.Lacking {
 		lack.Take()
 		if err := probe(); !errors.Is(err, status.ErrUnauthorized) || !strings.Contains(err.Error(), lack.Words) {
-			t.Errorf("Probe of a credential that may do too little = %v, want ErrUnauthorized and %q", err, lack.Words)
+			t.Errorf("Probe of an insufficient credential = %v, want ErrUnauthorized and %q", err, lack.Words)
 		}
 	}
 	for _, context := range []string{"fedsync", "fedsync/web"} {

@@ -9,14 +9,14 @@ import (
 	"sync/atomic"
 )
 
-// gate stands before the fake forge.
+// gate is a proxy in front of the fake forge.
 type gate struct {
 	forge  http.Handler
 	writes atomic.Int32 // requests that change what the forge has
 
 	mu      sync.Mutex       // protects what follows
-	fault   http.HandlerFunc // answers in the forge's place; nil lets requests through
-	changed chan struct{}    // closed when the fault changes: what hangs is let go
+	fault   http.HandlerFunc // answers instead of the forge; nil passes requests on
+	changed chan struct{}    // closed when the fault changes, to release hanging requests
 }
 
 func (g *gate) set(fault http.HandlerFunc) {
@@ -50,14 +50,13 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// writes reports whether a request changes what the forge has: one for a token does not,
-// nor one for what a repository holds.
+// writes reports whether a request changes the forge's data. A request for a token does
+// not, nor does a fetch.
 func writes(r *http.Request) bool {
 	return r.Method != http.MethodGet && !strings.HasSuffix(r.URL.Path, "/access_tokens") && !strings.HasSuffix(r.URL.Path, "/git-upload-pack")
 }
 
-// loseAnswer lets the forge do what it is asked, and loses the answer to the first
-// request that changes something.
+// loseAnswer has the forge handle all requests, and drops the answer to the first write.
 func (g *gate) loseAnswer() {
 	var lost atomic.Bool
 	g.set(func(w http.ResponseWriter, r *http.Request) {
@@ -70,20 +69,20 @@ func (g *gate) loseAnswer() {
 	})
 }
 
-// hung marks an answer that does not come.
+// hung marks an answer that never comes.
 const hung = "X-Hung"
 
 func hang(w http.ResponseWriter, _ *http.Request) { w.Header().Set(hung, "yes") }
 
-// stall begins an answer that does not go on.
+// stall starts an answer that never ends.
 func stall(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(`[{"id": 1, "state": "`))
-	_ = http.NewResponseController(w).Flush() // of HTTP/1.1, which can
+	_ = http.NewResponseController(w).Flush() // HTTP/1.1 supports it
 	hang(w, r)
 }
 
-// answer answers with the code and the header, and repeats what it was sent: a
-// provider must not pass on a forge's words as they are.
+// answer answers with the code and the header, and echoes the credential: a provider must
+// not repeat a forge's message unchanged.
 func answer(code int, header http.Header) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		maps.Copy(w.Header(), header)

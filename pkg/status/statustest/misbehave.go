@@ -11,9 +11,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// misbehaving returns a provider of a forge that misbehaves, and the token that the
-// provider was given; nil where there is none to send back, and for Git, whose answers
-// are of another kind.
+// misbehaving returns a misbehaving forge, its provider and the provider's token. It
+// returns nil if no credential is sent that could be echoed, and for Git, whose answers
+// have another format.
 func (s *suite) misbehaving(t *testing.T) (*badforge.Server, status.Provider, string) {
 	if s.Git || s.Key {
 		return nil, nil, ""
@@ -23,13 +23,13 @@ func (s *suite) misbehaving(t *testing.T) (*badforge.Server, status.Provider, st
 	p := s.New(t, server.URL, func() (string, error) { return token, nil })
 	t.Cleanup(func() {
 		if strayed := server.Strayed(); len(strayed) > 0 {
-			t.Errorf("another host was sent the token: %.300s", strayed[0])
+			t.Errorf("the token was sent to another host: %.300s", strayed[0])
 		}
 	})
 	return server, p, token
 }
 
-// repeatsNothing asks a forge that sends back its credential, in every place and shape.
+// repeatsNothing tests a forge that echoes its credential, in every place and shape.
 func (s *suite) repeatsNothing(t *testing.T) {
 	server, p, token := s.misbehaving(t)
 	if server == nil {
@@ -43,10 +43,10 @@ func (s *suite) repeatsNothing(t *testing.T) {
 			listed, list := p.List(t.Context(), s.SHA, shape.Write(token))
 			posted := p.Post(t.Context(), s.commit(status.Success))
 			if server.Asked() == 0 {
-				t.Fatalf("%s: the forge was not asked", mode.Name)
+				t.Fatalf("%s: the forge received no request", mode.Name)
 			}
 			for i := range listed {
-				listed[i].Context = "" // as it was asked for
+				listed[i].Context = "" // it is the requested one
 			}
 			for _, f := range search.In(fmt.Sprint(listed, list, posted)) {
 				t.Errorf("%s: by %v: %q", mode.Name, f.By, f.Near)
@@ -55,8 +55,8 @@ func (s *suite) repeatsNothing(t *testing.T) {
 	}
 }
 
-// breaksOff asks a forge that answers without end.
-func (s *suite) breaksOff(t *testing.T) {
+// abortsEndless tests a forge whose answers never end.
+func (s *suite) abortsEndless(t *testing.T) {
 	server, p, _ := s.misbehaving(t)
 	if server == nil {
 		return

@@ -46,7 +46,7 @@ func (s *suite) keepsApart(t *testing.T) {
 
 func (s *suite) listsTheNewestFirst(t *testing.T) {
 	if s.Wordless {
-		return // nothing tells one from another
+		return // the statuses are indistinguishable
 	}
 	const posts = 60 // more than a page of most forges
 	want := posts
@@ -70,7 +70,7 @@ func (s *suite) listsTheNewestFirst(t *testing.T) {
 		t.Fatalf("List = %d statuses, %v, want %d", len(list), err, want)
 	}
 	if wanted := fmt.Sprintf("%d/%d synced", posts-1, posts); list[0].Description != wanted {
-		t.Errorf("List begins with %q, want %q", list[0].Description, wanted)
+		t.Errorf("List starts with %q, want %q", list[0].Description, wanted)
 	}
 }
 
@@ -111,7 +111,7 @@ func (s *suite) trims(t *testing.T) {
 	}
 }
 
-func (s *suite) readsTheTokenAnew(t *testing.T) {
+func (s *suite) readsTheTokenEachTime(t *testing.T) {
 	s.token = "expired"
 	if err := s.post(t, s.commit(status.Pending)); !errors.Is(err, status.ErrUnauthorized) {
 		t.Errorf("Post with a wrong token = %v, want ErrUnauthorized", err)
@@ -132,7 +132,7 @@ func (s *suite) failsWithoutToken(t *testing.T) {
 	}
 }
 
-func (s *suite) saysUnauthorized(t *testing.T) {
+func (s *suite) reportsUnauthorized(t *testing.T) {
 	for _, code := range []int{http.StatusUnauthorized, http.StatusForbidden} {
 		s.gate.set(answer(code, nil))
 		if err := s.post(t, s.commit(status.Pending)); !errors.Is(err, status.ErrUnauthorized) {
@@ -146,11 +146,11 @@ func (s *suite) saysUnauthorized(t *testing.T) {
 	// Forges hide what a token may not see.
 	s.gate.set(answer(http.StatusNotFound, nil))
 	if err := s.post(t, s.commit(status.Pending)); !errors.Is(err, status.ErrUnauthorized) {
-		t.Errorf("Post to a repository that is not found = %v, want ErrUnauthorized", err)
+		t.Errorf("Post to a missing repository = %v, want ErrUnauthorized", err)
 	}
 }
 
-func (s *suite) saysRejected(t *testing.T) {
+func (s *suite) reportsRejected(t *testing.T) {
 	if !s.AnyCommit {
 		c := s.commit(status.Pending)
 		c.SHA = UnknownSHA
@@ -167,7 +167,7 @@ func (s *suite) saysRejected(t *testing.T) {
 	s.mustPost(t, s.commit(status.Pending))
 }
 
-func (s *suite) saysWhenToComeBack(t *testing.T) {
+func (s *suite) reportsWhenToRetry(t *testing.T) {
 	date := time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat)
 	tests := []struct {
 		code     int
@@ -184,18 +184,18 @@ func (s *suite) saysWhenToComeBack(t *testing.T) {
 		if later, ok := errors.AsType[*status.RetryAfterError](err); !ok {
 			t.Errorf("Post answered with %d and Retry-After: %s = %v, want a RetryAfterError", tt.code, tt.after, err)
 		} else if later.After < tt.low || later.After > tt.top {
-			t.Errorf("Retry-After: %s was read as %s", tt.after, later.After)
+			t.Errorf("Retry-After: %s was parsed as %s", tt.after, later.After)
 		}
 	}
 	// Without the header it is a failure like any other.
 	s.gate.set(answer(http.StatusTooManyRequests, nil))
 	err := s.post(t, s.commit(status.Pending))
 	if err == nil || errors.Is(err, status.ErrRejected) || errors.Is(err, status.ErrUnauthorized) {
-		t.Errorf("Post answered with 429 = %v, want an error that a later try may cure", err)
+		t.Errorf("Post answered with 429 = %v, want a retryable error", err)
 	}
 }
 
-func (s *suite) comesBack(t *testing.T) {
+func (s *suite) recovers(t *testing.T) {
 	faults := map[string]http.HandlerFunc{"reset": reset}
 	for _, code := range []int{500, 502, 503, 504} {
 		faults[fmt.Sprint(code)] = answer(code, nil)
@@ -205,11 +205,11 @@ func (s *suite) comesBack(t *testing.T) {
 		err := s.post(t, s.commit(status.Failure))
 		var later *status.RetryAfterError
 		if err == nil || errors.Is(err, status.ErrRejected) || errors.Is(err, status.ErrUnauthorized) || errors.As(err, &later) {
-			t.Errorf("Post answered with %s = %v, want an error that a later try may cure", name, err)
+			t.Errorf("Post answered with %s = %v, want a retryable error", name, err)
 		}
 		list, err := s.p.List(t.Context(), s.SHA, "fedsync/web")
 		if s.clean(t, err) == nil {
-			t.Errorf("List answered with %s = %v, want an error: nothing is known", name, list)
+			t.Errorf("List answered with %s = %v, want an error, because the state is unknown", name, list)
 		}
 	}
 	s.gate.set(nil)
@@ -220,7 +220,7 @@ func (s *suite) comesBack(t *testing.T) {
 func (s *suite) postsSeveral(t *testing.T) {
 	b, ok := s.p.(status.Batcher)
 	if !ok {
-		return // it takes them one at a time
+		return // it posts one status at a time
 	}
 	if b.Interval() <= 0 {
 		t.Errorf("Interval() = %s, want a pause", b.Interval())
@@ -241,7 +241,8 @@ func (s *suite) postsSeveral(t *testing.T) {
 	}
 }
 
-// Unversioned returns pull requests without their versions, which each must have.
+// Unversioned returns pull requests without their versions, and fails if one has no
+// version.
 func Unversioned(t *testing.T, open []status.PullRequest) []status.PullRequest {
 	t.Helper()
 	all := slices.Clone(open)

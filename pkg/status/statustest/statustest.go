@@ -1,9 +1,9 @@
-// Package statustest is the conformance suite for status.Provider: what the
-// Poster relies upon, asked of a provider that talks to a fake of its forge.
+// Package statustest is the conformance suite for status.Provider: it tests what the
+// Poster relies on, with a provider that talks to a fake of its forge.
 //
-// The fake speaks the forge's own protocol and records; the suite judges. It
-// stands a gate before the fake that can refuse, fail, hang or close, because
-// what happens on a bad day is what providers get wrong.
+// The fake speaks the forge's own protocol and records; the suite judges. It puts a gate
+// in front of the fake that can refuse, fail, hang or close, because failures are what
+// providers get wrong.
 package statustest
 
 import (
@@ -19,9 +19,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// Token is the credential that the suite gives to providers. It must be in no
-// error.
-const Token = "s3cr3t-t0k3n-0123456789abcdef" //nolint:gosec // It opens nothing.
+// Token is the credential that the suite gives to providers. It must not be in any error.
+const Token = "s3cr3t-t0k3n-0123456789abcdef" //nolint:gosec // It is no real credential.
 
 // UnknownSHA is a commit that no fake knows.
 const UnknownSHA = "00000000000000000000000000000000deadbeef"
@@ -30,51 +29,50 @@ const UnknownSHA = "00000000000000000000000000000000deadbeef"
 type Fixture struct {
 	// Forge answers as the forge does. It refuses requests without Token.
 	Forge http.Handler
-	// New makes a provider for the forge at baseURL. The token is asked for
-	// anew at each call of the provider.
+	// New returns a provider for the forge at baseURL. Each call of the provider must
+	// call token again.
 	New func(t *testing.T, baseURL string, token func() (string, error)) status.Provider
-	// Posted gives what the forge recorded for the commit and context, the
-	// newest last. A forge that keeps only the latest has at most one.
+	// Posted returns what the forge recorded for the commit and context, newest last. A
+	// forge that retains only the latest status has at most one.
 	Posted func(t *testing.T, sha, context string) []status.Commit
 	// SHA and OtherSHA are commits the forge knows.
 	SHA, OtherSHA string
-	// LatestOnly says that the forge keeps one status for a commit and context.
+	// LatestOnly means that the forge retains one status for a commit and context.
 	LatestOnly bool
-	// AnyCommit says that the forge takes statuses for commits it does not know.
+	// AnyCommit means that the forge accepts statuses for unknown commits.
 	AnyCommit bool
-	// WordsStay says that a status that is pending keeps its description until it is not.
+	// WordsStay means that a pending status cannot change its description.
 	WordsStay bool
-	// Git says that statuses travel as Git objects: there is no request that
-	// the forge could find unprocessable.
+	// Git means that statuses are Git objects: there is no request that the forge could
+	// find unprocessable.
 	Git bool
-	// Key says that the credential is a private key, which is sent to nobody.
+	// Key means that the credential is a private key, which is never sent.
 	Key bool
-	// Wordless says that a status has a state and nothing else.
+	// Wordless means that a status has only a state.
 	Wordless bool
 
-	// Fill gives SHA as many statuses as the forge takes under the suite's context; nil
-	// where there is no limit.
+	// Fill adds as many statuses to SHA under the suite's context as the forge accepts;
+	// nil if there is no limit.
 	Fill func()
-	// Rename gives the repository another name and returns it; nil where the forge does
-	// not redirect.
+	// Rename renames the repository and returns its new name; nil if the forge does not
+	// redirect.
 	Rename func() string
-	// Lacking are the ways in which the forge can be made to allow Token too little.
+	// Lacking are the permissions that the forge can be made to deny to Token.
 	Lacking []Lack
 }
 
-// Lack is something that the credential may not do.
+// Lack is a missing permission.
 type Lack struct {
 	Take  func()
-	Words string // by which Probe names it
+	Words string // part of Probe's error
 }
 
-// Run asks everything of the providers that newFixture makes, one for each
-// question.
+// Run runs every test, each with a fixture of its own.
 func Run(t *testing.T, newFixture func(t *testing.T) Fixture) {
 	t.Helper()
-	for _, q := range []struct {
+	for _, test := range []struct {
 		name string
-		ask  func(*suite, *testing.T)
+		run  func(*suite, *testing.T)
 	}{
 		{"PostsEachState", (*suite).postsEachState},
 		{"PostsTheSameAgain", (*suite).postsTheSameAgain},
@@ -83,24 +81,24 @@ func Run(t *testing.T, newFixture func(t *testing.T) Fixture) {
 		{"ListsNothingOfAnUnknownCommit", (*suite).listsNothing},
 		{"CarriesAnyText", (*suite).carriesAnyText},
 		{"TrimsALongDescription", (*suite).trims},
-		{"TakesTheLongestContextAndAnyLink", (*suite).takesTheLongest},
+		{"AcceptsTheLongestContextAndAnyLink", (*suite).acceptsTheLongest},
 		{"PostsNothingTwice", (*suite).postsNothingTwice},
 		{"ReturnsWhenItsContextEnds", (*suite).returns},
-		{"ReadsTheTokenAnew", (*suite).readsTheTokenAnew},
+		{"ReadsTheTokenEachTime", (*suite).readsTheTokenEachTime},
 		{"FailsWithoutAToken", (*suite).failsWithoutToken},
-		{"SaysUnauthorized", (*suite).saysUnauthorized},
-		{"SaysRejected", (*suite).saysRejected},
-		{"SaysFull", (*suite).saysFull},
-		{"SaysWhenToComeBack", (*suite).saysWhenToComeBack},
-		{"ComesBackAfterAServerError", (*suite).comesBack},
-		{"FollowsNobodyElsewhere", (*suite).staysWithItsHost},
+		{"ReportsUnauthorized", (*suite).reportsUnauthorized},
+		{"ReportsRejected", (*suite).reportsRejected},
+		{"ReportsFull", (*suite).reportsFull},
+		{"ReportsWhenToRetry", (*suite).reportsWhenToRetry},
+		{"RecoversAfterAServerError", (*suite).recovers},
+		{"FollowsNoRedirectToAnotherHost", (*suite).staysWithItsHost},
 		{"NamesARepositoryThatMoved", (*suite).namesWhatMoved},
 		{"ProbesWithoutWriting", (*suite).probes},
 		{"PostsSeveralAtOnce", (*suite).postsSeveral},
-		{"SaysNothingThatIsSentBack", (*suite).repeatsNothing},
-		{"BreaksEndlessAnswersOff", (*suite).breaksOff},
+		{"RepeatsNothingThatIsSentBack", (*suite).repeatsNothing},
+		{"AbortsEndlessAnswers", (*suite).abortsEndless},
 	} {
-		t.Run(q.name, func(t *testing.T) { q.ask(newSuite(t, newFixture(t)), t) })
+		t.Run(test.name, func(t *testing.T) { test.run(newSuite(t, newFixture(t)), t) })
 	}
 }
 
@@ -118,7 +116,7 @@ func newSuite(t *testing.T, f Fixture) *suite {
 	server := httptest.NewServer(s.gate)
 	s.url = server.URL
 	t.Cleanup(server.Close)
-	t.Cleanup(func() { s.gate.set(nil) }) // lets go of what hangs
+	t.Cleanup(func() { s.gate.set(nil) }) // releases hanging requests
 	s.p = s.another(t)
 	if s.p.Name() == "" || s.p.Limit() < 1 {
 		t.Errorf("Name() = %q and Limit() = %d, want a name and a limit", s.p.Name(), s.p.Limit())
@@ -126,7 +124,7 @@ func newSuite(t *testing.T, f Fixture) *suite {
 	return s
 }
 
-// another is another provider for the same forge, as after a restart.
+// another returns another provider for the same forge, as after a restart.
 func (s *suite) another(t *testing.T) status.Provider {
 	t.Helper()
 	return s.New(t, s.url, func() (string, error) {
@@ -147,7 +145,7 @@ func (s *suite) commit(state status.State) status.Commit {
 	}
 }
 
-// post posts and takes care that no error holds the token.
+// post posts, and checks that no error holds the token.
 func (s *suite) post(t *testing.T, c status.Commit) error {
 	t.Helper()
 	return s.clean(t, s.p.Post(t.Context(), c))
@@ -182,17 +180,17 @@ func (s *suite) mustHold(t *testing.T, want status.Commit) {
 		t.Fatalf("List = %v, %v, want the status", list, err)
 	}
 	if !list[0].Same(want) {
-		t.Errorf("List begins with %+v, want %+v", list[0], want)
+		t.Errorf("List starts with %+v, want %+v", list[0], want)
 	}
 	if list[0].Time.IsZero() || time.Since(list[0].Time).Abs() > time.Hour {
-		t.Errorf("List says it was posted at %s, want now", list[0].Time)
+		t.Errorf("List returned a status posted at %s, want now", list[0].Time)
 	}
 }
 
-// within fails the test when f takes unreasonably long.
+// within fails the test if f takes unreasonably long.
 func within(t *testing.T, f func() error) error {
 	t.Helper()
-	done := make(chan error, 1) // has room for the result of a call that nobody waits for any more
+	done := make(chan error, 1) // has room for the result of an abandoned call
 	go func() { done <- f() }()
 	select {
 	case err := <-done:
@@ -225,7 +223,7 @@ func (s *suite) returns(t *testing.T) {
 		s.gate.set(stall)
 		ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
 		if err := within(t, func() error { return call(ctx) }); s.clean(t, err) == nil && name != "Probe" {
-			t.Errorf("%s of a forge that stops in its answer = no error", name)
+			t.Errorf("%s of a forge that stalls in its answer = no error", name)
 		}
 		cancel()
 		ctx, cancel = context.WithCancel(t.Context())

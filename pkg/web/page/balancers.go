@@ -155,7 +155,7 @@ func (v view) cloud() *cloudView {
 	}
 	shown := &cloudView{
 		Project: untrusted.Shorten(c.Project, maxName),
-		Looked:  at(c.Looked, v.now),
+		Looked:  at(c.LastRead, v.now),
 		Error:   untrusted.Shorten(c.Error.String(), maxText),
 		Calls:   fmt.Sprintf("%d %s in the last minute", c.Calls, plural(c.Calls, "call", "calls")),
 	}

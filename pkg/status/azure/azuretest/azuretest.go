@@ -1,6 +1,6 @@
-// Package azuretest is an Azure DevOps for tests, as far as commit statuses go, by
-// Microsoft's documentation of its API. What was asked in a form that it does not take
-// is in Faults.
+// Package azuretest is a stand-in for Azure DevOps: its commit statuses, by Microsoft's
+// documentation of its API. Faults lists requests in a form that Azure DevOps does not
+// accept.
 package azuretest
 
 import (
@@ -31,8 +31,8 @@ type Forge struct {
 	Token   string
 	Commits []string
 
-	forgetest.Stand // its mutex protects what follows
-	statuses        []Status
+	forgetest.StandIn // its mutex protects what follows
+	statuses          []Status
 }
 
 // Repository is the path of the repository below the address.
@@ -42,7 +42,7 @@ const Repository = "/contoso/shop/_apis/git/repositories/web"
 // shop of the organization contoso.
 func New(token string, commits ...string) *Forge { return &Forge{Token: token, Commits: commits} }
 
-// Statuses returns the statuses of a commit under a name, the oldest first.
+// Statuses returns the statuses of a commit under a name, oldest first.
 func (f *Forge) Statuses(sha, name string) []Status {
 	f.Lock()
 	defer f.Unlock()
@@ -62,27 +62,27 @@ func (f *Forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (f *Forge) answer(w http.ResponseWriter, r *http.Request) {
 	if _, token, _ := r.BasicAuth(); token != f.Token {
-		// Whoever is not known gets the page to sign in at.
+		// A request without a valid token gets the sign-in page.
 		w.WriteHeader(http.StatusNonAuthoritativeInfo)
-		_, _ = w.Write([]byte("<html>Sign in</html>")) // who does not read it has gone
+		_, _ = w.Write([]byte("<html>Sign in</html>")) // an error means that the client has gone
 		return
 	}
 	if r.URL.Query().Get("api-version") != "7.1" {
 		f.Fault("%s %s: no api-version", r.Method, r.URL)
-		forgetest.Say(w, http.StatusBadRequest, forgetest.Message("The requested version is not supported."))
+		forgetest.WriteJSON(w, http.StatusBadRequest, forgetest.Message("The requested version is not supported."))
 		return
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+Repository, func(w http.ResponseWriter, _ *http.Request) {
-		forgetest.Say(w, http.StatusOK, map[string]any{"name": "web"})
+		forgetest.WriteJSON(w, http.StatusOK, map[string]any{"name": "web"})
 	})
 	mux.HandleFunc("GET "+Repository+"/commits/{sha}", f.known(func(w http.ResponseWriter, r *http.Request) {
-		forgetest.Say(w, http.StatusOK, map[string]any{"commitId": r.PathValue("sha")})
+		forgetest.WriteJSON(w, http.StatusOK, map[string]any{"commitId": r.PathValue("sha")})
 	}))
 	mux.HandleFunc("GET "+Repository+"/commits/{sha}/statuses", f.known(f.list))
 	mux.HandleFunc("POST "+Repository+"/commits/{sha}/statuses", f.known(f.create))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		forgetest.Say(w, http.StatusNotFound, forgetest.Message("TF200016: The following project does not exist."))
+		forgetest.WriteJSON(w, http.StatusNotFound, forgetest.Message("TF200016: The following project does not exist."))
 	})
 	mux.ServeHTTP(w, r)
 }
@@ -90,7 +90,7 @@ func (f *Forge) answer(w http.ResponseWriter, r *http.Request) {
 func (f *Forge) known(serve http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !slices.Contains(f.Commits, r.PathValue("sha")) {
-			forgetest.Say(w, http.StatusNotFound, forgetest.Message("TF401175: The commit does not exist."))
+			forgetest.WriteJSON(w, http.StatusNotFound, forgetest.Message("TF401175: The commit does not exist."))
 			return
 		}
 		serve(w, r)
@@ -98,21 +98,21 @@ func (f *Forge) known(serve http.HandlerFunc) http.HandlerFunc {
 }
 
 func (f *Forge) create(w http.ResponseWriter, r *http.Request) {
-	s, ok := forgetest.Read[Status](&f.Stand, r)
+	s, ok := forgetest.Read[Status](&f.StandIn, r)
 	switch {
 	case !ok:
-		forgetest.Say(w, http.StatusBadRequest, forgetest.Message("Value cannot be null. Parameter name: gitCommitStatusToCreate"))
+		forgetest.WriteJSON(w, http.StatusBadRequest, forgetest.Message("Value cannot be null. Parameter name: gitCommitStatusToCreate"))
 		return
 	case s.Context.Name == "":
-		forgetest.Say(w, http.StatusBadRequest, forgetest.Message("The status context name is missing."))
+		forgetest.WriteJSON(w, http.StatusBadRequest, forgetest.Message("The status context name is missing."))
 		return
 	case !slices.Contains([]string{"notSet", "pending", "succeeded", "failed", "error", "notApplicable"}, s.State):
-		forgetest.Say(w, http.StatusBadRequest, forgetest.Message("The state is not valid."))
+		forgetest.WriteJSON(w, http.StatusBadRequest, forgetest.Message("The state is not valid."))
 		return
 	}
 	s.SHA, s.ID, s.Created = r.PathValue("sha"), int64(1+len(f.statuses)), time.Now()
 	f.statuses = append(f.statuses, s)
-	forgetest.Say(w, http.StatusCreated, s)
+	forgetest.WriteJSON(w, http.StatusCreated, s)
 }
 
 func (f *Forge) list(w http.ResponseWriter, r *http.Request) {
@@ -128,5 +128,5 @@ func (f *Forge) list(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	part := found[min(skip, len(found)):min(skip+top, len(found))]
-	forgetest.Say(w, http.StatusOK, map[string]any{"count": len(part), "value": part})
+	forgetest.WriteJSON(w, http.StatusOK, map[string]any{"count": len(part), "value": part})
 }

@@ -1,6 +1,6 @@
-// Package bitbuckettest is a Bitbucket Cloud for tests: it speaks the protocol of its
-// API, as far as build statuses and pull requests go, and refuses what Bitbucket refuses.
-// What was asked in a form that Bitbucket does not take is in Faults.
+// Package bitbuckettest is a stand-in for Bitbucket Cloud: it implements the build
+// statuses and pull requests of its API, and refuses what Bitbucket refuses. Faults lists
+// requests in a form that Bitbucket does not accept.
 package bitbuckettest
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/forgetest"
 )
 
-// Build is a build status: of one key and commit Bitbucket keeps the latest.
+// Build is a build status. Bitbucket retains the latest of each key and commit.
 type Build struct {
 	SHA         string    `json:"-"`
 	Key         string    `json:"key"`
@@ -29,9 +29,9 @@ type PullRequest struct {
 	ID     int64
 	Title  string
 	State  string // "OPEN" unless set
-	SHA    string // in full; lists have its beginning
+	SHA    string // in full; lists have an abbreviation
 	Source string // branch
-	Fork   string // its repository, where that is another
+	Fork   string // the source repository, if it is another
 	Dest   string // branch
 	Edited time.Time
 }
@@ -45,22 +45,22 @@ type Comment struct {
 	pull    int64
 }
 
-// Forge is a Bitbucket with one repository. Its settings are made before it is asked.
+// Forge is a Bitbucket with one repository. Its fields are set before the first request.
 type Forge struct {
-	Token      string // that it takes, as Bearer or as a password
+	Token      string // the accepted token, as Bearer or as a password
 	Repository string // "team/web"
-	Old        string // a name that it had before; it redirects
+	Old        string // an earlier name, which redirects
 	Commits    []string
-	// Account is the UUID of the token's account. Anonymous says that the token may not
+	// Account is the UUID of the token's account. Anonymous means that the token may not
 	// ask for it.
 	Account   string
 	Anonymous bool
-	Scopes    string // of the token, in the header that every answer has
+	Scopes    string // of the token, in a header of every answer
 
-	forgetest.Stand // its mutex protects what follows
-	builds          []*Build
-	pulls           []*PullRequest
-	comments        []*Comment
+	forgetest.StandIn // its mutex protects what follows
+	builds            []*Build
+	pulls             []*PullRequest
+	comments          []*Comment
 }
 
 // New returns a Bitbucket that knows a repository and its commits.
@@ -81,7 +81,7 @@ func (f *Forge) Builds(sha string) []Build {
 	return found
 }
 
-// SetPullRequest makes a pull request, or changes one.
+// SetPullRequest adds or replaces a pull request.
 func (f *Forge) SetPullRequest(p PullRequest) {
 	f.Lock()
 	defer f.Unlock()
@@ -93,14 +93,14 @@ func (f *Forge) SetPullRequest(p PullRequest) {
 	f.pulls = append(f.pulls, &p)
 }
 
-// AddComment adds somebody's comment to a pull request.
+// AddComment adds an author's comment to a pull request.
 func (f *Forge) AddComment(pull int64, author, raw string) {
 	f.Lock()
 	defer f.Unlock()
 	f.comments = append(f.comments, &Comment{ID: int64(100 + len(f.comments)), Author: author, Raw: raw, pull: pull})
 }
 
-// Comments returns what an author said on a pull request, the oldest first.
+// Comments returns an author's comments on a pull request, oldest first.
 func (f *Forge) Comments(pull int64, author string) []string {
 	f.Lock()
 	defer f.Unlock()
@@ -138,10 +138,10 @@ func (f *Forge) routes() http.Handler {
 			refuse(w, http.StatusForbidden, "Your credentials lack one or more required privilege scopes.")
 			return
 		}
-		forgetest.Say(w, http.StatusOK, map[string]any{"uuid": f.Account})
+		forgetest.WriteJSON(w, http.StatusOK, map[string]any{"uuid": f.Account})
 	})
 	in("GET ", func(w http.ResponseWriter, _ *http.Request) {
-		forgetest.Say(w, http.StatusOK, map[string]any{"full_name": f.Repository})
+		forgetest.WriteJSON(w, http.StatusOK, map[string]any{"full_name": f.Repository})
 	})
 	in("GET /commit/{sha}", f.commit)
 	in("POST /commit/{sha}/statuses/build", f.setBuild)
@@ -172,8 +172,8 @@ func (f *Forge) inRepository(serve http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// whole returns the commit that a beginning stands for.
-func (f *Forge) whole(short string) string {
+// full returns the commit with an abbreviation.
+func (f *Forge) full(short string) string {
 	for _, c := range f.Commits {
 		if len(short) >= 7 && strings.HasPrefix(c, short) {
 			return c
@@ -183,12 +183,12 @@ func (f *Forge) whole(short string) string {
 }
 
 func (f *Forge) commit(w http.ResponseWriter, r *http.Request) {
-	sha := f.whole(r.PathValue("sha"))
+	sha := f.full(r.PathValue("sha"))
 	if sha == "" {
 		refuse(w, http.StatusNotFound, "Commit not found")
 		return
 	}
-	forgetest.Say(w, http.StatusOK, map[string]any{"hash": sha})
+	forgetest.WriteJSON(w, http.StatusOK, map[string]any{"hash": sha})
 }
 
 func (f *Forge) setBuild(w http.ResponseWriter, r *http.Request) {
@@ -196,7 +196,7 @@ func (f *Forge) setBuild(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	b.SHA, b.UpdatedOn = f.whole(r.PathValue("sha")), time.Now()
+	b.SHA, b.UpdatedOn = f.full(r.PathValue("sha")), time.Now()
 	link, err := url.Parse(b.URL)
 	switch {
 	case b.SHA == "":
@@ -220,23 +220,23 @@ func (f *Forge) setBuild(w http.ResponseWriter, r *http.Request) {
 	}
 	f.builds = slices.DeleteFunc(f.builds, func(o *Build) bool { return o.SHA == b.SHA && o.Key == b.Key })
 	f.builds = append(f.builds, &b)
-	forgetest.Say(w, http.StatusCreated, b)
+	forgetest.WriteJSON(w, http.StatusCreated, b)
 }
 
 func (f *Forge) getBuild(w http.ResponseWriter, r *http.Request) {
-	sha := f.whole(r.PathValue("sha"))
+	sha := f.full(r.PathValue("sha"))
 	for _, b := range f.builds {
 		if b.SHA == sha && b.Key == r.PathValue("key") {
-			forgetest.Say(w, http.StatusOK, b)
+			forgetest.WriteJSON(w, http.StatusOK, b)
 			return
 		}
 	}
 	refuse(w, http.StatusNotFound, "Build not found")
 }
 
-// read reads a request's body, and refuses one that is not right.
+// read reads a request's body, and refuses an invalid one.
 func read[T any](f *Forge, w http.ResponseWriter, r *http.Request) (T, bool) {
-	body, ok := forgetest.Read[T](&f.Stand, r)
+	body, ok := forgetest.Read[T](&f.StandIn, r)
 	if !ok {
 		refuse(w, http.StatusBadRequest, "Bad request")
 	}
@@ -252,11 +252,11 @@ func page[T any](w http.ResponseWriter, r *http.Request, all []T, most int) {
 	}
 	answer := map[string]any{"pagelen": size, "page": number, "values": part}
 	if next > 0 {
-		answer["next"] = "https://elsewhere.example" + r.URL.Path // nobody should ask there
+		answer["next"] = "https://elsewhere.example" + r.URL.Path // no client should follow it
 	}
-	forgetest.Say(w, http.StatusOK, answer)
+	forgetest.WriteJSON(w, http.StatusOK, answer)
 }
 
 func refuse(w http.ResponseWriter, code int, message string) {
-	forgetest.Say(w, code, map[string]any{"type": "error", "error": map[string]any{"message": message}})
+	forgetest.WriteJSON(w, code, map[string]any{"type": "error", "error": map[string]any{"message": message}})
 }

@@ -41,7 +41,7 @@ func (f *Forge) listPulls(w http.ResponseWriter, r *http.Request) {
 	page(w, r, listed, 50)
 }
 
-// shown is a pull request as lists have it: the commits are shortened.
+// shown returns a pull request as in lists: the commits are abbreviated.
 func (f *Forge) shown(p *PullRequest) any {
 	side := func(branch, sha, repository string) any {
 		return map[string]any{
@@ -89,7 +89,7 @@ func (f *Forge) createComment(w http.ResponseWriter, r *http.Request) {
 	if raw, ok := f.raw(w, r); ok {
 		c := &Comment{ID: int64(100 + len(f.comments)), Author: f.Account, Raw: raw, pull: f.pulls[at].ID}
 		f.comments = append(f.comments, c)
-		forgetest.Say(w, http.StatusCreated, shownComment(c))
+		forgetest.WriteJSON(w, http.StatusCreated, shownComment(c))
 	}
 }
 
@@ -105,8 +105,8 @@ func (f *Forge) raw(w http.ResponseWriter, r *http.Request) (string, bool) {
 	return body.Content.Raw, true
 }
 
-// mine returns the comment that is meant, if it is the token's account's.
-func (f *Forge) mine(w http.ResponseWriter, r *http.Request) *Comment {
+// own returns the requested comment, if the token's account wrote it.
+func (f *Forge) own(w http.ResponseWriter, r *http.Request) *Comment {
 	for _, c := range f.comments {
 		if fmt.Sprint(c.pull) != r.PathValue("id") || fmt.Sprint(c.ID) != r.PathValue("comment") || c.Deleted {
 			continue
@@ -122,18 +122,18 @@ func (f *Forge) mine(w http.ResponseWriter, r *http.Request) *Comment {
 }
 
 func (f *Forge) editComment(w http.ResponseWriter, r *http.Request) {
-	c := f.mine(w, r)
+	c := f.own(w, r)
 	if c == nil {
 		return
 	}
 	if raw, ok := f.raw(w, r); ok {
 		c.Raw = raw
-		forgetest.Say(w, http.StatusOK, shownComment(c))
+		forgetest.WriteJSON(w, http.StatusOK, shownComment(c))
 	}
 }
 
 func (f *Forge) deleteComment(w http.ResponseWriter, r *http.Request) {
-	if c := f.mine(w, r); c != nil {
+	if c := f.own(w, r); c != nil {
 		c.Deleted = true
 		w.WriteHeader(http.StatusNoContent)
 	}

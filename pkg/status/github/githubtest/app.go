@@ -15,7 +15,7 @@ import (
 	"github.com/golang-jwt/jwt/v4"
 )
 
-// App is a GitHub App that is installed for the repository, unless Uninstall was called.
+// App is a GitHub App that is installed for the repository until Uninstall is called.
 type App struct {
 	ID   int64
 	Slug string
@@ -27,7 +27,8 @@ type App struct {
 	may          map[string]string
 }
 
-// AddApp makes a GitHub App with permissions such as {"checks": "write"}, and installs it.
+// AddApp creates a GitHub App with permissions such as {"checks": "write"}, and installs
+// it.
 func (s *Server) AddApp(t testing.TB, slug string, permissions map[string]string) *App {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // It guards nothing, and is made in a tenth of the time.
@@ -44,7 +45,7 @@ func (s *Server) AddApp(t testing.TB, slug string, permissions map[string]string
 	return a
 }
 
-// Uninstall removes an App from the repository: its tokens end.
+// Uninstall removes an App from the repository; its tokens become invalid.
 func (s *Server) Uninstall(a *App) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

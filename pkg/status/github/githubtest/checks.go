@@ -21,7 +21,7 @@ type Check struct {
 	Started, Completed     time.Time
 }
 
-// Annotation is one of a check run.
+// Annotation is an annotation of a check run.
 type Annotation struct {
 	Path       string  `json:"path"`
 	StartLine  int     `json:"start_line"`
@@ -32,7 +32,7 @@ type Annotation struct {
 	RawDetails *string `json:"raw_details"`
 }
 
-// Checks returns the check runs of a commit of that name, the newest last.
+// Checks returns the check runs of a commit with that name, newest last.
 func (s *Server) Checks(sha, name string) []Check {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,8 +65,8 @@ type run struct {
 
 const conclusions = " action_required cancelled failure neutral success skipped stale timed_out "
 
-// wrong returns what GitHub does not take of it.
-func (r run) wrong() (field, message string) {
+// invalid returns the first field that GitHub does not accept, and its message.
+func (r run) invalid() (field, message string) {
 	switch {
 	case r.Status != nil && !slices.Contains([]string{"queued", "in_progress", "completed"}, *r.Status):
 		return "status", "is not included in the list"
@@ -94,8 +94,8 @@ func (r run) wrong() (field, message string) {
 	return "", ""
 }
 
-// changes reads a request about a check run, and answers where it is refused.
-func (s *Server) changes(q *request) (run, bool) {
+// readRun reads a request about a check run, and answers it if it is refused.
+func (s *Server) readRun(q *request) (run, bool) {
 	var r run
 	if q.by.app == nil {
 		q.refuse(http.StatusForbidden, "You must authenticate via a GitHub App.")
@@ -104,7 +104,7 @@ func (s *Server) changes(q *request) (run, bool) {
 	if !q.may("checks") || !q.read(&r) {
 		return r, false
 	}
-	if field, message := r.wrong(); field != "" {
+	if field, message := r.invalid(); field != "" {
 		q.invalid("CheckRun", field, message)
 		return r, false
 	}
@@ -112,7 +112,7 @@ func (s *Server) changes(q *request) (run, bool) {
 }
 
 func (s *Server) postCheck(q *request) {
-	r, ok := s.changes(q)
+	r, ok := s.readRun(q)
 	if !ok {
 		return
 	}
@@ -131,7 +131,7 @@ func (s *Server) postCheck(q *request) {
 	write(q.w, http.StatusCreated, s.show(c))
 }
 
-// forgetOldest keeps the runs of one name in a suite to what GitHub keeps.
+// forgetOldest limits the runs of one name in a suite as GitHub does.
 func (s *Server) forgetOldest(of *Check) {
 	n, oldest := 0, -1
 	for i, c := range s.checks {
@@ -148,7 +148,7 @@ func (s *Server) forgetOldest(of *Check) {
 
 func (s *Server) patchCheck(q *request) {
 	id, _ := strconv.ParseInt(q.PathValue("id"), 10, 64)
-	r, ok := s.changes(q)
+	r, ok := s.readRun(q)
 	if !ok {
 		return
 	}
@@ -159,7 +159,8 @@ func (s *Server) patchCheck(q *request) {
 		case c.App != q.by.app.ID:
 			q.refuse(http.StatusForbidden, "Invalid app_id `"+strconv.FormatInt(q.by.app.ID, 10)+"` - check run can only be modified by the GitHub App that created it.")
 		case c.Status == "completed" && r.Status != nil && *r.Status != "completed":
-			// Whether GitHub takes it is not documented, so that nobody may rely on it.
+			// GitHub does not document whether it accepts this, so no client may rely on
+			// it.
 			q.invalid("CheckRun", "status", "a completed run does not run again")
 		default:
 			c.take(r)
@@ -170,7 +171,7 @@ func (s *Server) patchCheck(q *request) {
 	q.refuse(http.StatusNotFound, "Not Found")
 }
 
-// take makes a run what a request says.
+// take updates a run from a request.
 func (c *Check) take(r run) {
 	set := func(to, from *string) {
 		if from != nil {

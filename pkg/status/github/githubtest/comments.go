@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// Comment is one on a pull request.
+// Comment is a comment on a pull request.
 type Comment struct {
 	ID     int64
 	Pull   int64
@@ -18,14 +18,14 @@ type Comment struct {
 	app int64
 }
 
-// AddComment writes one as somebody of that name.
+// AddComment adds an account's comment.
 func (s *Server) AddComment(pull int64, author, body string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.comments = append(s.comments, &Comment{ID: s.next(), Pull: pull, Author: author, Body: body})
 }
 
-// Comments returns those on a pull request, the oldest first.
+// Comments returns the comments on a pull request, oldest first.
 func (s *Server) Comments(pull int64) []Comment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,7 +65,7 @@ func (s *Server) listComments(q *request) {
 	list(q, found, (*Comment).show, plainly)
 }
 
-// comment reads the body of a comment, and answers where it is refused.
+// comment reads the body of a comment, and answers if it is refused.
 func (s *Server) comment(q *request) (string, bool) {
 	var body struct {
 		Body string `json:"body"`
@@ -100,8 +100,8 @@ func (s *Server) postComment(q *request) {
 	write(q.w, http.StatusCreated, c.show())
 }
 
-// mine finds the comment that a request is about, which must be of who asks.
-func (s *Server) mine(q *request) *Comment {
+// own returns the comment of a request, which the caller must have written.
+func (s *Server) own(q *request) *Comment {
 	id, _ := strconv.ParseInt(q.PathValue("id"), 10, 64)
 	for _, c := range s.comments {
 		if c.ID != id {
@@ -120,7 +120,7 @@ func (s *Server) mine(q *request) *Comment {
 }
 
 func (s *Server) patchComment(q *request) {
-	c := s.mine(q)
+	c := s.own(q)
 	if c == nil {
 		return
 	}
@@ -135,7 +135,7 @@ func (s *Server) patchComment(q *request) {
 }
 
 func (s *Server) deleteComment(q *request) {
-	c := s.mine(q)
+	c := s.own(q)
 	if c == nil {
 		return
 	}

@@ -13,7 +13,7 @@ import (
 type Deployment struct {
 	ID                     int64
 	SHA, Environment, Task string
-	Statuses               []DeploymentStatus // the newest last
+	Statuses               []DeploymentStatus // newest last
 }
 
 // DeploymentStatus is a status of a deployment.
@@ -23,7 +23,7 @@ type DeploymentStatus struct {
 	At                                         time.Time
 }
 
-// Deployments returns the deployments of a commit to an environment, the newest last.
+// Deployments returns the deployments of a commit to an environment, newest last.
 func (s *Server) Deployments(sha, environment string) []Deployment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,14 +79,14 @@ func (s *Server) postDeployment(q *request) {
 	write(q.w, http.StatusCreated, d.show())
 }
 
-// behind reports whether the default branch has what a commit has not.
+// behind reports whether the default branch has commits that are missing in this one.
 func (s *Server) behind(sha string) bool {
 	_, err := s.git("merge-base", "--is-ancestor", "refs/heads/main", sha)
 	return err != nil
 }
 
-// unchecked says which of the statuses that a deployment waits for lacks: without a list
-// it is each that the commit has.
+// unchecked returns which of the statuses that a deployment waits for is missing. By
+// default it waits for every status of the commit.
 func (s *Server) unchecked(sha string, contexts *[]string) string {
 	if contexts == nil {
 		contexts = &[]string{}
@@ -125,7 +125,7 @@ func (d *Deployment) show() object {
 	return object{"id": d.ID, "sha": d.SHA, "ref": d.SHA, "task": d.Task, "environment": d.Environment, "payload": object{}}
 }
 
-// deployment returns the one that is meant, or answers that there is none.
+// deployment returns the requested deployment, or answers that there is none.
 func (s *Server) deployment(q *request) *Deployment {
 	id, _ := strconv.ParseInt(q.PathValue("id"), 10, 64)
 	at := slices.IndexFunc(s.deployments, func(d *Deployment) bool { return d.ID == id })
@@ -171,7 +171,7 @@ func (s *Server) postDeploymentStatus(q *request) {
 	}
 }
 
-// endBefore makes those inactive that were a success in the same environment before.
+// endBefore makes earlier successes in the same environment inactive.
 func (s *Server) endBefore(last *Deployment) {
 	for _, d := range s.deployments {
 		if d.ID < last.ID && d.Environment == last.Environment && len(d.Statuses) > 0 && d.Statuses[len(d.Statuses)-1].State == "success" {

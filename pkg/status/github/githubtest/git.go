@@ -47,7 +47,7 @@ func (s *Server) refs() map[string]string {
 	all := map[string]string{}
 	out, err := s.git("for-each-ref", "--format=%(refname) %(objectname)")
 	if err != nil {
-		return all // it is no repository
+		return all // it is not a repository
 	}
 	for line := range strings.Lines(out) {
 		name, sha, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -65,7 +65,7 @@ func (s *Server) writeRef(name, sha string) error {
 	return os.WriteFile(file, []byte(sha+"\n"), 0o644)
 }
 
-// tip returns the commit of a ref; empty where there is none.
+// tip returns the commit of a ref; empty if there is none.
 func (s *Server) tip(ref string) string {
 	sha, err := s.git("rev-parse", "--verify", "--quiet", ref+"^{commit}")
 	if err != nil {
@@ -74,7 +74,7 @@ func (s *Server) tip(ref string) string {
 	return sha
 }
 
-// merged makes the commit that merges head into base, and returns an error where they
+// merged creates the commit that merges head into base. It returns an error if they
 // conflict.
 func (s *Server) merged(base, head, message string) (string, error) {
 	tree, err := s.git("merge-tree", "--write-tree", base, head)

@@ -7,30 +7,30 @@ import (
 	"strconv"
 )
 
-// Protection is what a branch asks of what is merged into it.
+// Protection is the protection of a branch.
 type Protection struct {
-	// Required are the names of statuses and checks that must have succeeded. Where
-	// there is a status and a check of one name, both must.
+	// Required are the statuses and checks that must succeed. If there is a status and a
+	// check of one name, both must.
 	Required []Required
-	// Queue says that it is merged into by the merge queue alone.
+	// Queue allows merges only through the merge queue.
 	Queue bool
 }
 
 // Required is one status or check.
 type Required struct {
 	Context string
-	App     int64 // that alone may post it; 0 for anybody
+	App     int64 // the only one that may post it; 0 for any account
 }
 
-// Protect sets what a branch asks.
+// Protect sets the protection of a branch.
 func (s *Server) Protect(branch string, p Protection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rules[branch] = p
 }
 
-// lacking returns what keeps a commit from being merged; empty for nothing. Failed says
-// that it is more than patience.
+// lacking returns what prevents a commit from being merged; empty for nothing. failed
+// reports that waiting does not help.
 func (s *Server) lacking(sha string, p Protection) (words string, failed bool) {
 	for _, r := range p.Required {
 		switch s.stateOf(sha, r) {
@@ -126,9 +126,9 @@ func (s *Server) mergePull(q *request) {
 	write(q.w, http.StatusOK, object{"sha": sha, "merged": true, "message": "Pull Request successfully merged"})
 }
 
-// Enqueue puts a pull request into the merge queue of its branch, whose required checks
-// its own head must have passed: the queue makes the merge, on a branch of its own, and
-// brings it in once the required checks have succeeded there too.
+// Enqueue adds a pull request to the merge queue of its branch. The required checks must
+// have passed for its head. The queue creates the merge on a branch of its own, and
+// brings it in when the required checks have succeeded there too.
 func (s *Server) Enqueue(number int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,12 +153,12 @@ func (s *Server) Enqueue(number int64) error {
 	return nil
 }
 
-// queueRef is the branch that the queue makes for a pull request.
+// queueRef returns the branch that the queue creates for a pull request.
 func (p *pull) queueRef(base string) string {
 	return fmt.Sprintf("refs/heads/gh-readonly-queue/%s/pr-%d-%s", p.base, p.number, base)
 }
 
-// settle lets the queue go on: what succeeded is merged, what failed leaves.
+// settle advances the queue: what succeeded is merged, what failed leaves.
 func (s *Server) settle() {
 	for _, p := range s.pulls {
 		if p.queued == "" {
@@ -174,8 +174,8 @@ func (s *Server) settle() {
 	}
 }
 
-// bringIn makes the branch what the queue made. A branch that has moved meanwhile
-// throws the pull request out.
+// bringIn sets the branch to the queue's merge. If the branch has moved since, the pull
+// request leaves the queue.
 func (s *Server) bringIn(p *pull) {
 	base := s.tip(p.queued + "^1")
 	if _, err := s.git("update-ref", "refs/heads/"+p.base, p.queued, base); err != nil {
@@ -186,7 +186,7 @@ func (s *Server) bringIn(p *pull) {
 	p.state, p.merged = "closed", true
 }
 
-// leave takes a pull request out of the queue.
+// leave removes a pull request from the queue.
 func (s *Server) leave(p *pull) {
 	if p.queued == "" {
 		return

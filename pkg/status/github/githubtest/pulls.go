@@ -15,21 +15,21 @@ type pull struct {
 	number       int64
 	title        string
 	branch, base string // of this repository
-	fork         bool   // its branch stands for one of a fork
+	fork         bool   // its branch represents one of a fork
 	head         string
 	state        string // "open" or "closed"
 	merged       bool
-	queued       string // the commit that the merge queue made of it; empty while it is in none
+	queued       string // the commit that the merge queue created for it; empty outside a queue
 	changes      int64  // grows with every change
 	at           time.Time
 }
 
-// Pull tells of a pull request.
+// Pull is the state of a pull request.
 type Pull struct {
 	Head   string
 	Open   bool
 	Merged bool
-	Queued string // the head of its branch in the merge queue; empty while it is in none
+	Queued string // the head of its branch in the merge queue; empty outside a queue
 }
 
 // OpenPull opens a pull request from a branch into another, and returns its number.
@@ -39,7 +39,7 @@ func (s *Server) OpenPull(title, branch, base string) (int64, error) {
 	return s.openPull(title, branch, base)
 }
 
-// OpenForkPull opens one whose branch stands for one of a fork.
+// OpenForkPull opens a pull request whose branch represents one of a fork.
 func (s *Server) OpenForkPull(title, branch, base string) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,7 +93,7 @@ func (s *Server) pull(number int64) *pull {
 
 func (s *Server) changed(p *pull) { p.changes, p.at = s.next(), time.Now().UTC() }
 
-// sync sees what was pushed: the heads of open pull requests move, and one that was
+// sync applies pushes: the heads of open pull requests move, and a pull request that was
 // pushed to leaves the queue.
 func (s *Server) sync() {
 	var heads map[string]string
@@ -108,7 +108,7 @@ func (s *Server) sync() {
 	}
 }
 
-// follow gives a pull request the head that its branch has among the refs.
+// follow sets the head of a pull request to that of its branch among the refs.
 func (s *Server) follow(p *pull, refs map[string]string) error {
 	head := refs["refs/heads/"+p.branch]
 	if head == "" || head == p.head {

@@ -1,10 +1,10 @@
-// Package githubtest is a stand-in for GitHub, for tests: it speaks the REST API over
-// HTTP as a GitHub Enterprise Server does, about one repository that is a bare Git
-// repository on this machine, and refuses what GitHub refuses.
+// Package githubtest is a stand-in for GitHub: it implements the REST API over HTTP as a
+// GitHub Enterprise Server does, for one repository that is a bare Git repository on this
+// machine, and refuses what GitHub refuses.
 //
-// It records and the test judges. server.go says who may ask, statuses.go and checks.go
-// what is posted, pulls.go and comments.go are pull requests, merge.go lets them merge or
-// not: by branch protection, or through a merge queue.
+// It records and the test judges. server.go authenticates requests, statuses.go and
+// checks.go handle what is posted, pulls.go and comments.go pull requests, and merge.go
+// their merges: under branch protection, or through a merge queue.
 package githubtest
 
 import (
@@ -28,7 +28,7 @@ const (
 	repoID = 4711
 )
 
-// The limits of GitHub that are its own choice.
+// The limits that GitHub sets.
 const (
 	ContentPerMinute = 80  // requests that create content, before the secondary rate limit
 	ContentPerHour   = 500 // the same
@@ -36,9 +36,9 @@ const (
 	ChecksOfOne      = 1000
 )
 
-// Server is the stand-in. Its methods may be called while it answers.
+// Server is the stand-in. Its methods may be called while it serves requests.
 type Server struct {
-	URL string // as --forge-url takes it
+	URL string // for --forge-url
 
 	path string // of the bare repository
 	mux  *http.ServeMux
@@ -48,7 +48,7 @@ type Server struct {
 	former   []string   // names that redirect
 	tokens   map[string]*caller
 	apps     map[int64]*App
-	number   int64 // the last that was given out
+	number   int64 // the last number that was assigned
 	statuses []Status
 	checks   []*Check
 
@@ -61,16 +61,16 @@ type Server struct {
 	known       map[string]bool // commits that the repository has
 }
 
-// caller is who a request comes from.
+// caller is the client of a request.
 type caller struct {
 	login string
 	id    int64
-	app   *App // nil for a person
+	app   *App // nil for a user
 	jwt   bool // it is the App itself, not its installation
 	may   map[string]string
 }
 
-// New makes a GitHub with one repository, whose Git repository is at the path.
+// New returns a GitHub with one repository, whose Git repository is at the path.
 func New(t testing.TB, path string) *Server {
 	t.Helper()
 	s := Unserved(path)
@@ -80,7 +80,7 @@ func New(t testing.TB, path string) *Server {
 	return s
 }
 
-// Unserved is New for a test that serves it itself, below the path "/".
+// Unserved is New for a test that serves the handler itself, below the path "/".
 func Unserved(path string) *Server {
 	s := &Server{
 		path: path, name: Owner + "/" + Name, mux: http.NewServeMux(), number: 100,
@@ -90,8 +90,8 @@ func Unserved(path string) *Server {
 	return s
 }
 
-// AddToken lets a token in, which belongs to the account of that name and may do what
-// the permissions say: {"statuses": "write"}. To read the repository it needs none.
+// AddToken adds a token of the account of that name, with permissions such as
+// {"statuses": "write"}. Reading the repository needs no permission.
 func (s *Server) AddToken(token, login string, permissions map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,7 +106,7 @@ func (s *Server) RemoveToken(token string) {
 	delete(s.tokens, token)
 }
 
-// Rename gives the repository another name. What asks by the old one is redirected.
+// Rename renames the repository. Requests for the old name are redirected.
 func (s *Server) Rename(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,17 +164,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// object is JSON that is written.
+// object is JSON to write.
 type object = map[string]any
 
-// request is one request that is let in.
+// request is one authenticated request.
 type request struct {
 	*http.Request
 	w  http.ResponseWriter
 	by *caller
 }
 
-// serve lets a request in, and answers it with mu held.
+// serve authenticates a request, and answers it with mu held.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, answer func(*Server, *request)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -218,7 +218,7 @@ func contains(all []string, one string) bool {
 	return false
 }
 
-// whoIs finds whose credential a request bears; nil for nobody's.
+// whoIs returns the owner of a request's credential; nil if it is invalid.
 func (s *Server) whoIs(r *http.Request) *caller {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "token") && !strings.EqualFold(scheme, "bearer") {
@@ -230,8 +230,7 @@ func (s *Server) whoIs(r *http.Request) *caller {
 	return s.appOf(token)
 }
 
-// may reports whether the caller may write what a permission is about, and answers when
-// not.
+// may reports whether the caller has a write permission, and answers if not.
 func (q *request) may(permission string) bool {
 	if q.by.may[permission] == "write" {
 		return true
@@ -245,7 +244,7 @@ func (q *request) may(permission string) bool {
 	return false
 }
 
-// creates counts a request that creates content, and answers where there are too many.
+// creates counts a request that creates content, and answers if there are too many.
 func (s *Server) creates(q *request) bool {
 	now := time.Now()
 	minute, hour := 0, 0
@@ -269,7 +268,7 @@ func (s *Server) creates(q *request) bool {
 	return true
 }
 
-// read reads a request's body, which must have nothing else than what is read.
+// read reads a request's body, which must not have unknown fields.
 func (q *request) read(into any) bool {
 	d := json.NewDecoder(q.Body)
 	d.DisallowUnknownFields()
@@ -284,7 +283,7 @@ func (q *request) refuse(code int, message string) {
 	write(q.w, code, object{"message": message, "documentation_url": "https://docs.github.com/rest", "status": strconv.Itoa(code)})
 }
 
-// invalid is the answer to a field that GitHub does not take.
+// invalid answers that GitHub does not accept a field.
 func (q *request) invalid(resource, field, message string) {
 	write(q.w, http.StatusUnprocessableEntity, object{
 		"message": "Validation Failed", "documentation_url": "https://docs.github.com/rest",
@@ -292,7 +291,7 @@ func (q *request) invalid(resource, field, message string) {
 	})
 }
 
-// list answers with a page of what there is, and 304 where the client has it already.
+// list answers with a page of a list, or with 304 if the client has it already.
 func list[T any](q *request, all []T, show func(T) any, wrap func(page []any) any) {
 	size, _ := strconv.Atoi(q.URL.Query().Get("per_page"))
 	if size < 1 || size > 100 {
@@ -352,13 +351,13 @@ func (s *Server) getUser(q *request) {
 	write(q.w, http.StatusOK, object{"login": q.by.login, "id": q.by.id, "type": "User"})
 }
 
-// accountNumber is the number of an account.
+// accountNumber returns the number of an account.
 func accountNumber(login string) int64 {
 	sum := sha256.Sum256([]byte(login))
 	return int64(sum[0])<<16 | int64(sum[1])<<8 | int64(sum[2]) + 1<<24
 }
 
-// next gives out a number.
+// next assigns a number.
 func (s *Server) next() int64 {
 	s.number++
 	return s.number

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// Status is a commit status that was posted.
+// Status is a posted commit status.
 type Status struct {
 	ID                              int64
 	SHA, Context, State             string
@@ -17,14 +17,14 @@ type Status struct {
 	At                              time.Time
 }
 
-// Statuses returns the statuses of a commit under a context, the newest last.
+// Statuses returns the statuses of a commit under a context, newest last.
 func (s *Server) Statuses(sha, context string) []Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.statusesOf(sha, context)
 }
 
-// Fill gives a commit as many statuses of a context as it can have.
+// Fill adds as many statuses of a context to a commit as it can have.
 func (s *Server) Fill(sha, context string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -28,8 +28,8 @@ type Deployment struct {
 	} `json:"environment"`
 }
 
-// Deployments returns the deployments of a commit to an environment, the oldest first,
-// with the URL that the environment has now.
+// Deployments returns the deployments of a commit to an environment, oldest first, with
+// the current URL of the environment.
 func (f *Forge) Deployments(sha, environment string) []Deployment {
 	f.Lock()
 	defer f.Unlock()
@@ -62,7 +62,7 @@ func (f *Forge) listDeployments(w http.ResponseWriter, r *http.Request) {
 	page(w, r, found)
 }
 
-// deploymentStates are those that the API takes.
+// deploymentStates are the states that the API accepts.
 var deploymentStates = []string{"running", "success", "failed", "canceled"}
 
 func (f *Forge) createDeployment(w http.ResponseWriter, r *http.Request) {
@@ -77,13 +77,13 @@ func (f *Forge) createDeployment(w http.ResponseWriter, r *http.Request) {
 	case !ok:
 	case body.Environment == "" || body.SHA == "" || body.Ref == "" || body.Tag == nil || !slices.Contains(deploymentStates, body.Status):
 		f.Fault("a deployment lacks something: %+v", body)
-		forgetest.Say(w, http.StatusBadRequest, map[string]any{"error": "environment, sha, ref, tag, status are required"})
+		forgetest.WriteJSON(w, http.StatusBadRequest, map[string]any{"error": "environment, sha, ref, tag, status are required"})
 	case f.Level < 30:
-		forgetest.Say(w, http.StatusForbidden, forgetest.Message("403 Forbidden"))
+		forgetest.WriteJSON(w, http.StatusForbidden, forgetest.Message("403 Forbidden"))
 	case !slices.Contains(f.Commits, body.SHA):
-		forgetest.Say(w, http.StatusBadRequest, map[string]any{"message": map[string]any{"sha": []string{"The commit does not exist"}}})
+		forgetest.WriteJSON(w, http.StatusBadRequest, map[string]any{"message": map[string]any{"sha": []string{"The commit does not exist"}}})
 	case len(body.Environment) > 255:
-		forgetest.Say(w, http.StatusBadRequest, map[string]any{"message": map[string]any{"name": []string{"is too long (maximum is 255 characters)"}}})
+		forgetest.WriteJSON(w, http.StatusBadRequest, map[string]any{"message": map[string]any{"name": []string{"is too long (maximum is 255 characters)"}}})
 	default:
 		now := time.Now()
 		d := &Deployment{
@@ -94,7 +94,7 @@ func (f *Forge) createDeployment(w http.ResponseWriter, r *http.Request) {
 		}
 		d.Environment.ID, d.Environment.Name = environmentID(body.Environment), body.Environment
 		f.deploys = append(f.deploys, d)
-		forgetest.Say(w, http.StatusCreated, f.shownDeployment(d))
+		forgetest.WriteJSON(w, http.StatusCreated, f.shownDeployment(d))
 	}
 }
 
@@ -115,16 +115,16 @@ func (f *Forge) updateDeployment(w http.ResponseWriter, r *http.Request) {
 	at := slices.IndexFunc(f.deploys, func(d *Deployment) bool { return d.ID == id })
 	switch {
 	case at < 0:
-		forgetest.Say(w, http.StatusNotFound, forgetest.Message("404 Not found"))
+		forgetest.WriteJSON(w, http.StatusNotFound, forgetest.Message("404 Not found"))
 	case f.Level < 30:
-		forgetest.Say(w, http.StatusForbidden, forgetest.Message("403 Forbidden"))
+		forgetest.WriteJSON(w, http.StatusForbidden, forgetest.Message("403 Forbidden"))
 	case !slices.Contains(deploymentStates, body.Status):
-		forgetest.Say(w, http.StatusBadRequest, map[string]any{"error": "status does not have a valid value"})
+		forgetest.WriteJSON(w, http.StatusBadRequest, map[string]any{"error": "status does not have a valid value"})
 	case body.Status == f.deploys[at].Status, body.Status == "running":
-		forgetest.Say(w, http.StatusBadRequest, map[string]any{"message": map[string]any{"status": []string{fmt.Sprintf("cannot transition from %q", f.deploys[at].Status)}}})
+		forgetest.WriteJSON(w, http.StatusBadRequest, map[string]any{"message": map[string]any{"status": []string{fmt.Sprintf("cannot transition from %q", f.deploys[at].Status)}}})
 	default:
 		f.deploys[at].Status, f.deploys[at].UpdatedAt = body.Status, time.Now()
-		forgetest.Say(w, http.StatusOK, f.shownDeployment(f.deploys[at]))
+		forgetest.WriteJSON(w, http.StatusOK, f.shownDeployment(f.deploys[at]))
 	}
 }
 
@@ -139,13 +139,13 @@ func (f *Forge) editEnvironment(w http.ResponseWriter, r *http.Request) {
 	at := slices.IndexFunc(f.deploys, func(d *Deployment) bool { return fmt.Sprint(d.Environment.ID) == r.PathValue("id") })
 	switch {
 	case at < 0:
-		forgetest.Say(w, http.StatusNotFound, forgetest.Message("404 Environment Not Found"))
+		forgetest.WriteJSON(w, http.StatusNotFound, forgetest.Message("404 Environment Not Found"))
 	case f.Level < 30:
-		forgetest.Say(w, http.StatusForbidden, forgetest.Message("403 Forbidden"))
+		forgetest.WriteJSON(w, http.StatusForbidden, forgetest.Message("403 Forbidden"))
 	case err != nil || link.Host == "" || len(body.ExternalURL) > 255:
-		forgetest.Say(w, http.StatusBadRequest, map[string]any{"message": map[string]any{"external_url": []string{"is not a valid URL"}}})
+		forgetest.WriteJSON(w, http.StatusBadRequest, map[string]any{"message": map[string]any{"external_url": []string{"is not a valid URL"}}})
 	default:
 		f.urls[f.deploys[at].Environment.Name] = body.ExternalURL
-		forgetest.Say(w, http.StatusOK, f.shownDeployment(f.deploys[at]).Environment)
+		forgetest.WriteJSON(w, http.StatusOK, f.shownDeployment(f.deploys[at]).Environment)
 	}
 }

@@ -1,8 +1,8 @@
-// Package gitlabtest is a GitLab for tests: it speaks the protocol of GitLab's API, as
-// far as commit statuses and merge requests go, and refuses what GitLab refuses.
+// Package gitlabtest is a stand-in for GitLab: it implements the commit statuses and
+// merge requests of GitLab's API, and refuses what GitLab refuses.
 //
-// A status is a job in a pipeline, and goes from state to state only as GitLab's state
-// machine allows. What was asked in a form that GitLab does not take is in Faults.
+// A status is a job in a pipeline, and changes state only as GitLab's state machine
+// allows. Faults lists requests in a form that GitLab does not accept.
 package gitlabtest
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/forgetest"
 )
 
-// Job is a commit status. Of those of one name in one pipeline the newest counts.
+// Job is a commit status. The newest of one name in one pipeline counts.
 type Job struct {
 	ID          int64      `json:"id"`
 	SHA         string     `json:"sha"`
@@ -62,31 +62,31 @@ type Note struct {
 	merge int64
 }
 
-// Forge is a GitLab with one project. Its settings are made before it is asked.
+// Forge is a GitLab with one project. Its fields are set before the first request.
 type Forge struct {
-	Token   string // that it takes
+	Token   string // the accepted token
 	Project string // full path: "team/edge/web"
 	Commits []string
 	// JobLimit is how many jobs a pipeline may have; 0 is no limit.
 	JobLimit int
-	// Old is a path that the project had before; it redirects to the project.
+	// Old is an earlier path of the project, which redirects to it.
 	Old string
 	// Scopes are those of the token, and Level is the role of its account in the
 	// project: 30 is Developer.
 	Scopes []string
 	Level  int
-	// Approvals says that a deployment waits for somebody's approval.
+	// Approvals makes deployments wait for an approval.
 	Approvals bool
 	// User is the number of the token's account.
 	User int64
 
-	forgetest.Stand // its mutex protects what follows
-	jobs            []*Job
-	pipelines       []*Pipeline
-	merges          []*MergeRequest
-	notes           []*Note
-	deploys         []*Deployment
-	urls            map[string]string // of environments, by name
+	forgetest.StandIn // its mutex protects what follows
+	jobs              []*Job
+	pipelines         []*Pipeline
+	merges            []*MergeRequest
+	notes             []*Note
+	deploys           []*Deployment
+	urls              map[string]string // of environments, by name
 }
 
 const (
@@ -99,7 +99,7 @@ func New(token, project string, commits ...string) *Forge {
 	return &Forge{Token: token, Project: project, Commits: commits, Scopes: []string{"api"}, Level: 30, User: 7, urls: map[string]string{}}
 }
 
-// Jobs returns the jobs of a commit under a name, the oldest first.
+// Jobs returns the jobs of a commit under a name, oldest first.
 func (f *Forge) Jobs(sha, name string) []Job {
 	f.Lock()
 	defer f.Unlock()
@@ -112,7 +112,7 @@ func (f *Forge) Jobs(sha, name string) []Job {
 	return found
 }
 
-// Pipelines returns all pipelines, the oldest first.
+// Pipelines returns all pipelines, oldest first.
 func (f *Forge) Pipelines() []Pipeline {
 	f.Lock()
 	defer f.Unlock()
@@ -136,7 +136,7 @@ func (f *Forge) addPipeline(sha, ref, source string) *Pipeline {
 	return p
 }
 
-// AddJob adds a job of somebody's to the newest pipeline of a commit on a branch.
+// AddJob adds another client's job to the newest pipeline of a commit on a branch.
 func (f *Forge) AddJob(sha, ref, name string) {
 	f.Lock()
 	defer f.Unlock()
@@ -144,7 +144,7 @@ func (f *Forge) AddJob(sha, ref, name string) {
 	f.addJob(f.pipelineOf(sha, want), want)
 }
 
-// SetMergeRequest makes a merge request, or changes one.
+// SetMergeRequest adds or replaces a merge request.
 func (f *Forge) SetMergeRequest(m MergeRequest) {
 	f.Lock()
 	defer f.Unlock()
@@ -162,7 +162,7 @@ func (f *Forge) SetMergeRequest(m MergeRequest) {
 	f.merges = append(f.merges, &m)
 }
 
-// AddNote adds a comment of somebody's to a merge request.
+// AddNote adds an author's comment to a merge request.
 func (f *Forge) AddNote(merge, author int64, body string) {
 	f.Lock()
 	defer f.Unlock()
@@ -176,7 +176,7 @@ func (f *Forge) addNote(merge, author int64, body string) *Note {
 	return n
 }
 
-// Notes returns the bodies of a merge request's comments by an author, the oldest first.
+// Notes returns an author's comments on a merge request, oldest first.
 func (f *Forge) Notes(merge, author int64) []string {
 	f.Lock()
 	defer f.Unlock()
@@ -197,7 +197,7 @@ func (f *Forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			token = bearer
 		}
 		if token != f.Token {
-			forgetest.Say(w, http.StatusUnauthorized, forgetest.Message("401 Unauthorized"))
+			forgetest.WriteJSON(w, http.StatusUnauthorized, forgetest.Message("401 Unauthorized"))
 			return
 		}
 		f.routes().ServeHTTP(w, r)
@@ -211,10 +211,10 @@ func (f *Forge) routes() http.Handler {
 		mux.HandleFunc(method+" /api/v4/projects/{project}"+path, f.inProject(serve))
 	}
 	mux.HandleFunc("GET /api/v4/user", func(w http.ResponseWriter, _ *http.Request) {
-		forgetest.Say(w, http.StatusOK, map[string]any{"id": f.User, "username": "fedsync"})
+		forgetest.WriteJSON(w, http.StatusOK, map[string]any{"id": f.User, "username": "fedsync"})
 	})
 	mux.HandleFunc("GET /api/v4/personal_access_tokens/self", func(w http.ResponseWriter, _ *http.Request) {
-		forgetest.Say(w, http.StatusOK, map[string]any{"id": 1, "scopes": f.Scopes, "active": true, "user_id": f.User})
+		forgetest.WriteJSON(w, http.StatusOK, map[string]any{"id": 1, "scopes": f.Scopes, "active": true, "user_id": f.User})
 	})
 	in("GET ", f.project)
 	in("GET /repository/commits/{sha}", f.commit)
@@ -232,7 +232,7 @@ func (f *Forge) routes() http.Handler {
 	in("DELETE /merge_requests/{iid}/notes/{note}", f.deleteNote)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		f.Fault("%s %s: there is no such endpoint", r.Method, r.URL.Path)
-		forgetest.Say(w, http.StatusNotFound, map[string]any{"error": "404 Not Found"})
+		forgetest.WriteJSON(w, http.StatusNotFound, map[string]any{"error": "404 Not Found"})
 	})
 	return mux
 }
@@ -245,18 +245,18 @@ func (f *Forge) inProject(serve http.HandlerFunc) http.HandlerFunc {
 			serve(w, r)
 		case f.Old:
 			if f.Old == "" || r.Method != http.MethodGet {
-				forgetest.Say(w, http.StatusMethodNotAllowed, forgetest.Message("Non GET methods are not allowed for moved projects"))
+				forgetest.WriteJSON(w, http.StatusMethodNotAllowed, forgetest.Message("Non GET methods are not allowed for moved projects"))
 				return
 			}
 			http.Redirect(w, r, fmt.Sprintf("http://%s/api/v4/projects/%d", r.Host, projectID), http.StatusMovedPermanently)
 		default:
-			forgetest.Say(w, http.StatusNotFound, forgetest.Message("404 Project Not Found"))
+			forgetest.WriteJSON(w, http.StatusNotFound, forgetest.Message("404 Project Not Found"))
 		}
 	}
 }
 
 func (f *Forge) project(w http.ResponseWriter, _ *http.Request) {
-	forgetest.Say(w, http.StatusOK, map[string]any{
+	forgetest.WriteJSON(w, http.StatusOK, map[string]any{
 		"id": projectID, "path_with_namespace": f.Project, "default_branch": branch,
 		"permissions": map[string]any{"project_access": map[string]any{"access_level": f.Level}},
 	})
@@ -264,8 +264,8 @@ func (f *Forge) project(w http.ResponseWriter, _ *http.Request) {
 
 func (f *Forge) commit(w http.ResponseWriter, r *http.Request) {
 	if !slices.Contains(f.Commits, r.PathValue("sha")) {
-		forgetest.Say(w, http.StatusNotFound, forgetest.Message("404 Commit Not Found"))
+		forgetest.WriteJSON(w, http.StatusNotFound, forgetest.Message("404 Commit Not Found"))
 		return
 	}
-	forgetest.Say(w, http.StatusOK, map[string]any{"id": r.PathValue("sha")})
+	forgetest.WriteJSON(w, http.StatusOK, map[string]any{"id": r.PathValue("sha")})
 }

@@ -17,7 +17,7 @@ func (f *Forge) listMerges(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		listed := *m
-		listed.HeadPipeline = nil // only one that is asked for shows it
+		listed.HeadPipeline = nil // only a single merge request shows it
 		found = append(found, listed)
 	}
 	slices.SortFunc(found, func(a, b MergeRequest) int {
@@ -33,20 +33,21 @@ func (f *Forge) listMerges(w http.ResponseWriter, r *http.Request) {
 	page(w, r, found)
 }
 
-// merge returns the merge request that is meant; nil, and an answer, where there is none.
+// merge returns the requested merge request; if there is none, it answers and returns
+// nil.
 func (f *Forge) merge(w http.ResponseWriter, r *http.Request) *MergeRequest {
 	for _, m := range f.merges {
 		if fmt.Sprint(m.IID) == r.PathValue("iid") {
 			return m
 		}
 	}
-	forgetest.Say(w, http.StatusNotFound, forgetest.Message("404 Not found"))
+	forgetest.WriteJSON(w, http.StatusNotFound, forgetest.Message("404 Not found"))
 	return nil
 }
 
 func (f *Forge) getMerge(w http.ResponseWriter, r *http.Request) {
 	if m := f.merge(w, r); m != nil {
-		forgetest.Say(w, http.StatusOK, m)
+		forgetest.WriteJSON(w, http.StatusOK, m)
 	}
 }
 
@@ -77,7 +78,7 @@ func (f *Forge) createNote(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if body, ok := f.noteBody(w, r); ok {
-		forgetest.Say(w, http.StatusCreated, f.addNote(m.IID, f.User, body))
+		forgetest.WriteJSON(w, http.StatusCreated, f.addNote(m.IID, f.User, body))
 	}
 }
 
@@ -87,25 +88,25 @@ func (f *Forge) noteBody(w http.ResponseWriter, r *http.Request) (string, bool) 
 		return "", false
 	}
 	if body.Body == "" || len(body.Body) > 1_000_000 {
-		forgetest.Say(w, http.StatusBadRequest, forgetest.Message("400 Bad request - Note is invalid"))
+		forgetest.WriteJSON(w, http.StatusBadRequest, forgetest.Message("400 Bad request - Note is invalid"))
 		return "", false
 	}
 	return body.Body, true
 }
 
-// note returns the note that is meant, if the token's account may change it.
+// note returns the requested note, if the token's account may change it.
 func (f *Forge) note(w http.ResponseWriter, r *http.Request) *Note {
 	for _, n := range f.notes {
 		if fmt.Sprint(n.merge) != r.PathValue("iid") || fmt.Sprint(n.ID) != r.PathValue("note") {
 			continue
 		}
 		if n.Author.ID != f.User {
-			forgetest.Say(w, http.StatusForbidden, forgetest.Message("403 Forbidden"))
+			forgetest.WriteJSON(w, http.StatusForbidden, forgetest.Message("403 Forbidden"))
 			return nil
 		}
 		return n
 	}
-	forgetest.Say(w, http.StatusNotFound, forgetest.Message("404 Note Not Found"))
+	forgetest.WriteJSON(w, http.StatusNotFound, forgetest.Message("404 Note Not Found"))
 	return nil
 }
 
@@ -116,7 +117,7 @@ func (f *Forge) updateNote(w http.ResponseWriter, r *http.Request) {
 	}
 	if body, ok := f.noteBody(w, r); ok {
 		n.Body = body
-		forgetest.Say(w, http.StatusOK, n)
+		forgetest.WriteJSON(w, http.StatusOK, n)
 	}
 }
 

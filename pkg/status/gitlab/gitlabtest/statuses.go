@@ -14,7 +14,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/forgetest"
 )
 
-// wanted is the body of a status that is set.
+// wanted is the body of a request that sets a status.
 type wanted struct {
 	State       string `json:"state"`
 	Ref         string `json:"ref"`
@@ -33,30 +33,30 @@ func (f *Forge) setStatus(w http.ResponseWriter, r *http.Request) {
 	link, err := url.Parse(want.TargetURL)
 	switch {
 	case f.Level < 30:
-		forgetest.Say(w, http.StatusForbidden, forgetest.Message("403 Forbidden"))
+		forgetest.WriteJSON(w, http.StatusForbidden, forgetest.Message("403 Forbidden"))
 		return
 	case !slices.Contains(f.Commits, sha):
-		forgetest.Say(w, http.StatusNotFound, forgetest.Message("404 Commit Not Found"))
+		forgetest.WriteJSON(w, http.StatusNotFound, forgetest.Message("404 Commit Not Found"))
 		return
 	case !slices.Contains([]string{"pending", "running", "success", "failed", "canceled", "skipped"}, want.State):
-		forgetest.Say(w, http.StatusBadRequest, map[string]any{"error": "state does not have a valid value"})
+		forgetest.WriteJSON(w, http.StatusBadRequest, map[string]any{"error": "state does not have a valid value"})
 		return
 	case want.Ref == "":
 		f.Fault("a status of %s has no ref", sha) // GitLab would guess
 	case utf8.RuneCountInString(want.Description) > 255:
-		forgetest.Say(w, http.StatusBadRequest, forgetest.Message("description is too long (maximum is 255 characters)"))
+		forgetest.WriteJSON(w, http.StatusBadRequest, forgetest.Message("description is too long (maximum is 255 characters)"))
 		return
 	case utf8.RuneCountInString(want.Name) > 255:
-		forgetest.Say(w, http.StatusBadRequest, forgetest.Message("name is too long (maximum is 255 characters)"))
+		forgetest.WriteJSON(w, http.StatusBadRequest, forgetest.Message("name is too long (maximum is 255 characters)"))
 		return
 	case want.TargetURL != "" && (err != nil || link.Host == "" || len(want.TargetURL) > 255):
-		forgetest.Say(w, http.StatusBadRequest, forgetest.Message("target_url is blocked: Only allowed schemes are http, https"))
+		forgetest.WriteJSON(w, http.StatusBadRequest, forgetest.Message("target_url is blocked: Only allowed schemes are http, https"))
 		return
 	}
 	f.apply(w, sha, want)
 }
 
-// apply moves the job that is not over yet, or makes one.
+// apply updates the job that has not ended, or creates one.
 func (f *Forge) apply(w http.ResponseWriter, sha string, want wanted) {
 	pipeline := f.pipelineOf(sha, want)
 	at := slices.IndexFunc(f.jobs, func(j *Job) bool {
@@ -65,19 +65,19 @@ func (f *Forge) apply(w http.ResponseWriter, sha string, want wanted) {
 	if at >= 0 {
 		job := f.jobs[at]
 		if event, ok := move(job.Status, want.State); !ok {
-			forgetest.Say(w, http.StatusBadRequest, forgetest.Message(fmt.Sprintf(
+			forgetest.WriteJSON(w, http.StatusBadRequest, forgetest.Message(fmt.Sprintf(
 				`Cannot transition status via :%s from :%s (Reason(s): Status cannot transition via "%s")`, event, job.Status, event)))
 			return
 		}
 		job.set(want)
-		forgetest.Say(w, http.StatusCreated, job)
+		forgetest.WriteJSON(w, http.StatusCreated, job)
 		return
 	}
 	if f.JobLimit > 0 && f.jobsOf(pipeline.ID) >= f.JobLimit {
-		forgetest.Say(w, http.StatusUnprocessableEntity, forgetest.Message(fmt.Sprintf("The number of jobs has exceeded the limit of %d", f.JobLimit)))
+		forgetest.WriteJSON(w, http.StatusUnprocessableEntity, forgetest.Message(fmt.Sprintf("The number of jobs has exceeded the limit of %d", f.JobLimit)))
 		return
 	}
-	forgetest.Say(w, http.StatusCreated, f.addJob(pipeline, want))
+	forgetest.WriteJSON(w, http.StatusCreated, f.addJob(pipeline, want))
 }
 
 func (f *Forge) addJob(pipeline *Pipeline, want wanted) *Job {
@@ -87,7 +87,7 @@ func (f *Forge) addJob(pipeline *Pipeline, want wanted) *Job {
 	return job
 }
 
-// pipelineOf finds the newest pipeline that is meant, or makes one.
+// pipelineOf returns the newest matching pipeline, or creates one.
 func (f *Forge) pipelineOf(sha string, want wanted) *Pipeline {
 	for _, p := range slices.Backward(f.pipelines) {
 		if p.SHA == sha && p.Ref == want.Ref && (want.PipelineID == 0 || want.PipelineID == p.ID) {
@@ -109,11 +109,11 @@ func (f *Forge) jobsOf(pipeline int64) (n int) {
 	return n
 }
 
-// move returns the event that leads to a state, and whether there is that way.
+// move returns the event that leads to a state, and whether it is allowed.
 func move(from, to string) (event string, ok bool) {
 	switch to {
 	case "pending":
-		return "enqueue", false // only from a job that was not begun
+		return "enqueue", false // only from a job that was not started
 	case "running":
 		return "run", from == "pending"
 	case "success":
@@ -126,7 +126,7 @@ func move(from, to string) (event string, ok bool) {
 	return "skip", from == "pending"
 }
 
-// set takes over a state, and with it what is said about it.
+// set sets a job's state and description.
 func (j *Job) set(want wanted) {
 	j.Status = want.State
 	if want.Description != "" {
@@ -144,7 +144,7 @@ func (j *Job) set(want wanted) {
 func (f *Forge) listStatuses(w http.ResponseWriter, r *http.Request) {
 	sha, query := r.PathValue("sha"), r.URL.Query()
 	if !slices.Contains(f.Commits, sha) {
-		forgetest.Say(w, http.StatusNotFound, forgetest.Message("404 Commit Not Found"))
+		forgetest.WriteJSON(w, http.StatusNotFound, forgetest.Message("404 Commit Not Found"))
 		return
 	}
 	found := []*Job{}
@@ -164,16 +164,16 @@ func (f *Forge) listStatuses(w http.ResponseWriter, r *http.Request) {
 	page(w, r, found)
 }
 
-// read reads a request's body, and refuses one that is not right.
+// read reads a request's body, and refuses an invalid one.
 func read[T any](f *Forge, w http.ResponseWriter, r *http.Request) (T, bool) {
-	body, ok := forgetest.Read[T](&f.Stand, r)
+	body, ok := forgetest.Read[T](&f.StandIn, r)
 	if !ok {
-		forgetest.Say(w, http.StatusBadRequest, forgetest.Message("400 Bad request"))
+		forgetest.WriteJSON(w, http.StatusBadRequest, forgetest.Message("400 Bad request"))
 	}
 	return body, ok
 }
 
-// page answers with a part of a list: at most 100, 20 unless asked for.
+// page answers with a page of a list: 20 items by default, at most 100.
 func page[T any](w http.ResponseWriter, r *http.Request, all []T) {
 	part, _, _, next := forgetest.Page(r, all, "per_page", 20, 100)
 	if next > 0 {
@@ -186,5 +186,5 @@ func page[T any](w http.ResponseWriter, r *http.Request, all []T) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	forgetest.Say(w, http.StatusOK, part)
+	forgetest.WriteJSON(w, http.StatusOK, part)
 }
