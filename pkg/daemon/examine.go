@@ -13,7 +13,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/preview"
 )
 
-// Examine looks at everything once, by the loop as Look does, for fedsync doctor.
+// Examine reads everything one time for fedsync doctor, with the loop, as Look does.
 func Examine(ctx context.Context, cfg *config.Config, timeout time.Duration, log *zap.Logger) (*doctor.Examination, error) {
 	secrets := secret.New()
 	return doctor.Examine(ctx, cfg, doctor.Options{

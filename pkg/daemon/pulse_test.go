@@ -45,7 +45,7 @@ func TestHealthzFailsWhereTheLoopHangsAndNotWhereItIsIdle(t *testing.T) {
 		}
 		s.wait(2 * lookInterval)
 		code, text := probed(t, s.Daemon, "/healthz")
-		if code != http.StatusServiceUnavailable || !strings.Contains(text, "the loop has not turned for 1m") {
+		if code != http.StatusServiceUnavailable || !strings.Contains(text, "the loop has not completed a turn for 1m") {
 			t.Errorf("a loop that has hung for a minute: %d %s, want 503 with the reason", code, text)
 		}
 		for _, path := range []string{"/", "/api/v1/report", "/readyz", "/metrics"} {

@@ -23,7 +23,7 @@ import (
 
 var (
 	errNotFetched = errors.New("fetch https://forge.example/team/web.git: connection refused")
-	errHung       = errors.New("the loop has not turned for 1m5s")
+	errHung       = errors.New("the loop has not completed a turn for 1m5s")
 )
 
 func TestMain(m *testing.M) {
