@@ -63,7 +63,7 @@ func (d *doors) call(from string) *visitor {
 		d.t.Fatal(err)
 	}
 	v := conn.(*visitor)
-	v.hear()
+	v.markRead()
 	return v
 }
 
