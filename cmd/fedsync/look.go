@@ -12,8 +12,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/preview"
 )
 
-// looking is what the commands share that look at every cluster once: the settings,
-// the flags, and the looking itself.
+// looking has what is common to the commands that read every cluster one time: the
+// settings and the flags.
 type looking struct {
 	cfg     *config.Config
 	formats []string // the first is the default
@@ -30,8 +30,8 @@ func newLooking(cmd *cobra.Command, environment []string, timeout time.Duration,
 	return l
 }
 
-// look asks the clusters. Changes that are not committed are named as what was not
-// done with them: "looked at".
+// look reads the clusters. It names uncommitted changes on standard error as not done:
+// done is a word such as "read".
 func (l *looking) look(cmd *cobra.Command, done string) (*preview.Comparison, error) {
 	if err := printer.CheckFormat(*l.output, l.formats...); err != nil {
 		return nil, err
