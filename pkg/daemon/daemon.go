@@ -71,7 +71,7 @@ type Daemon struct {
 	reviewer   *reviewer.Reviewer // nil without plans of pull requests
 	claims     *claim.Writer      // which clusters this process may write to
 	instance   string             // its display name
-	beside     bool               // another process of this source runs on this machine
+	duplicate     bool               // another process of this source runs on this machine
 	outboxFile string             // the poster's
 	deployedIn string             // the deployer's
 	roster     roll.Roster        // the loop's
@@ -82,7 +82,7 @@ type Daemon struct {
 
 	// Tests make these shorter.
 	grace     time.Duration // how long the diagnosis waits for a problem to go away by itself
-	lookAgain time.Duration // the most time between two turns of the loop
+	turnEvery time.Duration // the most time between two turns of the loop
 	maxTurn   time.Duration // how long the loop may go without a turn
 
 	pulse *pulse // the loop's
@@ -203,7 +203,7 @@ func (d *Daemon) takeName() error {
 	if err := d.claims.Kept(); err != nil {
 		d.log.Warn("instance not remembered: each start is a new instance", zap.Error(err))
 	}
-	d.instance, d.beside = d.claims.Label(), d.claims.Number() > 0
+	d.instance, d.duplicate = d.claims.Label(), d.claims.Number() > 0
 	d.outboxFile = outboxFile(dir, source, d.instance)
 	d.deployedIn = filepath.Join(dir, "deployed-"+identity.Digest(source, d.instance, "")+".json")
 	d.rosterFile = roll.RosterFile(dir, source)
@@ -269,7 +269,7 @@ func newParts(cfg *config.Config, o Options) (*Daemon, error) {
 		changed:    bell.New(),
 		reload:     bell.New(),
 		grace:      diagnose.DefaultGrace,
-		lookAgain:  lookInterval,
+		turnEvery:  turnInterval,
 		maxTurn:    maxTurn,
 		pulse:      newPulse(),
 	}, nil

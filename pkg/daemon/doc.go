@@ -15,7 +15,7 @@
 // to, and which clusters left the file and are to be emptied. rendering.go renders
 // outside the loop.
 //
-// tell.go is the other half of each turn: it sums the outcomes up in a report and
+// publish.go is the other half of each turn: it sums the outcomes up in a report and
 // publishes it to the forge, the page and the metrics; package history retains the
 // reports. daemon.go starts everything and waits for its end; package wire makes the
 // parts that the settings name. look.go and once.go combine the same parts for the

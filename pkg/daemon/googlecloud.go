@@ -43,7 +43,7 @@ type googleCloud struct {
 	running sync.WaitGroup
 
 	// A read-only loop has no keeper: it reads one time at the end, into seen.
-	once bool
+	readOnly bool
 	seen keeper.State
 
 	// behind has what was left on Compute Engine since the start, by project, and is no
@@ -54,7 +54,7 @@ type googleCloud struct {
 // newGoogleCloud makes a googleCloud, which reads Compute Engine only for a federation
 // that wants it.
 func (d *Daemon) newGoogleCloud(readOnly bool) *googleCloud {
-	g := &googleCloud{newCloud: d.compute, secrets: secretReader{d.connect(readOnly), d.options.Version}, log: d.log, once: readOnly}
+	g := &googleCloud{newCloud: d.compute, secrets: secretReader{d.connect(readOnly), d.options.Version}, log: d.log, readOnly: readOnly}
 	if claims := d.claims; claims != nil && !readOnly {
 		g.mayWrite = func() bool {
 			gone, _ := g.gone.Load().([]string)
@@ -67,7 +67,7 @@ func (d *Daemon) newGoogleCloud(readOnly bool) *googleCloud {
 // want hands over what the load balancers should be. For a federation without load
 // balancers it ends the keeper and leaves what exists unchanged.
 func (g *googleCloud) want(ctx context.Context, in gcp.Input) {
-	if g.once || !in.Federation.Balances() {
+	if g.readOnly || !in.Federation.Balances() {
 		g.leave()
 		return
 	}

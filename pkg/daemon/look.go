@@ -51,8 +51,8 @@ func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout
 	loopCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	l := newLoop(d, true)
-	l.settled = func(*status.Report) {
-		if l.live != nil && l.members.looked() {
+	l.onReport = func(*status.Report) {
+		if l.live != nil && l.members.compared() {
 			cancel()
 		}
 	}

@@ -32,7 +32,7 @@ type members struct {
 	ending    map[string]*running // which were stopped and have not ended
 	running   sync.WaitGroup
 
-	// The result of look.
+	// The result of read.
 	facts    federation.Facts
 	outcomes map[string]status.ClusterInput
 	findings []federation.Finding      // about the clusters themselves, whatever they run
@@ -117,7 +117,7 @@ func (ms *members) end(name string) {
 // hand hands a member what its cluster should run.
 func (ms *members) hand(p federation.ClusterPlan) {
 	if m := ms.byName[p.Cluster]; m != nil && m.Want(p) {
-		// The outcome that look saw is of the previous order.
+		// The outcome that read saw is of the previous order.
 		if seen, ok := ms.seen[p.Cluster]; ok {
 			seen.Handed = m.Newest().Number
 			ms.seen[p.Cluster] = seen
@@ -137,8 +137,8 @@ func (ms *members) reconnect() {
 	}
 }
 
-// look reads every member's outcome, so that everyone sees the same in one turn.
-func (ms *members) look() {
+// read reads every member's outcome, so that everyone sees the same in one turn.
+func (ms *members) read() {
 	ms.facts = federation.Facts{Clusters: make(map[string]federation.ClusterFacts, len(ms.byName))}
 	ms.outcomes = make(map[string]status.ClusterInput, len(ms.byName))
 	ms.seen = make(map[string]member.Outcome, len(ms.byName))
@@ -211,7 +211,7 @@ func (ms *members) release(name string) {
 }
 
 // settled reports whether no cluster's outcome would change by itself any more, as of
-// the last look and with nothing handed out since.
+// the last read and with nothing handed out since.
 func (ms *members) settled() bool {
 	for name := range ms.byName {
 		o := ms.seen[name]
@@ -225,9 +225,9 @@ func (ms *members) settled() bool {
 	return true
 }
 
-// looked reports whether every cluster was compared with its order, or does not answer,
-// as of the last look and with nothing handed out since.
-func (ms *members) looked() bool {
+// compared reports whether every cluster was compared with its order, or does not answer,
+// as of the last read and with nothing handed out since.
+func (ms *members) compared() bool {
 	for name := range ms.byName {
 		o := ms.seen[name]
 		away := o.Facts.State != federation.ClusterPending && o.Facts.State != federation.ClusterReady

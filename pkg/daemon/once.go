@@ -16,17 +16,17 @@ import (
 // flushTimeout is longer than the Poster delays the change of an outcome.
 const flushTimeout = 90 * time.Second
 
-// errBeside keeps a single sync from taking the clusters over from a daemon, which
+// errDuplicate keeps a single sync from taking the clusters over from a daemon, which
 // would then stop writing for good.
-var errBeside = errors.New("another fedsync already syncs this repository on this machine: push to the repository, or stop that process first")
+var errDuplicate = errors.New("another fedsync already syncs this repository on this machine: push to the repository, or stop that process first")
 
 // RunOnce brings one revision to the clusters, and waits until it is live or has
 // failed and its commit status is posted. The report is nil if nothing could be
 // read. If ctx ends early, the report describes the state so far.
 func (d *Daemon) RunOnce(ctx context.Context) (*status.Report, error) {
 	defer d.Close()
-	if d.beside {
-		return nil, errBeside
+	if d.duplicate {
+		return nil, errDuplicate
 	}
 	snapshot, err := d.source.Snapshot(ctx, d.cfg.Revision)
 	if err != nil {
@@ -45,7 +45,7 @@ func (d *Daemon) RunOnce(ctx context.Context) (*status.Report, error) {
 	defer settled()
 	l := newLoop(d, false)
 	l.renderings.before = nil // no fallback: this revision or none
-	l.settled = func(r *status.Report) {
+	l.onReport = func(r *status.Report) {
 		// A mistake in the repository fails the commit at once. A refusal by a
 		// cluster is retried as long as that may help.
 		if r.State == status.Success ||

@@ -168,7 +168,7 @@ func (d *Daemon) askMembers(ctx context.Context, base *proposal.Side) *asking {
 func (a *asking) wait(timeout time.Duration, done func() bool) error {
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
-	for a.look(); !done(); a.look() {
+	for a.read(); !done(); a.read() {
 		select {
 		case <-a.ctx.Done():
 			return a.ctx.Err()
@@ -200,7 +200,7 @@ func (a *asking) try(in plan.Input) {
 		a.hand(proposal.OnlyChanged(was[p.Cluster], p))
 		a.handed[p.Cluster] = true
 	}
-	a.look()
+	a.read()
 }
 
 // tried reports whether every member that was handed the change has tried it, or does

@@ -7,7 +7,7 @@ import (
 )
 
 // maxTurn is how long the loop may go without a turn before the daemon counts as hung.
-// The loop turns at least every lookInterval, and a turn takes milliseconds, so a
+// The loop turns at least every turnInterval, and a turn takes milliseconds, so a
 // minute is neither idleness nor load.
 const maxTurn = time.Minute
 

@@ -40,7 +40,7 @@ type loop struct {
 	scheduler  *schedule.Scheduler
 	diagnoser  diagnose.Diagnoser
 	readOnly   bool                 // no writes
-	settled    func(*status.Report) // called with every report; may be nil
+	onReport    func(*status.Report) // called with every report; may be nil
 
 	// A revision goes from found to newest, wanted and live. A refused revision
 	// stays newest until the next one.
@@ -58,12 +58,12 @@ type loop struct {
 }
 
 const (
-	// tellInterval is the least time between two reports for a stream of small
+	// publishInterval is the least time between two reports for a stream of small
 	// changes, such as pods becoming ready. The outcome of a push is published at once.
-	tellInterval = 25 * time.Millisecond
-	// lookInterval is the most time between two turns. Time alone changes a report:
+	publishInterval = 25 * time.Millisecond
+	// turnInterval is the most time between two turns. Time alone changes a report:
 	// "unreachable for 4 minutes", a deadline that has passed.
-	lookInterval = 10 * time.Second
+	turnInterval = 10 * time.Second
 )
 
 func newLoop(d *Daemon, readOnly bool) *loop {
@@ -86,7 +86,7 @@ func (l *loop) run(ctx context.Context) {
 	defer rendering.Wait()
 	defer l.cloud.wait()
 	rendering.Go(func() { l.renderings.run(ctx) })
-	clock := time.NewTicker(l.lookAgain)
+	clock := time.NewTicker(l.turnEvery)
 	defer clock.Stop()
 	pace := time.NewTimer(0)
 	defer pace.Stop()
@@ -117,16 +117,16 @@ func (l *loop) run(ctx context.Context) {
 		case <-changed:
 			changed = nil
 			// In a large federation, half of the time remains for everything else.
-			pace.Reset(max(tellInterval, took))
+			pace.Reset(max(publishInterval, took))
 		case <-clock.C:
 		}
 		if ctx.Err() != nil {
 			return // a turn that is cut short is no evidence about the revision
 		}
 		started := time.Now()
-		l.members.look()
+		l.members.read()
 		l.reschedule(ctx)
-		l.tell()
+		l.publish()
 		took = time.Since(started)
 	}
 }
@@ -234,7 +234,7 @@ func (l *loop) meet(ctx context.Context, f *federation.Federation) {
 	l.callRoll(f)
 	source, _ := identity.Of(l.source, l.cfg.Revision, f.Name)
 	l.members.meet(ctx, f, l.leaving, source)
-	l.members.look()
+	l.members.read()
 	l.met = f
 	l.judge()
 }

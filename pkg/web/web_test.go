@@ -42,7 +42,7 @@ const (
 	similarSHA = "9f8e7d6c0000000000000000000000000000000f"
 )
 
-// site has a newest report, of newestSHA, and earlier ones of earlierSHA and
+// site has a newest report, on newestSHA, and earlier reports on earlierSHA and
 // similarSHA.
 func site(t *testing.T) Options {
 	newest := reports(t)["failure"]
@@ -63,7 +63,7 @@ func site(t *testing.T) Options {
 	}
 }
 
-func TestEveryAddressAnswersAsItShould(t *testing.T) {
+func TestEveryPathHasItsAnswer(t *testing.T) {
 	h := New(site(t))
 	starting := New(Options{Ready: func() error { return errNotFetched }})
 	hung := New(Options{Alive: func() error { return errHung }})
@@ -127,7 +127,7 @@ func TestEveryAddressAnswersAsItShould(t *testing.T) {
 				t.Errorf("%s %s = %.2000s\nwant %q in it", c.method, c.path, w.Body, c.contains)
 			}
 			if w.Code == http.StatusMethodNotAllowed && w.Header().Get("Allow") == "" {
-				t.Errorf("%s %s does not say which methods it allows", c.method, c.path)
+				t.Errorf("%s %s does not list the methods it allows", c.method, c.path)
 			}
 			for header, want := range map[string]string{
 				"Content-Security-Policy": contentSecurityPolicy,
@@ -198,7 +198,7 @@ func TestHeadAnswersWithoutABody(t *testing.T) {
 	}
 }
 
-func TestTheReportIsSentOnlyWhenItChanged(t *testing.T) {
+func TestTheReportIsSentOnlyIfItChanged(t *testing.T) {
 	opts := site(t)
 	report := opts.Report()
 	opts.Report = func() *status.Report { return report }
@@ -231,7 +231,7 @@ func TestEmptyListsAreListsInTheAPI(t *testing.T) {
 	r := &status.Report{Clusters: []status.Cluster{{Name: "a"}}, Addresses: []status.Address{{Address: "192.0.2.1"}}}
 	body := get(t, New(Options{Report: func() *status.Report { return r }}), "/api/v1/report").Body.String()
 	if strings.Contains(body, "null") {
-		t.Errorf("the report holds null:\n%s", body)
+		t.Errorf("the report contains null:\n%s", body)
 	}
 	if r.Findings != nil || r.Clusters[0].Objects != nil {
 		t.Error("the report was changed by its encoding")
@@ -267,7 +267,7 @@ func TestRequestsAreInTheDebugLog(t *testing.T) {
 	}
 }
 
-func TestMetricsAreThoseOfTheGatherer(t *testing.T) {
+func TestMetricsComeFromTheGatherer(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	if _, err := metrics.New(reg, "v1"); err != nil {
 		t.Fatal(err)

@@ -21,10 +21,10 @@ import (
 // This file is the second half of each turn: what the loop reports on a revision, and
 // where.
 
-// tell sums up what is known and publishes it to the forge, the page and the metrics.
+// publish sums up what is known and publishes it to the forge, the page and the metrics.
 // Each of them holds the newest report, and none of them blocks. Log entries were
 // written where things happened.
-func (l *loop) tell() {
+func (l *loop) publish() {
 	started := time.Now()
 	defer func() { l.metrics.Stage(metrics.StageStatus, time.Since(started)) }()
 	report := l.report()
@@ -41,8 +41,8 @@ func (l *loop) tell() {
 	if l.reviewer != nil {
 		l.reviewer.See(l.view(&report))
 	}
-	if l.settled != nil {
-		l.settled(&report)
+	if l.onReport != nil {
+		l.onReport(&report)
 	}
 }
 
@@ -59,12 +59,12 @@ func (l *loop) hasYielded() bool {
 // report returns the report on the newest revision. While that one is refused, the
 // revision in force gets its own report, too.
 func (l *loop) report() status.Report {
-	in := l.known(l.newest)
+	in := l.baseInput(l.newest)
 	in.Previous = l.reports.Newest()
 	switch {
 	case l.newest == nil:
 	case l.newest.refusal != nil && l.live != nil:
-		inForce := l.judged(l.live)
+		inForce := l.judgedInput(l.live)
 		inForce.Previous, _ = l.reports.Of(l.live.sha())
 		r := status.Summarise(inForce)
 		l.clean(&r)
@@ -74,7 +74,7 @@ func (l *loop) report() status.Report {
 	case l.newest.refusal != nil:
 		in.Findings = append(in.Findings, l.newest.refusal...)
 	case l.newest == l.live && !l.live.partly:
-		judged := l.judged(l.live)
+		judged := l.judgedInput(l.live)
 		judged.Previous = in.Previous
 		in = judged
 	default:
@@ -93,9 +93,9 @@ func (l *loop) clean(r *status.Report) {
 	}
 }
 
-// known returns the input of a report that does not depend on what became of its
+// baseInput returns the input of a report that does not depend on what became of its
 // revision.
-func (l *loop) known(rev *revision) status.Input {
+func (l *loop) baseInput(rev *revision) status.Input {
 	in := status.Input{
 		Federation: l.federation(rev),
 		Repository: l.source.String(),
@@ -117,9 +117,9 @@ func (l *loop) known(rev *revision) status.Input {
 	return in
 }
 
-// judged returns known plus the plan and the findings of a revision in force.
-func (l *loop) judged(rev *revision) status.Input {
-	in := l.known(rev)
+// judgedInput returns known plus the plan and the findings of a revision in force.
+func (l *loop) judgedInput(rev *revision) status.Input {
+	in := l.baseInput(rev)
 	in.Plan = &rev.plan
 	in.Findings = slices.Concat(in.Findings, rev.findings(), l.diagnose(rev), l.cloud.state().Findings)
 	return in
