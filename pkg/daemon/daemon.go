@@ -71,7 +71,7 @@ type Daemon struct {
 	reviewer   *reviewer.Reviewer // nil without plans of pull requests
 	claims     *claim.Writer      // which clusters this process may write to
 	instance   string             // its display name
-	duplicate     bool               // another process of this source runs on this machine
+	duplicate  bool               // another process of this source runs on this machine
 	outboxFile string             // the poster's
 	deployedIn string             // the deployer's
 	roster     roll.Roster        // the loop's

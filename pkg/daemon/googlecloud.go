@@ -44,7 +44,7 @@ type googleCloud struct {
 
 	// A read-only loop has no keeper: it reads one time at the end, into seen.
 	readOnly bool
-	seen keeper.State
+	seen     keeper.State
 
 	// behind has what was left on Compute Engine since the start, by project, and is no
 	// longer maintained.

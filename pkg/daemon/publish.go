@@ -117,7 +117,7 @@ func (l *loop) baseInput(rev *revision) status.Input {
 	return in
 }
 
-// judgedInput returns known plus the plan and the findings of a revision in force.
+// judgedInput returns baseInput plus the plan and the findings of a revision in force.
 func (l *loop) judgedInput(rev *revision) status.Input {
 	in := l.baseInput(rev)
 	in.Plan = &rev.plan

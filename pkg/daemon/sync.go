@@ -40,7 +40,7 @@ type loop struct {
 	scheduler  *schedule.Scheduler
 	diagnoser  diagnose.Diagnoser
 	readOnly   bool                 // no writes
-	onReport    func(*status.Report) // called with every report; may be nil
+	onReport   func(*status.Report) // called with every report; may be nil
 
 	// A revision goes from found to newest, wanted and live. A refused revision
 	// stays newest until the next one.
