@@ -148,7 +148,7 @@ func (q *firewallQuestion) reported(cmd *cobra.Command, log *zap.Logger) (federa
 	if q.facts != "" {
 		return readFacts(cmd, q.facts)
 	}
-	c, err := daemon.Look(cmd.Context(), q.cfg, q.timeout, log)
+	c, err := daemon.Compare(cmd.Context(), q.cfg, q.timeout, log)
 	if err != nil {
 		return federation.Facts{}, err
 	}

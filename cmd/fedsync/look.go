@@ -40,7 +40,7 @@ func (l *looking) look(cmd *cobra.Command, done string) (*preview.Comparison, er
 	if err != nil {
 		return nil, err
 	}
-	c, err := daemon.Look(cmd.Context(), l.cfg, *l.timeout, log)
+	c, err := daemon.Compare(cmd.Context(), l.cfg, *l.timeout, log)
 	if err != nil {
 		return nil, err
 	}

@@ -18,8 +18,8 @@
 // publish.go is the other half of each turn: it sums the outcomes up in a report and
 // publishes it to the forge, the page and the metrics; package history retains the
 // reports. daemon.go starts everything and waits for its end; package wire makes the
-// parts that the settings name. look.go and once.go combine the same parts for the
-// commands that only read, or that sync one revision. examine.go offers look to package
+// parts that the settings name. compare.go and once.go combine the same parts for the
+// commands that only read, or that sync one revision. examine.go offers compare to package
 // doctor, and planning.go is fedsync plan. reviewview.go is what package reviewer sees
 // of the loop.
 package daemon

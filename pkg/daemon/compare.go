@@ -20,10 +20,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// Look reads what every cluster runs and what an apply would change there, and changes
+// Compare reads what every cluster runs and what an apply would change there, and changes
 // nothing. It waits for each cluster's answer, within the timeout. It fails only if no
 // cluster at all could be read.
-func Look(ctx context.Context, cfg *config.Config, timeout time.Duration, log *zap.Logger) (*preview.Comparison, error) {
+func Compare(ctx context.Context, cfg *config.Config, timeout time.Duration, log *zap.Logger) (*preview.Comparison, error) {
 	d, err := newParts(cfg, Options{Log: log})
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func Look(ctx context.Context, cfg *config.Config, timeout time.Duration, log *z
 	if err != nil {
 		return nil, err
 	}
-	c, err := d.look(ctx, snapshot, timeout)
+	c, err := d.compare(ctx, snapshot, timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -45,8 +45,8 @@ func Look(ctx context.Context, cfg *config.Config, timeout time.Duration, log *z
 	return c, nil
 }
 
-// look is Look for a snapshot. With preview.ErrNoAnswer, it also returns what is known.
-func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout time.Duration) (*preview.Comparison, error) {
+// compare is Compare for a snapshot. With preview.ErrNoAnswer, it also returns what is known.
+func (d *Daemon) compare(ctx context.Context, snapshot federation.Snapshot, timeout time.Duration) (*preview.Comparison, error) {
 	d.events.put(source.Event{Snapshot: &snapshot})
 	loopCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -89,7 +89,7 @@ func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout
 	return c, l.members.silence()
 }
 
-// silence returns preview.ErrNoAnswer with the reasons if look saw no member that
+// silence returns preview.ErrNoAnswer with the reasons if read saw no member that
 // answers.
 func (ms *members) silence() error {
 	var reasons []string
