@@ -43,14 +43,14 @@ Engine could not be compared, 2 when no cluster answers.`,
   fedsync diff -o json | jq '.differences[].object'`,
 		Args: cobra.NoArgs,
 	}
-	l := newLooking(cmd, environment, 30*time.Second, "text", "json")
+	q := newClusterQuery(cmd, environment, 30*time.Second, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := l.look(cmd, "compared")
+		c, err := q.compare(cmd, "compared")
 		if err != nil {
 			return err
 		}
 		d := newDiffReport(c)
-		if l.json() {
+		if q.json() {
 			err = printer.JSON(cmd.OutOrStdout(), d)
 		} else {
 			d.write(printer.Plain(cmd.OutOrStdout()))

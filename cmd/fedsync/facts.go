@@ -31,14 +31,14 @@ Exit status 0 when at least one cluster answers, 2 when none does.`,
   fedsync facts | fedsync render --explain --facts -`,
 		Args: cobra.NoArgs,
 	}
-	l := newLooking(cmd, environment, 10*time.Second, "yaml", "json")
+	q := newClusterQuery(cmd, environment, 10*time.Second, "yaml", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := l.look(cmd, "read")
+		c, err := q.compare(cmd, "read")
 		if err != nil {
 			return err
 		}
 		encode := fedfile.FactsYAML
-		if l.json() {
+		if q.json() {
 			encode = fedfile.FactsJSON
 		}
 		data, err := encode(c.Facts)

@@ -26,13 +26,13 @@ does not, 2 when no cluster answers.`,
   fedsync status --repo https://forge.example/team/web.git --token-file token -o json`,
 		Args: cobra.NoArgs,
 	}
-	l := newLooking(cmd, environment, 10*time.Second, "table", "json")
+	q := newClusterQuery(cmd, environment, 10*time.Second, "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := l.look(cmd, "read")
+		c, err := q.compare(cmd, "read")
 		if err != nil {
 			return err
 		}
-		if l.json() {
+		if q.json() {
 			if err := printer.JSON(cmd.OutOrStdout(), c.Report); err != nil {
 				return err
 			}
