@@ -44,14 +44,14 @@ type loop struct {
 
 	// A revision goes from found to newest, wanted and live. A refused revision
 	// stays newest until the next one.
-	found   federation.Revision // the newest that source read
-	newest  *revision           // the newest whose fedsync.yaml was read: reports describe it; nil before the first
-	wanted  *revision           // the one that is being rendered; nil for none
-	live    *revision           // the newest that is rendered: in force and maintained; nil before the first
-	ahead   map[string]part     // by cluster: what it runs of a revision newer than live
-	met     *federation.Federation
-	leaving []federation.Cluster // clusters that left the federation and are to be emptied
-	roll    roll.Roll            // which clusters the names lead to, and what may be done there
+	found   federation.Revision    // the newest that source read
+	newest  *revision              // the newest whose fedsync.yaml was read: reports describe it; nil before the first
+	wanted  *revision              // the one that is being rendered; nil for none
+	live    *revision              // the newest that is rendered: in force and maintained; nil before the first
+	ahead   map[string]part        // by cluster: what it runs of a revision newer than live
+	met     *federation.Federation // whose clusters have members
+	leaving []federation.Cluster   // clusters that left the federation and are to be emptied
+	roll    roll.Roll              // which clusters the names lead to, and what may be done there
 
 	ended     syncEnd // the last one counted
 	sourceErr error   // why the repository cannot be read now
