@@ -27,7 +27,7 @@ func newDiff(environment []string) *cobra.Command {
 		Long: `Asks every member cluster for a dry run of an apply of the revision, and prints each
 object that would change: whether it would be created, configured, adopted (it exists and
 is not fedsync's yet) or pruned, and the fields with their values before and after.
-Changes that are equal in several clusters are printed one time, with the names of the
+Changes that are equal in several clusters are printed once, with the names of the
 clusters. The content of a Secret is never shown, only that it would change.
 
 If fedsync maintains load balancers on Google Cloud, the changes that it would make there

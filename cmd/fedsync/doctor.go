@@ -18,7 +18,7 @@ func newDoctor(environment []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Find out what is wrong, where, and what to do about it; changes nothing",
-		Long: `Examines everything one time: the settings, the kubeconfig, the repository and its
+		Long: `Examines everything once: the settings, the kubeconfig, the repository and its
 fedsync.yaml, the rendering, and in every member cluster its state, fedsync's permissions,
 node ports, replicas, Ingresses and what they need. It prints each finding with its id,
 the object and what is wrong, with the observed values, and below it, after an arrow, what

@@ -27,8 +27,8 @@ func newPlan(environment []string) *cobra.Command {
 		Long: `Prints what merging one revision into another would do to the objects of every cluster,
 to node ports and to replicas, and which of it is dangerous. The change is merged into the
 base from the common ancestor, as git merge would do, so a head that is behind the base
-deletes nothing. Objects that change in the same way in several clusters are printed one
-time, with the names of the clusters. The content of a Secret is never shown.
+deletes nothing. Objects that change in the same way in several clusters are printed once,
+with the names of the clusters. The content of a Secret is never shown.
 
 The head is what is committed. With --working-tree it includes uncommitted changes of the
 clone, as git add --all and a commit would: also files that are neither tracked nor

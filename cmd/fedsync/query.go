@@ -12,7 +12,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/preview"
 )
 
-// clusterQuery has what is common to the commands that read every cluster one time: the
+// clusterQuery has what is common to the commands that read every cluster once: the
 // settings and the flags.
 type clusterQuery struct {
 	cfg     *config.Config

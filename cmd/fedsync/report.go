@@ -28,7 +28,7 @@ func newReport(environment []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report",
 		Short: "Write one file for support, without secrets; changes nothing",
-		Long: `Examines everything one time, as fedsync doctor does, and writes the result as one text:
+		Long: `Examines everything once, as fedsync doctor does, and writes the result as one text:
 the version, the settings, fedsync.yaml, the findings, the report of every cluster with
 its version and state, the facts, and the decisions on node ports and replicas with their
 reasons. Each part begins with a line "-- NAME --".

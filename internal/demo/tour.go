@@ -135,7 +135,7 @@ func (d *demo) whatRuns(ctx context.Context) error {
 	})
 }
 
-// readOnly returns the arguments of a command that reads everything one time.
+// readOnly returns the arguments of a command that reads everything once.
 func (d *demo) readOnly(command string) []string {
 	args := []string{command, "--repo", d.repository, "--kubeconfig", d.kubeconfig, "--log-level", "error"}
 	if d.cloud != nil {

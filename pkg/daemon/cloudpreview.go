@@ -37,7 +37,7 @@ func SourceDigest(cfg *config.Config, federation string) (string, error) {
 	return digest, nil
 }
 
-// PreviewCloud reads Compute Engine one time and changes nothing. It needs the input's
+// PreviewCloud reads Compute Engine once and changes nothing. It needs the input's
 // federation, source, plan and facts; the federation's GCP must not be nil. It fails without
 // usable credentials. Its error contains no secret.
 func PreviewCloud(ctx context.Context, cfg *config.Config, in gcp.Input, log *zap.Logger) (*CloudPreview, error) {

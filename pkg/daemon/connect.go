@@ -47,7 +47,7 @@ func (d *Daemon) newMember(f *federation.Federation, c federation.Cluster, readO
 
 // connect returns the function by which a member gets its connection. Its errors reach
 // the report. A command's report is for its caller and has all details. A daemon's report
-// is public: the details are in the log, one time per change.
+// is public: the details are in the log, once per change.
 func (d *Daemon) connect(readOnly bool) func(context string) (member.Connection, error) {
 	if readOnly {
 		return d.kubeconfig.Connection

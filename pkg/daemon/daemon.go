@@ -50,7 +50,7 @@ type Options struct {
 	secrets *secret.Set // the Daemon's own when nil
 }
 
-// Daemon keeps member clusters equal to a repository. It can run only one time.
+// Daemon keeps member clusters equal to a repository. It can run only once.
 type Daemon struct {
 	cfg     *config.Config
 	options Options
@@ -370,7 +370,7 @@ func (d *Daemon) serve(ctx context.Context) error {
 }
 
 // A forge sends several webhooks for one push, and many pushes may come at once: the
-// repository is polled one time for all that come within nudgeQuiet of each other, and
+// repository is polled once for all that come within nudgeQuiet of each other, and
 // after nudgeMost at the latest.
 const (
 	nudgeQuiet = 50 * time.Millisecond

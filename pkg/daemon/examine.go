@@ -13,7 +13,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/preview"
 )
 
-// Examine reads everything one time for fedsync doctor, with the loop, as Compare does.
+// Examine reads everything once for fedsync doctor, with the loop, as Compare does.
 func Examine(ctx context.Context, cfg *config.Config, timeout time.Duration, log *zap.Logger) (*doctor.Examination, error) {
 	secrets := secret.New()
 	return doctor.Examine(ctx, cfg, doctor.Options{

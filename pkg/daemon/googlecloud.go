@@ -42,7 +42,7 @@ type googleCloud struct {
 	stop    func()
 	running sync.WaitGroup
 
-	// A read-only loop has no keeper: it reads one time at the end, into seen.
+	// A read-only loop has no keeper: it reads once at the end, into seen.
 	readOnly bool
 	seen     keeper.State
 

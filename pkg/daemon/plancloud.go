@@ -12,7 +12,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/proposal"
 )
 
-// askCloud reads Compute Engine one time, within the timeout, and changes nothing.
+// askCloud reads Compute Engine once, within the timeout, and changes nothing.
 func (d *Daemon) askCloud(ctx context.Context, in *plan.Input, timeout time.Duration) {
 	c, asked := proposal.ProposeCloud(d.digest(in.Base.Federation), *in)
 	in.Cloud = c

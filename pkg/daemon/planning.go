@@ -94,7 +94,7 @@ func (d *Daemon) renderSide(ctx context.Context, snapshot federation.Snapshot) (
 // askPause is the pause before the clusters are asked again.
 const askPause = 2 * time.Second
 
-// askUntilSure asks one time or, if o.Patient, until every cluster that the change
+// askUntilSure asks once or, if o.Patient, until every cluster that the change
 // concerns has answered or the time is up.
 func (d *Daemon) askUntilSure(ctx context.Context, in *plan.Input, base, head *proposal.Side, o PlanOptions) error {
 	deadline := time.Now().Add(o.Timeout)

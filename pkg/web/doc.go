@@ -1,6 +1,6 @@
 // Package web serves what fedsync knows over HTTP: a page for users, JSON for programs,
 // metrics for Prometheus, and an endpoint for a forge's webhooks. An answer that takes
-// work is made one time for all who ask for it.
+// work is made once for all who ask for it.
 //
 // The input is functions that return the newest status.Report and those of earlier
 // revisions; the output is an http.Handler. Everything is read-only: the most that a
