@@ -126,7 +126,7 @@ func leftBehind(project string, balancers []federation.Balancer) (federation.Fin
 	shown := untrusted.Some(serving, 3)
 	return federation.Finding{
 		ID: federation.FindingCloud, Severity: federation.SeverityWarning,
-		Message: untrusted.Textf("load balancers in project %q are no longer maintained and are left unchanged: %s; they continue to serve their present endpoints", project, shown),
+		Message: untrusted.Textf("load balancers in project %s are no longer maintained and are left unchanged: %s; they continue to serve their present endpoints", project, shown),
 		Remedy:  untrusted.Const("move DNS, then delete the resources that bear fedsync's mark there; or restore spec.gcp in " + federation.FileName),
 	}, true
 }
