@@ -9,14 +9,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// cloudDiff is what would be done on Compute Engine, in the order in which it would be.
+// cloudDiff is what would be done on Compute Engine, in order.
 type cloudDiff struct {
 	Project string               `json:"project"`
 	Error   string               `json:"error,omitempty"` // why it could not be compared
 	Actions []status.CloudAction `json:"actions"`
 }
 
-// newCloudDiff gives nil where fedsync keeps no load balancers.
+// newCloudDiff returns nil if fedsync maintains no load balancers.
 func newCloudDiff(c *status.Cloud) *cloudDiff {
 	if c == nil {
 		return nil
@@ -24,11 +24,11 @@ func newCloudDiff(c *status.Cloud) *cloudDiff {
 	return &cloudDiff{Project: c.Project, Error: c.Error.String(), Actions: append([]status.CloudAction{}, c.Pending...)}
 }
 
-// equal reports whether Compute Engine was compared and is as it should be; so is one
-// that is not asked.
+// equal reports whether Compute Engine was compared and needs no change. It is true if
+// Compute Engine is not read.
 func (c *cloudDiff) equal() bool { return c == nil || c.Error == "" && len(c.Actions) == 0 }
 
-// write prints an action on a line: what would be done to what, and why.
+// write prints one action per line: what would be done to what, and why.
 func (c *cloudDiff) write(w io.Writer) {
 	if c == nil {
 		return

@@ -24,33 +24,33 @@ func newDiff(environment []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff",
 		Short: "Print what an apply would change in every cluster; changes nothing",
-		Long: `Asks every member cluster for a dry run of what an apply of the revision would do,
-and prints each object that would change: whether it would be created, configured,
-adopted (it exists and is not fedsync's yet) or pruned, and the fields with their
-values before and after. What is equal in several clusters is printed once, with
-their names. What a Secret holds is never shown, only that it would change.
+		Long: `Asks every member cluster for a dry run of an apply of the revision, and prints each
+object that would change: whether it would be created, configured, adopted (it exists and
+is not fedsync's yet) or pruned, and the fields with their values before and after.
+Changes that are equal in several clusters are printed once, with the names of the
+clusters. The content of a Secret is never shown, only that it would change.
 
-Where fedsync keeps load balancers on Google Cloud, what it would do there follows, in the
-order in which it would.
+If fedsync maintains load balancers on Google Cloud, the changes that it would make there
+follow, in order.
 
 Only commits are compared: changes that are not committed are named on standard
-error. A controller's own changes, such as a status, are no difference.
+error. A controller's own changes, such as a status, do not count as a difference.
 
-Exit status 0 when nothing would change, 1 when something would or a cluster, or Compute
-Engine, could not be compared, 2 when no cluster answers.`,
+Exit status 0 when nothing would change, 1 when something would or when a cluster or Compute
+Engine could not be compared, 2 when no cluster answers.`,
 		Example: `  fedsync diff
   fedsync diff --revision new-ports --repo https://forge.example/team/web.git
   fedsync diff -o json | jq '.differences[].object'`,
 		Args: cobra.NoArgs,
 	}
-	l := newLooking(cmd, environment, 30*time.Second, "text", "json")
+	q := newClusterQuery(cmd, environment, 30*time.Second, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := l.look(cmd, "compared")
+		c, err := q.compare(cmd, "compared")
 		if err != nil {
 			return err
 		}
 		d := newDiffReport(c)
-		if l.json() {
+		if q.json() {
 			err = printer.JSON(cmd.OutOrStdout(), d)
 		} else {
 			d.write(printer.Plain(cmd.OutOrStdout()))
@@ -63,17 +63,17 @@ Engine, could not be compared, 2 when no cluster answers.`,
 	return cmd
 }
 
-// diffReport is what `fedsync diff` says, in the form of its JSON.
+// diffReport is the output of `fedsync diff`, in the form of its JSON.
 type diffReport struct {
 	Federation  string               `json:"federation"`
 	Revision    federation.Revision  `json:"revision"`
 	Differences []objectDiff         `json:"differences"`
 	Clusters    []clusterDiff        `json:"clusters"`
-	Cloud       *cloudDiff           `json:"cloud,omitempty"` // nil where fedsync keeps no load balancers
+	Cloud       *cloudDiff           `json:"cloud,omitempty"` // nil if fedsync maintains no load balancers
 	Findings    []federation.Finding `json:"findings"`
 }
 
-// objectDiff is what would happen to one object, alike in some clusters.
+// objectDiff is what would happen to one object, the same in some clusters.
 type objectDiff struct {
 	Action   string               `json:"action"` // create, configure, adopt, prune or fail
 	Object   federation.ObjectRef `json:"object"`
@@ -84,7 +84,7 @@ type objectDiff struct {
 	Error    string               `json:"error,omitempty"` // why it cannot be done
 }
 
-// clusterDiff says whether a cluster was compared at all.
+// clusterDiff is whether a cluster was compared.
 type clusterDiff struct {
 	Name     string                  `json:"name"`
 	Compared bool                    `json:"compared"`
@@ -116,7 +116,7 @@ func newDiffReport(c *preview.Comparison) *diffReport {
 	return d
 }
 
-// whyNot says why a cluster was not compared.
+// whyNot returns why a cluster was not compared.
 func whyNot(c status.Cluster, compared bool) string {
 	switch {
 	case compared:
@@ -124,10 +124,10 @@ func whyNot(c status.Cluster, compared bool) string {
 	case !c.Error.IsZero():
 		return strings.TrimPrefix(string(c.Failure)+": "+c.Error.String(), ": ")
 	}
-	return "it did not answer in time"
+	return "no answer in time"
 }
 
-// add puts a cluster's difference with its likes in other clusters.
+// add adds a cluster's difference to the same difference in other clusters.
 func (d *diffReport) add(cluster string, one apply.Difference) {
 	next := objectDiff{
 		Action: verb(one.Action), Object: one.Object, App: one.App, File: one.File, Clusters: []string{cluster}, Fields: one.Fields,
@@ -144,13 +144,13 @@ func (d *diffReport) add(cluster string, one apply.Difference) {
 	d.Differences = append(d.Differences, next)
 }
 
-// like says whether two differences are the same but for their clusters.
+// like reports whether two differences are the same except for their clusters.
 func (o objectDiff) like(other objectDiff) bool {
 	return o.Action == other.Action && o.Object == other.Object && o.App == other.App && o.File == other.File &&
 		o.Error == other.Error && slices.Equal(o.Fields, other.Fields)
 }
 
-// verb is what would be done, where an Action says what was.
+// verb returns what would be done, whereas an Action is what was done.
 func verb(a federation.Action) string {
 	switch a {
 	case federation.ActionCreated:
@@ -169,8 +169,8 @@ func verb(a federation.Action) string {
 	return string(a)
 }
 
-// equal says whether everything was compared, nothing would change and no
-// finding is an error.
+// equal reports whether everything was compared, nothing would change and no finding is
+// an error.
 func (d *diffReport) equal() bool {
 	return len(d.Differences) == 0 && d.Cloud.equal() &&
 		!slices.ContainsFunc(d.Clusters, func(c clusterDiff) bool { return !c.Compared }) &&
@@ -204,8 +204,8 @@ func (d *diffReport) write(w io.Writer) {
 	}
 }
 
-// writeField prints a field on a line, or two when it changes, and a text of several
-// lines, such as a file in a ConfigMap, as the lines that change.
+// writeField prints a field on one line, or on two when it changes. Of a text with
+// several lines, such as a file in a ConfigMap, it prints the lines that change.
 func writeField(w io.Writer, f fields.Difference) {
 	before, wasText := f.Before.Lines()
 	after, isText := f.After.Lines()
@@ -225,7 +225,7 @@ func writeField(w io.Writer, f fields.Difference) {
 	}
 }
 
-// shown gives a value as it is printed: a text of several lines as YAML has it.
+// shown returns a value as it is printed: a text of several lines as a YAML block.
 func shown(v fields.Value) string {
 	text, ok := v.Lines()
 	if !ok {
@@ -234,7 +234,7 @@ func shown(v fields.Value) string {
 	return "|\n      " + printer.Indented(text, "      ")
 }
 
-// summary gives "1 to create, 2 to configure in 3 of 3 clusters".
+// summary returns "1 to create, 2 to configure in 3 of 3 clusters".
 func (d *diffReport) summary() string {
 	compared, differ := 0, map[string]bool{}
 	for _, c := range d.Clusters {

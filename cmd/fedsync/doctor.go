@@ -18,18 +18,18 @@ func newDoctor(environment []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Find out what is wrong, where, and what to do about it; changes nothing",
-		Long: `Looks at everything once: the settings, the kubeconfig, the repository and its
-fedsync.yaml, the rendering, and in every member cluster its state, what fedsync's
-credentials allow there, node ports, replicas, Ingresses and what they need. It prints
-each finding with its number, the object, what is wrong with the values seen, and below
-it, after an arrow, what to do.
+		Long: `Examines everything once: the settings, the kubeconfig, the repository and its
+fedsync.yaml, the rendering, and in every member cluster its state, fedsync's permissions,
+node ports, replicas, Ingresses and what they need. It prints each finding with its id,
+the object and what is wrong, with the observed values, and below it, after an arrow, what
+to do.
 
-It needs no running daemon and changes nothing. What is broken is a finding, a
-repository that cannot be read among them, and whatever else can be looked at is looked
-at all the same. Numbers are explained in the documentation.
+It needs no running daemon and changes nothing. Anything that is broken is a finding, even
+a repository that cannot be read, and everything else is still examined. The ids are
+explained in the documentation.
 
-Exit status 0 when no finding is an error, 1 when one is, 2 when nothing could be looked
-at (usage, settings).`,
+Exit status 0 when no finding is an error, 1 when one is, 2 when nothing could be examined
+(usage, settings).`,
 		Example: `  fedsync doctor
   fedsync doctor --kubeconfig clusters.kubeconfig --repo https://forge.example/team/web.git --token-file token
   fedsync doctor -o json | jq '.findings[] | select(.severity == "E")'`,
@@ -51,7 +51,7 @@ at (usage, settings).`,
 		if err != nil {
 			return err
 		}
-		printer.Uncommitted(cmd.ErrOrStderr(), e.Uncommitted, "looked at")
+		printer.Uncommitted(cmd.ErrOrStderr(), e.Uncommitted, "examined")
 		d := newDiagnosis(e)
 		if *output == "json" {
 			err = printer.JSON(cmd.OutOrStdout(), d)
@@ -66,7 +66,7 @@ at (usage, settings).`,
 	return cmd
 }
 
-// diagnosis is what doctor says, in the form of its JSON.
+// diagnosis is the output of doctor, in the form of its JSON.
 type diagnosis struct {
 	Federation string               `json:"federation,omitempty"`
 	Repository string               `json:"repository"`
@@ -77,11 +77,11 @@ type diagnosis struct {
 	Findings   []federation.Finding `json:"findings"` // errors first
 }
 
-// checked says how far the looking got.
+// checked counts what was examined.
 type checked struct {
-	Clusters    int `json:"clusters"`    // of the federation
-	Answering   int `json:"answering"`   // of them
-	Permissions int `json:"permissions"` // of them that said what they allow
+	Clusters    int `json:"clusters"`    // in the federation
+	Answering   int `json:"answering"`   // clusters that answer
+	Permissions int `json:"permissions"` // clusters whose permissions are known
 	Apps        int `json:"apps"`
 	Objects     int `json:"objects"` // rendered, in all clusters together
 }
@@ -121,7 +121,7 @@ func newDiagnosis(e *doctor.Examination) diagnosis {
 	return d
 }
 
-// write prints the findings by severity and cluster, in the order that they have.
+// write prints the findings by severity and cluster, in their order.
 func (d diagnosis) write(w io.Writer) {
 	if d.Federation == "" {
 		fmt.Fprintln(w, d.Repository)
@@ -129,7 +129,7 @@ func (d diagnosis) write(w io.Writer) {
 		fmt.Fprintf(w, "%s  %s\n", d.Federation, d.Revision)
 	}
 	var severity federation.Severity
-	cluster := "\x00" // no cluster's name
+	cluster := "\x00" // not a cluster's name
 	for _, f := range d.Findings {
 		if f.Severity != severity {
 			severity, cluster = f.Severity, "\x00"
@@ -143,7 +143,7 @@ func (d diagnosis) write(w io.Writer) {
 			}
 			fmt.Fprintf(w, "  %s\n", where)
 		}
-		f.Cluster = "" // it stands above
+		f.Cluster = "" // it is in the heading
 		const margin = "          "
 		fmt.Fprintf(w, "    %-5s %s\n", f.ID, printer.Indented(f.String(), margin))
 		if !f.Remedy.IsZero() {
@@ -154,7 +154,7 @@ func (d diagnosis) write(w io.Writer) {
 		fmt.Fprintf(w, "\n%s, %s\n", count(d.Errors, "error"), count(d.Warnings, "warning"))
 		return
 	}
-	fmt.Fprintf(w, "nothing is wrong: %d of %s answer, permissions asked in %d, %s rendered of %s\n", d.Checked.Answering,
+	fmt.Fprintf(w, "nothing is wrong: %d of %s answer, permissions checked in %d, %s rendered of %s\n", d.Checked.Answering,
 		count(d.Checked.Clusters, "cluster"), d.Checked.Permissions, count(d.Checked.Objects, "object"), count(d.Checked.Apps, "app"))
 }
 

@@ -74,7 +74,7 @@ NOTES
 func TestDoctorSaysWhatItCheckedWhenNothingIsWrong(t *testing.T) {
 	var b strings.Builder
 	newDiagnosis(examined()).write(&b)
-	want := "web  main@1a2b3c4\nnothing is wrong: 1 of 2 clusters answer, permissions asked in 1, 1 object rendered of 1 app\n"
+	want := "web  main@1a2b3c4\nnothing is wrong: 1 of 2 clusters answer, permissions checked in 1, 1 object rendered of 1 app\n"
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Errorf("doctor (-want +got):\n%s", diff)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// explanation is what was decided, and why, in the form of its JSON.
+// explanation has the decisions and their reasons, in the form of its JSON.
 type explanation struct {
 	Revision  federation.Revision           `json:"revision"`
 	Ports     []federation.PortDecision     `json:"ports"`
@@ -20,8 +20,8 @@ type explanation struct {
 	Ingresses []federation.IngressDecision  `json:"ingresses,omitempty"`
 }
 
-// newExplanation takes the decisions of a plan; with a cluster, those that concern
-// it, of which plans then holds that cluster's alone.
+// newExplanation returns the decisions of a plan or, with a cluster, those that concern
+// it. In that case, plans holds only that cluster's plan.
 func newExplanation(plan federation.Plan, plans []federation.ClusterPlan, cluster string) explanation {
 	e := explanation{Revision: plan.Revision, Ports: []federation.PortDecision{}, Replicas: []federation.ReplicasDecision{}}
 	if cluster == "" {
@@ -74,11 +74,11 @@ func (e explanation) print(w io.Writer, format string) error {
 	return nil
 }
 
-// write prints the decisions for people.
+// write prints the decisions as text.
 func (e explanation) write(w io.Writer) {
 	fmt.Fprintf(w, "%s\n", e.Revision)
 	if len(e.Ports) == 0 && len(e.Replicas) == 0 && len(e.Ingresses) == 0 {
-		fmt.Fprintln(w, "no node port and no replica count had to be decided")
+		fmt.Fprintln(w, "no decisions on node ports or replica counts were needed")
 	}
 	for i, d := range e.Ports {
 		if i == 0 || d.Service != e.Ports[i-1].Service {
@@ -100,7 +100,7 @@ func place(ref federation.ObjectRef, file string) string {
 	return strings.TrimSuffix(ref.String()+"  "+file, "  ")
 }
 
-// writePort gives "  80/TCP  node port 30036, pinned in …" and what stands against it.
+// writePort prints "  80/TCP  node port 30036, pinned in …" and the obstacles.
 func writePort(w io.Writer, d federation.PortDecision) {
 	const margin = "      "
 	port := "no node port"
@@ -119,7 +119,7 @@ func writePort(w io.Writer, d federation.PortDecision) {
 		fmt.Fprintf(w, margin+"waits for %s\n", strings.Join(d.Waits, ", "))
 	}
 	for _, c := range d.Clashes {
-		fmt.Fprintf(w, margin+"withheld in %s: %s has it\n", c.Cluster, c.Holder)
+		fmt.Fprintf(w, margin+"withheld in %s: held by %s\n", c.Cluster, c.Holder)
 	}
 	for _, m := range d.Moves {
 		fmt.Fprintf(w, margin+"moves in %s: from %d\n", m.Cluster, m.From)
@@ -129,7 +129,7 @@ func writePort(w io.Writer, d federation.PortDecision) {
 func writeReplicas(w io.Writer, d federation.ReplicasDecision) {
 	fmt.Fprintf(w, "  %d in Git", d.Total)
 	if d.Shortfall > 0 {
-		fmt.Fprintf(w, ", %d could be placed nowhere", d.Shortfall)
+		fmt.Fprintf(w, ", %d could not be placed", d.Shortfall)
 	}
 	if d.Reason != "" {
 		fmt.Fprintf(w, ": %s", printer.Indented(d.Reason, "    "))
@@ -147,32 +147,32 @@ func writeReplicas(w io.Writer, d federation.ReplicasDecision) {
 		}
 		fmt.Fprintf(t, "  %s\t%d\t%d\t%d\t%s\t%s\n", s.Cluster, s.Replicas, s.Share, s.Overflow, live, printer.Because(s.Basis))
 	}
-	_ = t.Flush() // the error is the writer's, which nobody reads after this
+	_ = t.Flush() // an error means that the output is gone
 }
 
-// writeClasses shows which class each cluster gets for an Ingress, and why.
+// writeClasses prints which class each cluster gets for an Ingress, and why.
 func writeClasses(w io.Writer, d federation.IngressDecision) {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(t, "  CLUSTER\tCLASS IN GIT\tCLASS\tBECAUSE")
 	for _, c := range d.Clusters {
 		class := cmp.Or(c.Class, "none")
 		if c.Basis == federation.ClassUnknown {
-			class = "as it is"
+			class = "unchanged"
 		}
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", c.Cluster, cmp.Or(c.Git, "none"), class, classWords(c.Basis))
 	}
-	_ = t.Flush() // the error is the writer's, which nobody reads after this
+	_ = t.Flush() // an error means that the output is gone
 }
 
-// classWords say what made a class.
+// classWords returns the reason for a class in words.
 func classWords(b federation.ClassBasis) string {
 	switch b {
 	case federation.ClassOurs:
-		return "fedsync makes its load balancer, and no controller there may build another"
+		return "fedsync maintains its load balancer, and no controller there may create another"
 	case federation.ClassMoves:
 		return federation.AnnotationMove + " allows it, and the cluster takes traffic behind fedsync's load balancer"
 	case federation.ClassStays:
-		return "Google's controller serves it there; " + federation.AnnotationMove + ": " + federation.MoveAllowed + " lets it leave"
+		return "Google's controller serves it there; set " + federation.AnnotationMove + ": " + federation.MoveAllowed + " to move it"
 	case federation.ClassWaits:
 		return "Google's controller serves it there until the cluster takes traffic behind fedsync's load balancer"
 	case federation.ClassUnknown:

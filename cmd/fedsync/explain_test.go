@@ -71,21 +71,21 @@ func TestExplanationSaysOfEachDecisionWhy(t *testing.T) {
 
 Service/web/nginx  apps/nginx/service.yaml
   80/TCP  node port 30036, pinned: Git says it
-      withheld in asia: Service/default/legacy has it
+      withheld in asia: held by Service/default/legacy
       moves in europe: from 30040
   53/UDP  no node port, waiting: asia has not been seen
       waits for asia
 
 apps/ReplicaSet/web/nginx  apps/nginx/replicaset.yaml
-  26 in Git, 2 could be placed nowhere: asia has room for 10
+  26 in Git, 2 could not be placed: asia has room for 10
   CLUSTER   REPLICAS   SHARE   OVERFLOW   LIVE   BECAUSE
   asia      13         10      3          17     it has room for no more
   europe    14         14      0          -      its maxReplicas
 
 networking.k8s.io/Ingress/web/nginx  apps/nginx/ingress.yaml
   CLUSTER   CLASS IN GIT   CLASS            BECAUSE
-  asia      gce            as it is         it is not known whether Google's controller serves it there
-  europe    none           fedsync-global   fedsync makes its load balancer, and no controller there may build another
+  asia      gce            unchanged        it is not known whether Google's controller serves it there
+  europe    none           fedsync-global   fedsync maintains its load balancer, and no controller there may create another
 `},
 		{"one cluster", "europe", plan.Clusters[1:], `main@1a2b3c4
 
@@ -96,15 +96,15 @@ Service/web/nginx  apps/nginx/service.yaml
       waits for asia
 
 apps/ReplicaSet/web/nginx  apps/nginx/replicaset.yaml
-  26 in Git, 2 could be placed nowhere: asia has room for 10
+  26 in Git, 2 could not be placed: asia has room for 10
   CLUSTER   REPLICAS   SHARE   OVERFLOW   LIVE   BECAUSE
   europe    14         14      0          -      its maxReplicas
 
 networking.k8s.io/Ingress/web/nginx  apps/nginx/ingress.yaml
   CLUSTER   CLASS IN GIT   CLASS            BECAUSE
-  europe    none           fedsync-global   fedsync makes its load balancer, and no controller there may build another
+  europe    none           fedsync-global   fedsync maintains its load balancer, and no controller there may create another
 `},
-		{"a cluster that has none of it", "africa", nil, "main@1a2b3c4\nno node port and no replica count had to be decided\n"},
+		{"a cluster that has none of it", "africa", nil, "main@1a2b3c4\nno decisions on node ports or replica counts were needed\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var b strings.Builder
@@ -166,7 +166,7 @@ func TestWhatIsWithheldIsNamedOnce(t *testing.T) {
 		{"one about another cluster", federation.Finding{Cluster: "europe", Object: nginxService, Message: want[0].Message}, 2},
 		{"one about something else", federation.Finding{Cluster: "asia", Object: nginxService, Message: untrusted.New("has no endpoints")}, 2},
 	} {
-		if got := untold(left, []federation.Finding{c.finding}); len(got) != c.want {
+		if got := unreported(left, []federation.Finding{c.finding}); len(got) != c.want {
 			t.Errorf("%s: %d are named besides, want %d: %v", c.name, len(got), c.want, got)
 		}
 	}

@@ -17,28 +17,28 @@ func newFacts(environment []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "facts",
 		Short: "Print what every cluster reports, as render --facts reads it; changes nothing",
-		Long: `Asks every member cluster what fedsync decides by: its state and version, the node
-ports in use and who holds them, the workloads with what runs and what waits for room,
-Ingresses, endpoints, quotas. It prints them as a file of the kind Facts, which
-fedsync render --facts takes: with it any decision can be made again, and explained,
-without the clusters.
+		Long: `Reads the facts that fedsync decides by from every member cluster: its state and
+version, the node ports in use and their holders, the workloads with what runs and what
+waits for room, Ingresses, endpoints, quotas. It prints them as a file of the kind Facts
+for fedsync render --facts, which reproduces and explains any decision from it without the
+clusters.
 
-A cluster that does not answer is in it with its state, and is named on standard error.
+A cluster that does not answer is listed with its state, and is named on standard error.
 
-Exit status 0 when some cluster answers, 2 when none does.`,
+Exit status 0 when at least one cluster answers, 2 when none does.`,
 		Example: `  fedsync facts > facts.yaml
   fedsync facts -o json | jq '.clusters[].nodePorts'
   fedsync facts | fedsync render --explain --facts -`,
 		Args: cobra.NoArgs,
 	}
-	l := newLooking(cmd, environment, 10*time.Second, "yaml", "json")
+	q := newClusterQuery(cmd, environment, 10*time.Second, "yaml", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := l.look(cmd, "looked at")
+		c, err := q.compare(cmd, "read")
 		if err != nil {
 			return err
 		}
 		encode := fedfile.FactsYAML
-		if l.json() {
+		if q.json() {
 			encode = fedfile.FactsJSON
 		}
 		data, err := encode(c.Facts)
@@ -56,7 +56,7 @@ Exit status 0 when some cluster answers, 2 when none does.`,
 	return cmd
 }
 
-// silence says why a cluster does not answer.
+// silence returns why a cluster does not answer.
 func silence(f federation.ClusterFacts) string {
 	switch {
 	case !f.Error.IsZero():

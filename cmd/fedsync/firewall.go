@@ -27,18 +27,18 @@ import (
 func newFirewall(environment []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "firewall [NAMESPACE/NAME]",
-		Short: "Print the gcloud commands that let the load balancer in to the nodes; changes nothing",
+		Short: "Print the gcloud commands that let the load balancer reach the nodes; changes nothing",
 		Long: `Prints the gcloud commands for the firewall rule that lets Google's load balancers and
-their probes in to the node ports of the federated Ingresses, or of the one that is named:
-one command for each network, or more where the nodes' tags do not fit in one rule. Where
-the rule is there already, it is the command that makes it right.
+their probes reach the node ports of the federated Ingresses, or of the named one: one
+command for each network, or more if the nodes' tags do not fit in one rule. If the rule
+exists already, the command corrects it.
 
-Node ports and nodes are what the clusters report, or, with --facts, what that file says.
-The nodes' network tags are read from Compute Engine, unless spec.gcp.tags or --tags names
-them: then it is not asked. What is left out, and why, is named on standard error.
+Node ports and nodes come from the clusters' reports or, with --facts, from that file. The
+nodes' network tags are read from Compute Engine, unless spec.gcp.tags or --tags names
+them. Whatever is left out is named on standard error, with the reason.
 
 Exit status 0 when the commands let everything in, 1 when something is left out, 2 when
-the repository, the facts, the clusters or Compute Engine could not be asked.`,
+the repository, the facts, the clusters or Compute Engine could not be read.`,
 		Example: `  fedsync firewall
   fedsync firewall default/nginx --tags gke-europe-1a2b3c4d-node,gke-us-5e6f7a8b-node
   fedsync firewall default/nginx --name nginx-rule | sh
@@ -49,7 +49,7 @@ the repository, the facts, the clusters or Compute Engine could not be asked.`,
 		config.GroupRepository, config.GroupPolicy, config.GroupClusters, config.GroupCloud, config.GroupLog)}
 	quiet(cmd)
 	cmd.Flags().StringVar(&q.facts, "facts", "", "file with what the clusters report, YAML or JSON; - for standard input")
-	cmd.Flags().StringSliceVar(&q.tags, "tags", nil, "network tags of all nodes, instead of those that Compute Engine says they have")
+	cmd.Flags().StringSliceVar(&q.tags, "tags", nil, "network tags of all nodes, instead of those on Compute Engine")
 	cmd.Flags().StringVar(&q.name, "name", "", "name of the rule, instead of fedsync's own")
 	cmd.Flags().DurationVar(&q.timeout, "timeout", 30*time.Second, "how long to wait for the clusters, and for Compute Engine")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -65,7 +65,7 @@ the repository, the facts, the clusters or Compute Engine could not be asked.`,
 	return cmd
 }
 
-// firewallQuestion is what `fedsync firewall` is asked.
+// firewallQuestion has the arguments of `fedsync firewall`.
 type firewallQuestion struct {
 	cfg     *config.Config
 	facts   string
@@ -75,7 +75,7 @@ type firewallQuestion struct {
 	only    federation.ObjectRef // zero for all Ingresses
 }
 
-// resourceName is what Compute Engine takes as a name or a tag.
+// resourceName matches what Compute Engine accepts as a name or a tag.
 var resourceName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 // check reads the arguments.
@@ -83,17 +83,17 @@ func (q *firewallQuestion) check(args []string) error {
 	if len(args) > 0 {
 		namespace, name, ok := strings.Cut(args[0], "/")
 		if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
-			return fmt.Errorf("%q is no Ingress: want NAMESPACE/NAME", args[0])
+			return fmt.Errorf("invalid Ingress %q: want NAMESPACE/NAME", args[0])
 		}
 		q.only = federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: namespace, Name: name}
 	}
 	for _, tag := range q.tags {
 		if !resourceName.MatchString(tag) {
-			return fmt.Errorf("--tags: %q is no network tag: want lower-case letters, digits and hyphens, and a letter first", tag)
+			return fmt.Errorf("--tags: invalid network tag %q: want lower-case letters, digits and hyphens, beginning with a letter", tag)
 		}
 	}
 	if q.name != "" && !resourceName.MatchString(q.name) {
-		return fmt.Errorf("--name: %q is no name of a rule: want up to 63 lower-case letters, digits and hyphens, and a letter first", q.name)
+		return fmt.Errorf("--name: invalid rule name %q: want up to 63 lower-case letters, digits and hyphens, beginning with a letter", q.name)
 	}
 	return nil
 }
@@ -108,11 +108,11 @@ func (q *firewallQuestion) answer(cmd *cobra.Command, log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
-	printer.Uncommitted(cmd.ErrOrStderr(), r.Uncommitted, "looked at")
+	printer.Uncommitted(cmd.ErrOrStderr(), r.Uncommitted, "read")
 	if r.Federation.GCP == nil {
 		return fmt.Errorf("%s has no spec.gcp, which names the project and the network", federation.FileName)
 	}
-	if err := q.known(r.Plan); err != nil {
+	if err := q.checkIngress(r.Plan); err != nil {
 		return err
 	}
 	in := gcp.Input{Federation: q.managed(r.Federation), Plan: r.Plan, Facts: facts}
@@ -136,26 +136,27 @@ func (q *firewallQuestion) answer(cmd *cobra.Command, log *zap.Logger) error {
 	if len(commands) == 0 {
 		findings = append(findings, federation.Finding{
 			ID: federation.FindingFirewall, Severity: federation.SeverityError, Object: q.only,
-			Message: untrusted.Const("there is nothing to let in: no Ingress of class gce, fedsync or none leads to a node port of a cluster on Compute Engine"),
-			Remedy:  untrusted.Const("fedsync render --explain says which node ports there are"),
+			Message: untrusted.Const("no rule is needed: no Ingress of class gce, fedsync or none leads to a node port of a cluster on Compute Engine"),
+			Remedy:  untrusted.Const("list the node ports with fedsync render --explain"),
 		})
 	}
 	return printer.Findings(stderr, findings)
 }
 
-// reported gives what the file says that the clusters report, or what they do report.
+// reported returns the facts from the file or, without one, from the clusters.
 func (q *firewallQuestion) reported(cmd *cobra.Command, log *zap.Logger) (federation.Facts, error) {
 	if q.facts != "" {
 		return readFacts(cmd, q.facts)
 	}
-	c, err := daemon.Look(cmd.Context(), q.cfg, q.timeout, log)
+	c, err := daemon.Compare(cmd.Context(), q.cfg, q.timeout, log)
 	if err != nil {
 		return federation.Facts{}, err
 	}
 	return c.Facts, nil
 }
 
-// managed gives the federation as if fedsync kept its firewall, by the tags given.
+// managed returns the federation as if fedsync maintained its firewall, with the given
+// tags.
 func (q *firewallQuestion) managed(f *federation.Federation) *federation.Federation {
 	managed, google := *f, *f.GCP
 	google.LoadBalancer, google.Firewall = federation.LoadBalancerNodePorts, federation.FirewallManaged
@@ -166,8 +167,9 @@ func (q *firewallQuestion) managed(f *federation.Federation) *federation.Federat
 	return &managed
 }
 
-// known says which Ingresses there are, where the one asked for is not among them.
-func (q *firewallQuestion) known(plan federation.Plan) error {
+// checkIngress returns an error that lists the Ingresses if the named one is not among
+// them.
+func (q *firewallQuestion) checkIngress(plan federation.Plan) error {
 	names := map[string]bool{}
 	for _, c := range plan.Clusters {
 		for _, app := range c.Apps {
@@ -185,11 +187,11 @@ func (q *firewallQuestion) known(plan federation.Plan) error {
 		return nil
 	}
 	there := cmp.Or(strings.Join(slices.Sorted(maps.Keys(names)), ", "), "none")
-	return fmt.Errorf("there is no Ingress %s/%s in the repository; there are: %s", q.only.Namespace, q.only.Name, there)
+	return fmt.Errorf("the repository has no Ingress %s/%s; it has: %s", q.only.Namespace, q.only.Name, there)
 }
 
-// seen gives the machines of the nodes: those that Compute Engine has, or, where the
-// tags are named, those that the nodes name, in the network of fedsync.yaml.
+// seen returns the machines of the nodes: those on Compute Engine or, if the tags are
+// named, those that the nodes name, in the network of fedsync.yaml.
 func (q *firewallQuestion) seen(cmd *cobra.Command, in *gcp.Input, log *zap.Logger) (gcp.Observed, []federation.Finding, error) {
 	if len(in.Federation.GCP.Tags) > 0 {
 		facts, machines := assumed(in.Federation, in.Facts)
@@ -210,7 +212,7 @@ func (q *firewallQuestion) seen(cmd *cobra.Command, in *gcp.Input, log *zap.Logg
 		return gcp.Observed{}, nil, fmt.Errorf("read the nodes' network tags: %s: %w\nname them with --tags, or under spec.gcp.tags in %s", why.What, why.Err, federation.FileName)
 	}
 	if q.name != "" {
-		p.Observed.Resources = nil // a rule of another name is made, whatever there is
+		p.Observed.Resources = nil // a rule with another name is created in any case
 	}
 	var findings []federation.Finding
 	for _, f := range p.Wanted.Findings {
@@ -221,8 +223,8 @@ func (q *firewallQuestion) seen(cmd *cobra.Command, in *gcp.Input, log *zap.Logg
 	return p.Observed, findings, nil
 }
 
-// assumed gives the machines that nodes name, without asking for them. A cluster on
-// Compute Engine of which no node is known is taken to have one.
+// assumed returns the machines that the nodes name, without reading Compute Engine. A
+// cluster on Compute Engine with no known nodes counts as having one.
 func assumed(f *federation.Federation, facts federation.Facts) (federation.Facts, map[string]gcp.Machine) {
 	network := networkPath(f.GCP)
 	machines := map[string]gcp.Machine{}
@@ -243,7 +245,7 @@ func assumed(f *federation.Federation, facts federation.Facts) (federation.Facts
 	return known, machines
 }
 
-// networkPath gives the network as Compute Engine names it.
+// networkPath returns the network as Compute Engine names it.
 func networkPath(g *federation.GCP) string {
 	if strings.HasPrefix(g.Network, "projects/") {
 		return g.Network
@@ -251,15 +253,15 @@ func networkPath(g *federation.GCP) string {
 	return fmt.Sprintf("projects/%s/global/networks/%s", g.Project, cmp.Or(g.Network, "default"))
 }
 
-// renamed gives the command with the name that was asked for.
+// renamed returns the command with the requested name.
 func (q *firewallQuestion) renamed(commands []string) ([]string, error) {
 	if q.name == "" || len(commands) == 0 {
 		return commands, nil
 	}
 	if len(commands) > 1 {
-		return nil, fmt.Errorf("--name is for one rule, and %d are needed: name an Ingress, or leave the names to fedsync", len(commands))
+		return nil, fmt.Errorf("--name is for one rule, and %d are needed: name an Ingress, or leave out --name", len(commands))
 	}
-	words := strings.Fields(commands[0]) // nothing that is quoted there holds a blank before the name
+	words := strings.Fields(commands[0]) // no quoted word before the name contains a blank
 	at := slices.Index(words, "create") + 1
 	if at == 0 || at >= len(words) {
 		return nil, errors.New("--name: the command has no name to replace")
@@ -268,7 +270,7 @@ func (q *firewallQuestion) renamed(commands []string) ([]string, error) {
 	return []string{head + " " + q.name + " " + tail}, nil
 }
 
-// leftOut names the clusters whose nodes are not known, and so not their tags.
+// leftOut returns findings on the clusters whose nodes, and so their tags, are not known.
 func leftOut(f *federation.Federation, facts federation.Facts) []federation.Finding {
 	var findings []federation.Finding
 	if len(f.GCP.Tags) > 0 {
@@ -281,8 +283,8 @@ func leftOut(f *federation.Federation, facts federation.Facts) []federation.Find
 		}
 		findings = append(findings, federation.Finding{
 			ID: federation.FindingFirewall, Severity: federation.SeverityError, Cluster: c.Name,
-			Message: untrusted.New("is left out, as its nodes are not known: " + silence(of)),
-			Remedy:  untrusted.Const("bring it back and ask again, or name the tags with --tags"),
+			Message: untrusted.New("is left out: its nodes are not known: " + silence(of)),
+			Remedy:  untrusted.Const("bring the cluster back and run the command again, or name the tags with --tags"),
 		})
 	}
 	return findings

@@ -22,12 +22,12 @@ func newInit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "init [FOLDER]",
 		Short: "Write a fedsync.yaml with the clusters of a kubeconfig",
-		Long: `Writes a fedsync.yaml into a folder, by default the present one: a cluster for each
-context of the kubeconfig, and an app for each folder in apps/. No cluster is asked, and
-a fedsync.yaml that is there is left alone.
+		Long: `Writes a fedsync.yaml into a folder, by default the current one: a cluster for each
+context of the kubeconfig, and an app for each folder in apps/. It makes no request to a
+cluster, and never overwrites a fedsync.yaml.
 
-A cluster's name is its context, as far as that is a name; of the contexts that GKE and
-EKS write it is the cluster's name, where no other has the same.`,
+A cluster is named after its context, as far as that is a valid name. For contexts that
+GKE and EKS write, it is the name of the cluster in the context, if no other has the same.`,
 		Example: `  fedsync init
   fedsync init --name shop --contexts 'gke_shop_*' web`,
 		Args: cobra.MaximumNArgs(1),
@@ -45,13 +45,13 @@ EKS write it is the cluster's name, where no other has the same.`,
 			return err
 		}
 		if len(contexts) == 0 {
-			return errors.New("the kubeconfig has no context that could be a member: name another with --kubeconfig, or other patterns with --contexts")
+			return errors.New("the kubeconfig has no context that could be a member: use another file with --kubeconfig, or other patterns with --contexts")
 		}
 		file, apps, err := writeInitial(folder, *name, contexts)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(printer.Plain(cmd.OutOrStdout()), "%s has %s and %s\nNext: take out what is no member, commit it, and look at what each cluster would run: fedsync render %s\n",
+		fmt.Fprintf(printer.Plain(cmd.OutOrStdout()), "%s has %s and %s\nNext: remove clusters that are not members, commit the file, and check what each cluster would run: fedsync render %s\n",
 			file, count(len(contexts), "cluster"), count(apps, "app"), gitdir.Settings(folder))
 		return nil
 	}
@@ -78,9 +78,9 @@ func writeInitial(folder, name string, contexts []string) (file string, apps int
 		}
 	}
 	file = filepath.Join(folder, federation.FileName)
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // It is for everybody to read, as what Git checks out.
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // It is world-readable, as files that Git checks out.
 	if errors.Is(err, fs.ErrExist) {
-		return "", 0, fmt.Errorf("%s is there already, and is left as it is", file)
+		return "", 0, fmt.Errorf("%s already exists: not overwritten", file)
 	}
 	if err != nil {
 		return "", 0, err

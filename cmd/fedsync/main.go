@@ -1,9 +1,9 @@
 // Command fedsync keeps a federation of Kubernetes clusters equal to a Git
-// repository, and says on the commit how that went.
+// repository, and posts the outcome on the commit.
 //
-// Its exit status is 0 for yes, 1 when the answer is no (differences, findings
-// that are errors, not settled in time) and 2 when the question could not be
-// asked (usage, file, repository, no cluster answers).
+// Its exit status is 0 if the answer is yes, 1 if it is no (differences, findings
+// that are errors, not settled in time) and 2 if there is no answer (usage, file,
+// repository, no cluster answers).
 package main
 
 import (
@@ -33,33 +33,33 @@ var version string
 
 // The exit statuses.
 const (
-	statusYes     = 0
-	statusNo      = 1
-	statusUnasked = 2
-	statusChanges = 2 // of a plan
+	statusYes      = 0
+	statusNo       = 1
+	statusNoAnswer = 2
+	statusChanges  = 2 // of a plan
 )
 
-// noError is an answer that is no and says why.
-type noError struct{ error }
+// negativeAnswer is the answer no, with the reason.
+type negativeAnswer struct{ error }
 
-// Unwrap gives the reason.
-func (e noError) Unwrap() error { return e.error }
+// Unwrap returns the reason.
+func (e negativeAnswer) Unwrap() error { return e.error }
 
 func main() {
-	worker.Serve() // where this is the process that renders
-	// What kills the process leaves no file with the credentials in it.
+	worker.Serve() // does not return in a process that renders
+	// A crash must not leave a core file with credentials in it.
 	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
-	// Half of Go's usual head-room: a daemon that mostly waits need not hold twice
-	// what it uses, and the price is some 8 % more of little work.
+	// Half of Go's default: a daemon that mostly waits need not hold twice the memory
+	// that it uses. The cost is some 8 % more CPU, of little.
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50)
 	}
-	// What client-go's libraries would write past our log comes back as errors too.
+	// klog would bypass our log. The client libraries also return what they log as errors.
 	klog.SetLogger(klog.Logger{})
 	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
-// run is main without the process: arguments and environment in, exit status out.
+// run is main without the process. It returns the exit status.
 func run(args, environment []string, stdout, stderr io.Writer) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -70,7 +70,7 @@ func run(args, environment []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	asked, err := root.ExecuteContextC(ctx)
-	var no noError
+	var no negativeAnswer
 	switch {
 	case err == nil:
 		return statusYes
@@ -88,13 +88,13 @@ func run(args, environment []string, stdout, stderr io.Writer) int {
 	if asked.Name() == planName {
 		return statusNo
 	}
-	return statusUnasked
+	return statusNoAnswer
 }
 
-// firstSignal ends ctx at the first SIGINT or SIGTERM, so that the work drains,
-// and then steps aside: the second one kills.
+// firstSignal ends ctx at the first SIGINT or SIGTERM, so that the work drains. It
+// leaves the second one to its default, which kills.
 func firstSignal(ctx context.Context, cancel context.CancelFunc) {
-	signals := make(chan os.Signal, 1) // os/signal drops what nobody waits for
+	signals := make(chan os.Signal, 1) // os/signal drops a signal that has no room
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	select {
 	case <-ctx.Done():
@@ -110,10 +110,10 @@ func newRoot(environment []string) *cobra.Command {
 		Short: "Keep a federation of Kubernetes clusters equal to a Git repository",
 		Long: `fedsync keeps a federation of Kubernetes clusters equal to a Git repository:
 plain Ingress, Service and ReplicaSet manifests become one load-balanced service
-over all member clusters, behind one address. It says on the commit how that went.
+over all member clusters, behind one address. It posts the outcome on the commit.
 
 Exit status: 0 yes, 1 the answer is no (differences, findings that are errors, not
-settled in time), 2 it could not be asked (usage, file, repository, no cluster).`,
+settled in time), 2 there is no answer (usage, file, repository, no cluster answers).`,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
@@ -141,8 +141,8 @@ settled in time), 2 it could not be asked (usage, file, repository, no cluster).
 	return root
 }
 
-// settings gives a command the settings of some groups, and fills them in from
-// the environment and the configuration file before it runs.
+// settings adds the settings of some groups to a command. Before the command runs, they
+// are filled in from the environment and the configuration file.
 func settings(cmd *cobra.Command, environment []string, groups ...string) *config.Config {
 	cfg := config.New()
 	cfg.Flags(cmd.Flags(), groups...)
@@ -158,15 +158,15 @@ func settings(cmd *cobra.Command, environment []string, groups ...string) *confi
 	return cfg
 }
 
-// quiet makes a command that answers a question log errors only, unless it is told
-// otherwise: what a log would warn of is in the answer.
+// quiet sets the default log level of a command that prints an answer to error: the
+// answer contains what a log would warn about.
 func quiet(cmd *cobra.Command) {
 	f := cmd.Flags().Lookup("log-level")
 	f.DefValue = "error"
-	_ = f.Value.Set(f.DefValue) // any text is one
+	_ = f.Value.Set(f.DefValue) // any text is accepted
 }
 
-// logTime is RFC 3339 with milliseconds: seconds do not order what happens in a
+// logTime is RFC 3339 with milliseconds: seconds do not order the events of a
 // failover. Trailing zeros stay, so that columns align.
 const logTime = "2006-01-02T15:04:05.000Z07:00"
 

@@ -17,37 +17,35 @@ import (
 	"github.com/fedsync/fedsync/pkg/plan"
 )
 
-// planName is the command whose exit statuses are others.
+// planName is the command with different exit statuses.
 const planName = "plan"
 
 func newPlan(environment []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   planName + " [--base REVISION]",
-		Short: "Say what merging a change would do in every cluster; changes nothing",
-		Long: `Says what merging one revision into another would do: to the objects of every cluster,
-to node ports and replicas, and what of it is dangerous. The change is taken from where
-the two parted, and merged into the base as git merge would, so that a head which is
-behind deletes nothing. Objects that change alike in several clusters are printed once,
-with their names. What a Secret holds is never shown.
+		Short: "Print what merging a change would do in every cluster; changes nothing",
+		Long: `Prints what merging one revision into another would do to the objects of every cluster,
+to node ports and to replicas, and which of it is dangerous. The change is merged into the
+base from the common ancestor, as git merge would do, so a head that is behind the base
+deletes nothing. Objects that change in the same way in several clusters are printed once,
+with the names of the clusters. The content of a Secret is never shown.
 
-The head is what is committed. With --working-tree it is what the clone holds besides: as
-git add --all and a commit would take it, with files that are neither tracked nor ignored.
-Without --base that is compared with the commit that the clone is at.
+The head is what is committed. With --working-tree it includes uncommitted changes of the
+clone, as git add --all and a commit would: also files that are neither tracked nor
+ignored. Without --base, it is compared with the commit that the clone is at.
 
-Every member cluster of the base is asked what it reports, and for a dry run of the
-objects that change; nothing is written. With --facts, or --offline, no cluster is asked.
-What becomes of the plan where one cannot be asked, --plan-unknown says: fail, which is exit
-status 1; pass, which takes the change there to be what it says; or wait, which asks again
-until --timeout, and fails then.
+Every member cluster of the base is asked for its report, and for a dry run of the objects
+that change; nothing is written. With --facts or --offline, no cluster is asked. If a
+cluster cannot be asked, --plan-unknown decides: fail means exit status 1; pass assumes that
+the change works there as rendered; wait asks again until --timeout and then fails.
 
-Where fedsync makes load balancers on Google Cloud, Compute Engine is asked as well, in the
-project that the base names, and what the change does there is listed by itself.
+If fedsync maintains load balancers on Google Cloud, Compute Engine is read as well, in the
+project that the base names, and the changes there are listed separately.
 
-What differs in the clusters without the change, fedsync diff prints.
+For differences in the clusters without the change, use fedsync diff.
 
-Unlike those of the other commands, the exit statuses are those that a check in a CI
-wants: 0 when nothing would change, 2 when something would, 1 when it would not work or
-could not be found out.`,
+Unlike those of other commands, the exit statuses suit a check in CI: 0 when nothing would
+change, 2 when something would, 1 when the change would not work or the answer is unknown.`,
 		Example: `  fedsync plan --working-tree
   fedsync plan --base origin/main
   fedsync plan --base main --head new-ports --repo https://forge.example/team/web.git
@@ -60,11 +58,11 @@ could not be found out.`,
 	o := daemon.PlanOptions{Version: buildVersion()}
 	cmd.Flags().StringVar(&o.Base, "base", "", "the revision to merge into: a branch, a tag or a commit (default with --working-tree: HEAD)")
 	cmd.Flags().StringVar(&o.Head, "head", "HEAD", "the revision to merge")
-	cmd.Flags().BoolVar(&o.WorkingTree, "working-tree", false, "merge what the clone at --repo holds, committed or not")
-	facts := cmd.Flags().String("facts", "", "file with what the clusters report, in place of asking them; - for standard input")
-	offline := cmd.Flags().Bool("offline", false, "ask no cluster: take each to run what the base says")
+	cmd.Flags().BoolVar(&o.WorkingTree, "working-tree", false, "merge the content of the clone at --repo, committed or not")
+	facts := cmd.Flags().String("facts", "", "file with what the clusters report, instead of asking them; - for standard input")
+	offline := cmd.Flags().Bool("offline", false, "ask no cluster: assume that each runs what the base says")
 	cmd.Flags().DurationVar(&o.Timeout, "timeout", 30*time.Second, "how long to wait for the clusters' reports, and then for their dry runs")
-	unknown := cmd.Flags().String("plan-unknown", unknownFail, "what becomes of a plan that a cluster could not be asked about: "+unknownHelp)
+	unknown := cmd.Flags().String("plan-unknown", unknownFail, "what to do if a cluster cannot be asked about the plan: "+unknownHelp)
 	output := cmd.Flags().StringP("output", "o", "text", "text, markdown or json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkPlan(cmd, &o, *unknown); err != nil {
@@ -103,18 +101,18 @@ const (
 	unknownPass = "pass"
 	unknownFail = "fail"
 	unknownWait = "wait"
-	unknownHelp = "pass, fail, or wait, which asks it again until --timeout and fails then"
+	unknownHelp = "pass, fail, or wait (ask again until --timeout, then fail)"
 )
 
-// checkPlan checks what is asked for, and sets what follows from it.
+// checkPlan checks the options and sets the default of Base.
 func checkPlan(cmd *cobra.Command, o *daemon.PlanOptions, unknown string) error {
 	switch {
 	case o.WorkingTree && cmd.Flags().Changed("head"):
-		return errors.New("--working-tree and --head name two heads: give one of them")
+		return errors.New("--working-tree and --head are mutually exclusive")
 	case o.WorkingTree && o.Base == "":
 		o.Base = "HEAD"
 	case o.Base == "":
-		return errors.New("plan needs --base: the revision to merge into, such as origin/main")
+		return errors.New("plan requires --base: the revision to merge into, such as origin/main")
 	}
 	if all := []string{unknownPass, unknownFail, unknownWait}; !slices.Contains(all, unknown) {
 		return fmt.Errorf("--plan-unknown is %q; want %s", unknown, strings.Join(all, " or "))
@@ -134,7 +132,7 @@ func printPlan(w io.Writer, p *plan.Plan, format string) error {
 	return nil
 }
 
-// planStatus is the exit status of a plan, as an error.
+// planStatus returns the exit status of a plan, as an error.
 func planStatus(p *plan.Plan, unknown string) error {
 	switch p.Verdict {
 	case plan.Same:
@@ -143,17 +141,17 @@ func planStatus(p *plan.Plan, unknown string) error {
 		return errChanges
 	case plan.Unsure:
 		if unknown == unknownPass {
-			return errChanges // of a plan that changes nothing nobody has to be asked
+			return errChanges // a plan without changes is never unsure
 		}
 	case plan.Fails:
 	}
 	return printer.ErrNo
 }
 
-// errChanges is returned by a plan that would change something.
+// errChanges means that a plan would change something.
 var errChanges = errors.New("something would change")
 
-// writePlan prints a plan: what matters first, then all that changes.
+// writePlan prints a plan: first what matters, then everything that changes.
 func writePlan(w io.Writer, p *plan.Plan) {
 	fmt.Fprintf(w, "%s  %s → %s  %s\n%s\n", p.Federation, p.Head, p.Base, p.Verdict, p.Summary)
 	for _, c := range p.Clusters {
@@ -191,7 +189,8 @@ func writePlan(w io.Writer, p *plan.Plan) {
 		_ = printer.Findings(w, p.Merged(p.Findings)) // the verdict decides the exit status
 	}
 	if len(p.Mended) > 0 {
-		fmt.Fprintln(w, "\nmended:")
+		fmt.Fprintln(w, "\
+fixed:")
 		for _, f := range p.Merged(p.Mended) {
 			fmt.Fprintf(w, "  %-4s %s\n", f.ID, printer.Indented(f.String(), "  "))
 		}
@@ -224,7 +223,7 @@ func writeShares(w io.Writer, p *plan.Plan) {
 	}
 }
 
-// writePlanCloud prints what would be done on Google Cloud, as fedsync diff does.
+// writePlanCloud prints the changes on Google Cloud in the form of fedsync diff.
 func writePlanCloud(w io.Writer, c *plan.Cloud) {
 	if c == nil {
 		return

@@ -14,7 +14,7 @@ import (
 
 //go:generate sh -c "go run . reference > ../../docs/reference/fedsync.md"
 
-// newReference prints docs/reference/fedsync.md, which a test holds to the code.
+// newReference prints docs/reference/fedsync.md. A test compares that file with the code.
 func newReference() *cobra.Command {
 	return &cobra.Command{
 		Use:    "reference",
@@ -45,9 +45,9 @@ func writeReference(w io.Writer, root *cobra.Command) {
 ## Settings
 
 Every setting is a flag, an environment variable and a key of the YAML file that
-`+"`--config`"+` names, in that order of precedence. A list is written with commas, in the
-file also as a list. A setting that a command does not take is left alone; a key of the
-file that no command knows is an error.
+`+"`--config`"+` names, in that order of precedence. A list is separated by commas; in the
+file it may also be a YAML list. A command ignores settings that it does not use. A key in
+the file that no command knows is an error.
 `)
 	for _, group := range config.Groups() {
 		table := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -59,15 +59,15 @@ file that no command knows is an error.
 	}
 }
 
-// usageOf is the command's line of usage.
+// usageOf returns the usage line of a command.
 func usageOf(cmd *cobra.Command) string {
 	return strings.TrimSpace(cmd.CommandPath() + strings.TrimPrefix(cmd.Use, cmd.Name()) + " [flags]")
 }
 
-// prose is a help text in Markdown: what is indented is code.
+// prose returns a help text as Markdown: indented text is code.
 func prose(text string) string { return strings.ReplaceAll(text, "\n  ", "\n      ") }
 
-// writeOwnFlags lists the flags of a command that are no settings.
+// writeOwnFlags lists the flags of a command that are not settings.
 func writeOwnFlags(w io.Writer, cmd *cobra.Command) {
 	table := pflag.NewFlagSet("", pflag.ContinueOnError)
 	config.New().Flags(table, config.Groups()...)
@@ -86,8 +86,8 @@ func writeOwnFlags(w io.Writer, cmd *cobra.Command) {
 	}
 }
 
-// writeTaken names the groups of settings that a command takes, and the defaults
-// that are its own.
+// writeTaken names the groups of settings that a command uses, and the defaults that
+// differ for it.
 func writeTaken(w io.Writer, cmd *cobra.Command) {
 	var groups, own []string
 	for _, group := range config.Groups() {

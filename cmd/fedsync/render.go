@@ -23,24 +23,23 @@ import (
 func newRender(environment []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "render",
-		Short: "Print the objects that every cluster should run; asks no cluster",
+		Short: "Print the objects that every cluster should run; reads no cluster",
 		Long: `Prints the objects that every member cluster should run, in the order of
 fedsync.yaml: as a YAML stream with "# cluster: NAME" before each cluster's part, or as
-JSON, {"clusters": [{"name": …, "objects": List}]}. With --cluster it is that cluster's
-objects alone, as kubectl takes them: a YAML stream, or a List.
+JSON, {"clusters": [{"name": …, "objects": List}]}. With --cluster it prints only that
+cluster's objects, in a form that kubectl accepts: a YAML stream, or a List.
 
-With --facts it is what the clusters would be given while they report these facts,
-which fedsync facts prints: node ports are chosen, and replicas divided, by nothing
-else. A cluster that the file leaves out, or every one without --facts, is Ready and
-empty. --explain prints instead, for each node port and each replica count, what was
-decided and why.
+With --facts it prints what the clusters would be given if they reported these facts, which
+fedsync facts prints. Node ports are chosen and replicas divided by nothing else. A cluster
+that is missing from the file counts as Ready and empty; without --facts, all of them do.
+--explain prints the decision and its reason for each node port and each replica count
+instead.
 
-Only commits are read: changes that are not committed are named on standard error.
-What could not be rendered is named there too, with the file, the line and what to do,
-and so is what a cluster cannot be given, with who is in its way; the rest is printed
-all the same.
+Only commits are read: changes that are not committed are named on standard error. So are
+objects that could not be rendered, with the file, the line and what to do, and objects
+that are withheld from a cluster, with the reason. Everything else is still printed.
 
-Exit status 0 when everything was rendered, 1 when something could not be or is
+Exit status 0 when everything was rendered, 1 when something could not be rendered or is
 withheld from a cluster, 2 when the repository, its fedsync.yaml or the facts cannot be
 read.`,
 		Example: `  fedsync render --cluster gce-europe-west1b
@@ -53,8 +52,8 @@ read.`,
 	cfg := settings(cmd, environment, config.GroupRepository, config.GroupPolicy)
 	cluster := cmd.Flags().String("cluster", "", "only this cluster")
 	facts := cmd.Flags().String("facts", "", "file with what the clusters report, YAML or JSON; - for standard input")
-	explain := cmd.Flags().Bool("explain", false, "print what was decided on node ports and replicas, and why, instead of the objects")
-	output := cmd.Flags().StringP("output", "o", "yaml", "yaml or json; --explain prints a text for people unless it is given")
+	explain := cmd.Flags().Bool("explain", false, "print the decisions on node ports and replicas, and why, instead of the objects")
+	output := cmd.Flags().StringP("output", "o", "yaml", "yaml or json; --explain prints plain text by default")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := printer.CheckFormat(*output, "yaml", "json"); err != nil {
 			return err
@@ -94,7 +93,7 @@ read.`,
 		stderr := printer.Plain(cmd.ErrOrStderr())
 		findings := slices.Concat(of(*cluster, r.Findings), strangers(*facts, reported, r.Federation))
 		left := withheld(plans)
-		more := untold(left, federation.ShortFindings(findings))
+		more := unreported(left, federation.ShortFindings(findings))
 		err = printer.Findings(stderr, federation.ShortFindings(slices.Concat(findings, more)))
 		if err == nil && len(left) > 0 {
 			err = printer.ErrNo
@@ -104,7 +103,7 @@ read.`,
 	return cmd
 }
 
-// readFacts reads the file that --facts names; without one there are none.
+// readFacts reads the file that --facts names. Without one, the facts are empty.
 func readFacts(cmd *cobra.Command, file string) (federation.Facts, error) {
 	var data []byte
 	var err error
@@ -127,8 +126,8 @@ func readFacts(cmd *cobra.Command, file string) (federation.Facts, error) {
 	return facts, err
 }
 
-// strangers names clusters of the facts that the federation does not have: most
-// likely a slip, by which a cluster is taken to be empty.
+// strangers returns findings on clusters in the facts that the federation does not have.
+// Most likely that is a mistake, and the cluster meant counts as empty.
 func strangers(file string, facts federation.Facts, f *federation.Federation) []federation.Finding {
 	var findings []federation.Finding
 	for _, name := range slices.Sorted(maps.Keys(facts.Clusters)) {
@@ -142,7 +141,7 @@ func strangers(file string, facts federation.Facts, f *federation.Federation) []
 	return findings
 }
 
-// withheld gives a finding for each object that a cluster is not given.
+// withheld returns a finding for each object that is withheld from a cluster.
 func withheld(plans []federation.ClusterPlan) []federation.Finding {
 	findings := []federation.Finding{}
 	for _, plan := range plans {
@@ -163,9 +162,9 @@ func withheld(plans []federation.ClusterPlan) []federation.Finding {
 	return findings
 }
 
-// untold leaves out what an error says already: it is about the same object in the
-// same cluster, and names who is in the way.
-func untold(left, findings []federation.Finding) []federation.Finding {
+// unreported leaves out findings that an error covers already: it is about the same object
+// in the same cluster, and has the reason.
+func unreported(left, findings []federation.Finding) []federation.Finding {
 	return slices.DeleteFunc(slices.Clone(left), func(w federation.Finding) bool {
 		return slices.ContainsFunc(findings, func(f federation.Finding) bool {
 			return f.Object == w.Object && (f.Cluster == w.Cluster || f.Cluster == "") &&
@@ -174,7 +173,7 @@ func untold(left, findings []federation.Finding) []federation.Finding {
 	})
 }
 
-// of gives the findings that concern one cluster; all of them for "".
+// of returns the findings that concern one cluster; all of them for "".
 func of(cluster string, findings []federation.Finding) []federation.Finding {
 	if cluster == "" {
 		return findings
@@ -185,7 +184,7 @@ func of(cluster string, findings []federation.Finding) []federation.Finding {
 }
 
 func noCluster(name string, f *federation.Federation) error {
-	return fmt.Errorf("there is no cluster %q in %s; there are: %s", name, federation.FileName, clusterNames(f))
+	return fmt.Errorf("no cluster %q in %s; it has: %s", name, federation.FileName, clusterNames(f))
 }
 
 func clusterNames(f *federation.Federation) string {

@@ -27,23 +27,23 @@ import (
 func newReport(environment []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report",
-		Short: "Write one file for support, without any secret; changes nothing",
-		Long: `Looks at everything once, as fedsync doctor does, and writes what it saw as one text:
+		Short: "Write one file for support, without secrets; changes nothing",
+		Long: `Examines everything once, as fedsync doctor does, and writes the result as one text:
 the version, the settings, fedsync.yaml, the findings, the report of every cluster with
-its version and state, the facts, and what was decided on node ports and replicas, and
-why. Each part begins with a line "-- NAME --".
+its version and state, the facts, and the decisions on node ports and replicas with their
+reasons. Each part begins with a line "-- NAME --".
 
-No credential is in it, nothing of what Secrets hold, and no manifest. Read it all the
-same before you send it: names of clusters, objects and hosts are in it.
+It contains no credentials, nothing from Secrets and no manifests. Read it before you send
+it anyway: it contains names of clusters, objects and hosts.
 
-Exit status 0 when it was written, whatever is in it; 2 when it could not be.`,
+Exit status 0 when the file was written, whatever it contains; 2 when it could not be.`,
 		Example: `  fedsync report -o fedsync-report.txt
   fedsync report --repo https://forge.example/team/web.git --token-file token > report.txt`,
 		Args: cobra.NoArgs,
 	}
 	cfg := settings(cmd, environment, config.Groups()...)
 	quiet(cmd)
-	output := cmd.Flags().StringP("output", "o", "", "file to write, readable by its owner alone (default: standard output)")
+	output := cmd.Flags().StringP("output", "o", "", "file to write, readable only by its owner (default: standard output)")
 	timeout := cmd.Flags().Duration("timeout", 15*time.Second, "how long to wait for the clusters' answers")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		log, err := newLog(cmd, cfg)
@@ -71,15 +71,15 @@ Exit status 0 when it was written, whatever is in it; 2 when it could not be.`,
 	return cmd
 }
 
-// writePrivate writes a file anew, so that only its owner can read it, also where
-// one of that name was there for everybody.
+// writePrivate writes a new file that only its owner can read. It replaces a file of that
+// name, which others may be able to read.
 func writePrivate(name string, data []byte) error {
 	if there, err := os.Stat(name); err == nil && !there.Mode().IsRegular() {
 		return os.WriteFile(name, data, 0o600) // a pipe or a device is not replaced
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".fedsync-report-*") // with mode 0600
 	if wrong, ok := errors.AsType[*fs.PathError](err); ok {
-		return &fs.PathError{Op: wrong.Op, Path: name, Err: wrong.Err} // the name that was given
+		return &fs.PathError{Op: wrong.Op, Path: name, Err: wrong.Err} // with the name that the user gave
 	}
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func writePrivate(name string, data []byte) error {
 	return nil
 }
 
-// supportFile puts together what support needs to know.
+// supportFile returns the content of the file for support.
 func supportFile(cmd *cobra.Command, cfg *config.Config, e *doctor.Examination) ([]byte, error) {
 	s := scrubber{secrets: untrusted.NewSecrets(config.Secrets(cfg, e.Plan, e.Snapshot.Files)...)}
 	a := &txtar.Archive{Comment: fmt.Appendf(nil, "fedsync %s, %s %s/%s, %s\n\n", buildVersion(),
@@ -130,15 +130,15 @@ func supportFile(cmd *cobra.Command, cfg *config.Config, e *doctor.Examination) 
 		a.Files = append(a.Files, txtar.File{Name: p.name, Data: data})
 	}
 	if e.Snapshot.Files != nil {
-		if data, err := fs.ReadFile(e.Snapshot.Files, e.Snapshot.FederationFile()); err == nil { // that it is missing is a finding
+		if data, err := fs.ReadFile(e.Snapshot.Files, e.Snapshot.FederationFile()); err == nil { // a missing file is a finding
 			a.Files = append(a.Files, txtar.File{Name: e.Snapshot.FederationFile(), Data: s.lines(data)})
 		}
 	}
 	return txtar.Format(a), nil
 }
 
-// givenSettings are those that are not their defaults: credentials are files there,
-// of which only the names are told.
+// givenSettings returns the settings that differ from their defaults. Credentials are
+// files, of which only the names are settings.
 func givenSettings(cmd *cobra.Command) map[string]string {
 	given := map[string]string{}
 	table := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -151,10 +151,10 @@ func givenSettings(cmd *cobra.Command) map[string]string {
 	return given
 }
 
-// scrubber takes secrets out of what others said.
+// scrubber removes secrets from texts.
 type scrubber struct{ secrets *untrusted.Secrets }
 
-// json gives a value with every text in it redacted.
+// json returns a value as JSON with every text in it redacted.
 func (s scrubber) json(v any) ([]byte, error) {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -168,7 +168,7 @@ func (s scrubber) json(v any) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false) // nobody embeds it, and people read it
+	encoder.SetEscapeHTML(false) // it is not embedded in HTML, and is to be readable
 	encoder.SetIndent("", "  ")
 	err = encoder.Encode(s.clean(content))
 	return b.Bytes(), err
@@ -190,7 +190,7 @@ func (s scrubber) clean(v any) any {
 	return v
 }
 
-// lines redacts a text line by line, and keeps how far each is indented.
+// lines redacts a text line by line, and leaves the indentation.
 func (s scrubber) lines(text []byte) []byte {
 	lines := strings.Split(string(text), "\n")
 	for i, line := range lines {

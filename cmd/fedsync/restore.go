@@ -26,26 +26,25 @@ func newRestore(environment []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore CLUSTER [OBJECT]",
 		Short: "Put back an object as it was before fedsync adopted it",
-		Long: `Puts an object back as it was before fedsync adopted it last. OBJECT is
-[GROUP/]KIND[/NAMESPACE]/NAME, as fedsync names it everywhere. What adoption overwrote
-is kept for 30 days in Secrets of the namespace fedsync-system; --list prints what is
-kept of all objects in the cluster, without touching any.
+		Long: `Puts an object back as it was before fedsync last adopted it. OBJECT is
+[GROUP/]KIND[/NAMESPACE]/NAME, as in all of fedsync's output. Copies of adopted objects are
+retained for 30 days in Secrets of the namespace fedsync-system; --list prints all copies
+in the cluster and changes nothing.
 
-What is put back is what fedsync kept: the digest of each object is in the inventory,
-in a ConfigMap of that namespace with the Secret's name. What was changed since is
-never put back. What an earlier version kept has no digest, is listed as unproved, and
-is put back only with --unproved: look at the Secret first, for whoever could make one
+Only a copy that fedsync made is put back: the digest of each is in the inventory, in a
+ConfigMap of that namespace with the Secret's name. A copy that was changed since is never
+put back. A copy from an earlier version has no digest, is listed as unproved, and is put
+back only with --unproved: check the Secret first, since anyone who may create Secrets
 there may have made it.
 
-The repository says which context of the kubeconfig the cluster has and what the
-federation is called. With --federation no repository is read: CLUSTER is then the
-context itself.
+The repository names the cluster's context in the kubeconfig and the federation. With
+--federation no repository is read, and CLUSTER is the context itself.
 
-An object that is still in the repository is adopted again at once by a fedsync that
-runs: take it out of the repository first, or set "adoption: Never" for its app.
+If the object is still in the repository, a running fedsync adopts it again at once: remove
+it from the repository first, or set "adoption: Never" for its app.
 
-Exit status 0 when the object is as it was, 1 when nothing is kept of it or the
-cluster refuses it, 2 when the cluster does not answer.`,
+Exit status 0 when the object is as it was, 1 when there is no copy of it or the cluster
+refuses it, 2 when the cluster does not answer.`,
 		Example: `  fedsync restore gce-us-east1b --list
   fedsync restore gce-us-east1b Service/web/nginx
   fedsync restore gce-us-east1b apps/ReplicaSet/web/nginx --federation web`,
@@ -54,15 +53,15 @@ cluster refuses it, 2 when the cluster does not answer.`,
 	cfg := settings(cmd, environment, config.GroupRepository, config.GroupPolicy, config.GroupClusters, config.GroupLog)
 	quiet(cmd)
 	name := cmd.Flags().String("federation", "", "the federation's name, instead of reading it from the repository")
-	unproved := cmd.Flags().Bool("unproved", false, "put back also what the inventory has no digest of, as an earlier version kept it")
-	list := cmd.Flags().Bool("list", false, "print what is kept and put nothing back")
+	unproved := cmd.Flags().Bool("unproved", false, "also put back a copy without a digest in the inventory, from an earlier version")
+	list := cmd.Flags().Bool("list", false, "print the copies and put nothing back")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var ref federation.ObjectRef
 		switch {
 		case *list && len(args) == 2:
-			return errors.New("--list is of all objects: leave the object out")
+			return errors.New("--list is for all objects: leave out OBJECT")
 		case !*list && len(args) == 1:
-			return errors.New("which object? Name it as [GROUP/]KIND[/NAMESPACE]/NAME, or see with --list what is kept")
+			return errors.New("OBJECT is required: name it as [GROUP/]KIND[/NAMESPACE]/NAME, or use --list to print the copies")
 		case !*list:
 			var err error
 			if ref, err = federation.ParseObjectRef(args[1]); err != nil {
@@ -81,12 +80,11 @@ cluster refuses it, 2 when the cluster does not answer.`,
 	return cmd
 }
 
-// restoration is one cluster with what is kept in it.
+// restoration is one cluster with its copies.
 type restoration struct {
 	cluster string
 	applier *apply.Applier
-	// planned is what the repository has for the cluster; nil where it was not
-	// asked.
+	// planned is what the repository has for the cluster; nil if it was not read.
 	planned *federation.ClusterPlan
 }
 
@@ -98,11 +96,11 @@ func newRestoration(cmd *cobra.Command, cfg *config.Config, cluster, name string
 	r := &restoration{cluster: cluster}
 	context := cluster
 	if name != "" {
-		cfg.Contexts = nil // they bound what a repository names, and here the operator names it
+		cfg.Contexts = nil // they limit what a repository may name; here the operator names it
 	} else {
 		rendering, err := preview.Render(cmd.Context(), cfg, federation.Facts{})
 		if err != nil {
-			return nil, fmt.Errorf("%w\nwith --federation NAME no repository is read", err)
+			return nil, fmt.Errorf("%w\nuse --federation NAME to restore without the repository", err)
 		}
 		f := rendering.Federation
 		i := slices.IndexFunc(f.Clusters, func(c federation.Cluster) bool { return c.Name == cluster })
@@ -123,10 +121,10 @@ func newRestoration(cmd *cobra.Command, cfg *config.Config, cluster, name string
 func (r *restoration) list(ctx context.Context, w io.Writer) error {
 	all, err := r.applier.Backups().List(ctx)
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", r.cluster, err)
+		return fmt.Errorf("list the copies in %s: %w", r.cluster, err)
 	}
 	if len(all) == 0 {
-		fmt.Fprintf(w, "nothing is kept in %s\n", r.cluster)
+		fmt.Fprintf(w, "no copies in %s\n", r.cluster)
 		return nil
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
@@ -141,44 +139,44 @@ func (r *restoration) list(ctx context.Context, w io.Writer) error {
 func (r *restoration) restore(ctx context.Context, w io.Writer, ref federation.ObjectRef, unproved bool) error {
 	all, err := r.applier.Backups().List(ctx)
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", r.cluster, err)
+		return fmt.Errorf("list the copies in %s: %w", r.cluster, err)
 	}
 	if !slices.ContainsFunc(all, func(k backup.Copy) bool { return k.Object == ref }) {
-		return noError{fmt.Errorf("nothing is kept of %s in %s; --list prints what is", ref, r.cluster)}
+		return negativeAnswer{fmt.Errorf("no copy of %s in %s; use --list to print the copies", ref, r.cluster)}
 	}
 	kept, err := r.applier.Backups().Restore(ctx, ref, unproved)
 	var notProved *backup.NotProvedError
 	var refused *refusal.Error
 	switch {
 	case errors.As(err, &notProved) && notProved.Copy.State == backup.Unproved:
-		return noError{fmt.Errorf("%s: %w; look at it, and give --unproved if it is as it should be", r.cluster, err)}
+		return negativeAnswer{fmt.Errorf("%s: %w; check it, and use --unproved if it is genuine", r.cluster, err)}
 	case errors.As(err, &notProved):
-		return noError{fmt.Errorf("%s: %w", r.cluster, err)}
+		return negativeAnswer{fmt.Errorf("%s: %w", r.cluster, err)}
 	case errors.As(err, &refused) && refused.Class != refusal.ClassUnreachable && refused.Class != refusal.ClassCredentials:
-		return noError{fmt.Errorf("%s: %w", r.cluster, err)}
+		return negativeAnswer{fmt.Errorf("%s: %w", r.cluster, err)}
 	case err != nil:
 		return fmt.Errorf("%s: %w", r.cluster, err)
 	}
-	fmt.Fprintf(w, "%s in %s is as it was before it was adopted on %s\n", ref, r.cluster, kept.At.UTC().Format(time.RFC3339))
+	fmt.Fprintf(w, "%s in %s restored: it is as it was before its adoption on %s\n", ref, r.cluster, kept.At.UTC().Format(time.RFC3339))
 	for _, k := range all {
 		if k.Object == ref && k.At.After(kept.At) {
-			fmt.Fprintf(w, "Secret %s/%s is newer and was passed over: it is %s.\n", federation.SystemNamespace, k.Secret, k.State)
+			fmt.Fprintf(w, "Secret %s/%s is newer and was skipped: it is %s.\n", federation.SystemNamespace, k.Secret, k.State)
 		}
 	}
 	r.warn(w, ref)
 	return nil
 }
 
-// warn says what a fedsync that runs will make of the object.
+// warn prints what a running fedsync will do with the object.
 func (r *restoration) warn(w io.Writer, ref federation.ObjectRef) {
 	if r.planned == nil {
-		fmt.Fprintln(w, "If the repository still has it, a fedsync that runs adopts it again: take it out, or set adoption: Never for its app.")
+		fmt.Fprintln(w, "If the repository still has it, a running fedsync adopts it again: remove it there, or set adoption: Never for its app.")
 		return
 	}
 	for _, app := range r.planned.Apps {
 		for _, o := range app.Objects {
 			if o.Ref == ref && app.Adoption != federation.AdoptNever {
-				fmt.Fprintf(w, "%s still has it: a fedsync that runs adopts it again at once. Take it out, or set adoption: Never for app %s.\n",
+				fmt.Fprintf(w, "%s still has it: a running fedsync adopts it again at once. Remove it there, or set adoption: Never for app %s.\n",
 					cmp.Or(o.File, "The repository"), app.App)
 			}
 		}

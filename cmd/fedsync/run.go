@@ -18,23 +18,22 @@ func newRun(environment []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Bring the repository to the clusters and keep it there",
-		Long: `Follows the repository and keeps every member cluster equal to it, until it is
-told to stop. The first SIGTERM or SIGINT finishes what is under way, the second
-kills.
+		Long: `Follows the repository and keeps every member cluster equal to it until it is
+stopped. The first SIGTERM or SIGINT finishes work under way; the second kills.
 
 With --once it brings one revision to the clusters, waits until everything is live and
-its commit status is posted, prints what runs, and ends.
+its commit status is posted, prints what runs, and exits.
 
-Exit status 0 when it was told to stop, or, with --once, when everything is live; 1 when
---once found a failure (a mistake in fedsync.yaml is one: it is posted on the commit) or
---timeout has passed; 2 when it could not begin.`,
+Exit status 0 when it was stopped or, with --once, when everything is live; 1 when --once
+found a failure (including a mistake in fedsync.yaml, which is posted on the commit) or
+--timeout has passed; 2 when it could not start.`,
 		Example: `  fedsync run --repo https://forge.example/team/web.git --token-file token \
     --commit-status gitea --public-url https://fedsync.example
   fedsync run --once`,
 		Args: cobra.NoArgs,
 	}
 	cfg := settings(cmd, environment, config.Groups()...)
-	once := cmd.Flags().Bool("once", false, "one pass: wait until it is settled, then end")
+	once := cmd.Flags().Bool("once", false, "sync one revision, wait until it is settled, and exit")
 	timeout := cmd.Flags().Duration("timeout", 15*time.Minute, "with --once: how long to wait")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		log, err := newLog(cmd, cfg)

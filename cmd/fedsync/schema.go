@@ -10,8 +10,8 @@ func newSchema() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of fedsync.yaml",
-		Long: `Prints the JSON Schema of fedsync.yaml. Editors that speak the YAML language
-server take it from a comment on the file's first line:
+		Long: `Prints the JSON Schema of fedsync.yaml. Editors with the YAML language server find it
+through a comment on the first line of the file:
 
   # yaml-language-server: $schema=fedsync.schema.json`,
 		Args: cobra.NoArgs,

@@ -13,26 +13,26 @@ func newStatus(environment []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Print what runs in every cluster, and the findings; changes nothing",
-		Long: `Asks every member cluster what it runs of this repository, and prints a table for
-each: NAME HOSTS ADDRESS PORTS READY AGE, below them how the replicas of each workload
-are divided, and what is wrong. Where fedsync keeps load balancers on Google Cloud, there
-is a column TRAFFIC with the endpoints that are healthy behind them, and a line for each.
-It asks the clusters themselves, and Compute Engine, so it needs no running daemon, and it
-changes nothing.
+		Long: `Reads what every member cluster runs of this repository, and prints a table for
+each: NAME HOSTS ADDRESS PORTS READY AGE. Below the tables it prints how the replicas of
+each workload are divided, and the findings. If fedsync maintains load balancers on Google
+Cloud, there is also a column TRAFFIC with the healthy endpoints behind them, and a line
+for each load balancer. It reads the clusters and Compute Engine directly: it needs no
+running daemon and changes nothing.
 
-Exit status 0 when every cluster runs what the repository says and is well, 1 when one
+Exit status 0 when every cluster runs what the repository says and is healthy, 1 when one
 does not, 2 when no cluster answers.`,
 		Example: `  fedsync status
   fedsync status --repo https://forge.example/team/web.git --token-file token -o json`,
 		Args: cobra.NoArgs,
 	}
-	l := newLooking(cmd, environment, 10*time.Second, "table", "json")
+	q := newClusterQuery(cmd, environment, 10*time.Second, "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := l.look(cmd, "looked at")
+		c, err := q.compare(cmd, "read")
 		if err != nil {
 			return err
 		}
-		if l.json() {
+		if q.json() {
 			if err := printer.JSON(cmd.OutOrStdout(), c.Report); err != nil {
 				return err
 			}

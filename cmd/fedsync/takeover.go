@@ -21,39 +21,39 @@ import (
 func newTakeover(environment []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "takeover",
-		Short: "Move a federation from the repository, or from the name, that it had to the one it has now",
+		Short: "Move a federation from its former repository or name to the present one",
 		Long: `Moves what a federation has in its clusters from another source to this one.
 
-A source is a repository's address with the branch that is followed. fedsync writes to
-no cluster that belongs to another source, so that two repositories with one federation's
-name do not overwrite each other. A repository that was renamed, or that moved to another
-server, is another source as well: then this command makes its clusters this source's.
-It moves the claim (a Lease) and the inventory of each app (a ConfigMap), both in the
-namespace fedsync-system, and touches nothing else. What runs goes on as it is.
+A source is a repository's address with the branch that is followed. fedsync writes to no
+cluster that belongs to another source, so that two repositories with a federation of the
+same name do not overwrite each other. A repository that was renamed, or moved to another
+server, counts as another source too: use this command to assign its clusters to this
+source. It moves the claim (a Lease) and the inventory of each app (a ConfigMap), both in
+the namespace fedsync-system, and touches nothing else. Workloads continue to run unchanged.
 
-Without --yes it asks every cluster, prints what it would move, and writes nothing.
+Without --yes it reads every cluster, prints what it would move, and writes nothing.
 
-With --yes it first finds out whether an instance of the other source still runs. A claim
-is never renewed, so this is tried: the holder of each claim is replaced by one that every
-instance wins over, and an instance that runs puts itself back within 10 seconds. Then
-nothing is moved. One that cannot reach any cluster cannot be found; when it is back, it
-sees that the claim is not its own, and writes nothing. --force does not try: an instance
-that runs is then locked out, and says so.
+With --yes it first checks whether an instance of the other source still runs. A claim is
+never renewed, so the check is an experiment: it replaces the holder of each claim by one
+that every instance overrides. A running instance restores its claim within 10 seconds, and
+then nothing is moved. An instance that cannot reach any cluster cannot be detected; when it
+is back, it sees that the claim is not its own, and writes nothing. --force skips the check:
+a running instance is then locked out, and reports that.
 
-It may be cut off anywhere and run again, and so where a cluster did not answer. A fedsync
-of this source that runs already goes on by itself.
+The command may be interrupted at any time and run again, also if a cluster did not answer.
+A running fedsync of this source continues by itself.
 
 With --federation it moves what the clusters have of this same source (repository, branch
 and path) under the name that the federation had before metadata.name was changed: the
-label of each object, the inventories, what adoption kept, and the claim, which is handed
-over first and deleted at the end. A federation of that name that still runs is found out
+label of each object, the inventories, the copies that adoption made, and the claim, which
+is handed over first and deleted at the end. A running federation of that name is detected
 in the same way.
 
 Load balancers, addresses and certificates that the other source made on Google Cloud are
-not moved: they are named after it. This source makes its own, beside them.
+not moved: they are named after that source. This source makes its own in addition.
 
 Exit status 0 when every cluster belongs to this source, 1 when one does not or was not
-asked, 2 when the repository or the kubeconfig cannot be read.`,
+read, 2 when the repository or the kubeconfig cannot be read.`,
 		Example: `  fedsync takeover --repo https://git.example/new/web.git --token-file token
   fedsync takeover --repo https://git.example/new/web.git --token-file token --yes
   fedsync takeover --federation web --yes`,
@@ -61,12 +61,12 @@ asked, 2 when the repository or the kubeconfig cannot be read.`,
 	}
 	cfg := settings(cmd, environment, config.GroupRepository, config.GroupClusters, config.GroupLog)
 	quiet(cmd)
-	yes := cmd.Flags().Bool("yes", false, "move it, instead of saying what would be moved")
-	former := cmd.Flags().String("federation", "", "the name that the federation had before, in this same source")
-	force := cmd.Flags().Bool("force", false, "with --yes: do not find out whether an instance of the other source runs")
+	yes := cmd.Flags().Bool("yes", false, "move it, instead of printing what would be moved")
+	former := cmd.Flags().String("federation", "", "the former name of the federation, in this same source")
+	force := cmd.Flags().Bool("force", false, "with --yes: do not check whether an instance of the other source runs")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *force && !*yes {
-			return errors.New("--force goes with --yes")
+			return errors.New("--force requires --yes")
 		}
 		log, err := newLog(cmd, cfg)
 		if err != nil {
@@ -88,7 +88,7 @@ asked, 2 when the repository or the kubeconfig cannot be read.`,
 	return cmd
 }
 
-// printTakeover prints what belongs to whom, and what would be moved.
+// printTakeover prints which source owns what, and what would be moved.
 func printTakeover(w io.Writer, t *handover.Takeover) error {
 	fmt.Fprintf(w, "federation %s, %s at %s: this source is %s\n\n", t.Federation.Name, t.Revision, t.Repository, t.Source)
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
@@ -98,7 +98,7 @@ func printTakeover(w io.Writer, t *handover.Takeover) error {
 		switch {
 		case c.Err != nil:
 			unasked++
-			fmt.Fprintf(table, "%s\tnot asked: %s\t\n", c.Name, untrusted.Line(c.Err.Error()))
+			fmt.Fprintf(table, "%s\tnot read: %s\t\n", c.Name, untrusted.Line(c.Err.Error()))
 			continue
 		case !c.Settled(t.Source):
 			other++
@@ -111,17 +111,17 @@ func printTakeover(w io.Writer, t *handover.Takeover) error {
 	printTakeoverNotes(w, t)
 	switch {
 	case other > 0:
-		fmt.Fprintf(w, "\n%d of %d clusters belong to another source. Nothing was written; --yes moves what is theirs to this one.\n", other, len(t.Clusters))
+		fmt.Fprintf(w, "\n%d of %d clusters belong to another source. Nothing was written; use --yes to move them to this one.\n", other, len(t.Clusters))
 	case unasked > 0:
-		fmt.Fprintf(w, "\n%d of %d clusters were not asked; of the others none belongs to another source.\n", unasked, len(t.Clusters))
+		fmt.Fprintf(w, "\n%d of %d clusters were not read; the other clusters do not belong to another source.\n", unasked, len(t.Clusters))
 	default:
-		fmt.Fprintln(w, "\nNothing is to be moved: no cluster belongs to another source.")
+		fmt.Fprintln(w, "\nNothing to move: no cluster belongs to another source.")
 		return nil
 	}
 	return printer.ErrNo
 }
 
-// claimWords says whose the claim is.
+// claimWords returns which source the claim belongs to, in words.
 func claimWords(c takeover.Cluster, source string) string {
 	switch {
 	case c.Claim.OfAnother(source):
@@ -129,10 +129,10 @@ func claimWords(c takeover.Cluster, source string) string {
 	case c.Claim.Source == source:
 		return "of this source"
 	}
-	return "of nobody"
+	return "none"
 }
 
-// inventoryWords says whose the inventories are.
+// inventoryWords returns which sources the inventories belong to, in words.
 func inventoryWords(c takeover.Cluster) string {
 	var words []string
 	foreign := map[string][]string{}
@@ -152,7 +152,7 @@ func inventoryWords(c takeover.Cluster) string {
 	return strings.Join(words, "; ")
 }
 
-// printTakeoverNotes says what else comes of moving it.
+// printTakeoverNotes prints the other consequences of a move.
 func printTakeoverNotes(w io.Writer, t *handover.Takeover) {
 	var gone []string
 	for _, c := range t.Clusters {
@@ -163,15 +163,15 @@ func printTakeoverNotes(w io.Writer, t *handover.Takeover) {
 			}
 		}
 		for app, why := range c.Refused {
-			fmt.Fprintf(w, "\n%s: the inventory of app %s stays as it is: %s\n", c.Name, untrusted.Clean(app, 64), untrusted.Line(why))
+			fmt.Fprintf(w, "\n%s: the inventory of app %s is left unchanged: %s\n", c.Name, untrusted.Clean(app, 64), untrusted.Line(why))
 		}
 	}
 	if len(gone) > 0 {
 		slices.Sort(gone)
-		fmt.Fprintf(w, "\nNot in this revision: app %s. Once moved, its objects are pruned by a fedsync that runs, within the limits of prune.\n", untrusted.Some(gone, 10))
+		fmt.Fprintf(w, "\nNot in this revision: app %s. After the move, a running fedsync prunes its objects, within the limits of prune.\n", untrusted.Some(gone, 10))
 	}
 	if t.Federation.GCP != nil {
-		fmt.Fprintln(w, "\nWhat the other source made on Google Cloud is named after it and is not moved: this source makes its own, with addresses of its own.")
+		fmt.Fprintln(w, "\nResources that the other source made on Google Cloud are named after it and are not moved: this source makes its own, with their own addresses.")
 	}
 }
 
@@ -179,17 +179,18 @@ func hasApp(f *federation.Federation, name string) bool {
 	return slices.ContainsFunc(f.Apps, func(a federation.App) bool { return a.Name == name })
 }
 
-// doTakeover moves what belongs to another source, and says of each cluster what was done.
+// doTakeover moves what belongs to another source, and prints what was done in each
+// cluster.
 func doTakeover(cmd *cobra.Command, w io.Writer, t *handover.Takeover, force bool) error {
 	moved, err := t.Move(cmd.Context(), force)
 	return printMoved(w, moved, err, "belong to this source")
 }
 
-// printMoved says of each cluster what was done, and that those that failed do not what
-// they should.
+// printMoved prints what was done in each cluster. Its error counts the clusters that
+// failed; should completes "N clusters do not …".
 func printMoved(w io.Writer, moved []takeover.Moved, err error, should string) error {
 	if alive, ok := errors.AsType[*takeover.AliveError](err); ok {
-		return noError{fmt.Errorf("%w\nnothing was moved: stop it first; or lock it out with --force", alive)}
+		return negativeAnswer{fmt.Errorf("%w\nnothing was moved: stop it first, or lock it out with --force", alive)}
 	}
 	failed := 0
 	for _, m := range moved {
@@ -202,7 +203,7 @@ func printMoved(w io.Writer, moved []takeover.Moved, err error, should string) e
 		}
 		words := "moved " + strings.Join(done, ", ")
 		if len(done) == 0 {
-			words = "nothing was to be moved"
+			words = "nothing to move"
 		}
 		if m.Err != nil {
 			failed++
@@ -217,7 +218,7 @@ func printMoved(w io.Writer, moved []takeover.Moved, err error, should string) e
 		return err
 	}
 	if failed > 0 {
-		return noError{fmt.Errorf("%d of %d clusters do not %s, or not wholly: run it again when they answer", failed, len(moved), should)}
+		return negativeAnswer{fmt.Errorf("%d of %d clusters do not %s, or only in part: run the command again when they answer", failed, len(moved), should)}
 	}
 	return nil
 }

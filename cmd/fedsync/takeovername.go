@@ -15,8 +15,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/takeover"
 )
 
-// takeOverName moves what a federation has under the name that it had before, or says
-// what it would move.
+// takeOverName moves what a federation has under its former name, or prints what it
+// would move.
 func takeOverName(cmd *cobra.Command, cfg *config.Config, log *zap.Logger, former string, yes, force bool) error {
 	r, err := handover.InspectRename(cmd.Context(), cfg, buildVersion(), log, former)
 	if err != nil {
@@ -27,10 +27,10 @@ func takeOverName(cmd *cobra.Command, cfg *config.Config, log *zap.Logger, forme
 		return printRename(out, r)
 	}
 	moved, err := r.Move(cmd.Context(), force)
-	return printMoved(out, moved, err, "have all under the name "+r.Federation.Name)
+	return printMoved(out, moved, err, "have everything under the name "+r.Federation.Name)
 }
 
-// printRename prints what each cluster has under the name before.
+// printRename prints what each cluster has under the former name.
 func printRename(w io.Writer, r *handover.Rename) error {
 	fmt.Fprintf(w, "federation %s, %s at %s: it was %s\n\n", r.Federation.Name, r.Revision, r.Repository, untrusted.Clean(r.Former, 64))
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
@@ -39,7 +39,7 @@ func printRename(w io.Writer, r *handover.Rename) error {
 	for _, c := range r.Clusters {
 		if c.Err != nil {
 			unasked++
-			fmt.Fprintf(table, "%s\tnot asked: %s\t\n", c.Name, untrusted.Line(c.Err.Error()))
+			fmt.Fprintf(table, "%s\tnot read: %s\t\n", c.Name, untrusted.Line(c.Err.Error()))
 			continue
 		}
 		if c.HasFormer() {
@@ -52,20 +52,20 @@ func printRename(w io.Writer, r *handover.Rename) error {
 	}
 	for _, c := range r.Clusters {
 		for app, why := range c.Refused {
-			fmt.Fprintf(w, "\n%s: the inventory of app %s stays as it is: %s\n", c.Name, untrusted.Clean(app, 64), untrusted.Line(why))
+			fmt.Fprintf(w, "\n%s: the inventory of app %s is left unchanged: %s\n", c.Name, untrusted.Clean(app, 64), untrusted.Line(why))
 		}
 	}
 	if r.Federation.GCP != nil {
-		fmt.Fprintln(w, "\nWhat was made on Google Cloud is named after the federation and is not moved: it is made anew, with addresses of its own.")
+		fmt.Fprintln(w, "\nResources on Google Cloud are named after the federation and are not moved: new ones are made, with their own addresses.")
 	}
 	switch {
 	case other > 0:
-		fmt.Fprintf(w, "\n%d of %d clusters have objects of federation %s. Nothing was written; --yes makes them those of %s.\n",
+		fmt.Fprintf(w, "\n%d of %d clusters have objects of federation %s. Nothing was written; use --yes to move them to %s.\n",
 			other, len(r.Clusters), untrusted.Clean(r.Former, 64), r.Federation.Name)
 	case unasked > 0:
-		fmt.Fprintf(w, "\n%d of %d clusters were not asked; the others have nothing under that name.\n", unasked, len(r.Clusters))
+		fmt.Fprintf(w, "\n%d of %d clusters were not read; the other clusters have nothing under that name.\n", unasked, len(r.Clusters))
 	default:
-		fmt.Fprintln(w, "\nNothing is to be moved: no cluster has anything of this source under that name.")
+		fmt.Fprintln(w, "\nNothing to move: no cluster has anything of this source under that name.")
 		return nil
 	}
 	return printer.ErrNo

@@ -16,7 +16,7 @@ import (
 )
 
 // cloud is the sandbox's Compute Engine, and the load balancer that fedsync made in
-// it. The demo has one unless it is told --gcp=false.
+// it. --gcp=false leaves it out of the demo.
 type cloud struct {
 	Endpoint, Proxy, Project string
 
@@ -24,7 +24,7 @@ type cloud struct {
 	client  *http.Client
 }
 
-// block is what the example's fedsync.yaml says with a Compute Engine.
+// block is appended to the example's fedsync.yaml when there is a Compute Engine.
 const block = "  gcp:\n    project: %s\n"
 
 // declare adds the project to fedsync.yaml.
@@ -37,7 +37,7 @@ func (c *cloud) declare(work string) error {
 	return os.WriteFile(path, fmt.Appendf(data, block, c.Project), 0o644)
 }
 
-// open gets ready to ask the load balancer, each time on a new connection.
+// open makes the client of the load balancer, with a new connection for each request.
 func (c *cloud) open(address string) error {
 	proxy, err := url.Parse(c.Proxy)
 	if err != nil {
@@ -51,7 +51,7 @@ func (c *cloud) open(address string) error {
 	return nil
 }
 
-// ask asks the address and returns the cluster that answered.
+// ask sends one request to the address and returns the cluster that answered.
 func (c *cloud) ask(ctx context.Context) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.address+"/", nil)
 	if err != nil {
@@ -62,14 +62,14 @@ func (c *cloud) ask(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	_, _ = io.Copy(io.Discard, resp.Body) // who answered stands in a header
+	_, _ = io.Copy(io.Discard, resp.Body) // a header names who answered
 	if resp.StatusCode != http.StatusOK {
 		return "", errors.New(resp.Status)
 	}
 	return resp.Header.Get("X-Cluster"), nil
 }
 
-// answers are how many requests each cluster answered, and how many failed.
+// answers counts how many requests each cluster answered, and how many failed.
 type answers struct {
 	by     map[string]int
 	failed int
@@ -95,27 +95,27 @@ func (a answers) String() string {
 	return strings.Join(append(parts, fmt.Sprintf("failed %d", a.failed)), ", ")
 }
 
-// answeredBy waits until the address is answered by these clusters alone, each of
-// them, and no request fails.
+// answeredBy waits until exactly these clusters, each of them, answer at the
+// address and no request fails.
 func (d *demo) answeredBy(ctx context.Context, clusters ...string) error {
 	const each = 20
 	want := slices.Sorted(slices.Values(clusters))
 	var got answers
-	err := wait(ctx, 2*time.Minute, "answers of "+strings.Join(clusters, ", "), func() (bool, error) {
+	err := wait(ctx, 2*time.Minute, "answers from "+strings.Join(clusters, ", "), func() (bool, error) {
 		got = d.cloud.askOften(ctx, each*len(clusters))
 		return got.failed == 0 && slices.Equal(slices.Sorted(maps.Keys(got.by)), want), ctx.Err()
 	})
 	if err != nil {
 		return fmt.Errorf("%w; last: %s", err, got)
 	}
-	say("http://%s/ answered: %s", d.cloud.address, got)
+	say("http://%s/ answered by: %s", d.cloud.address, got)
 	return nil
 }
 
 // oneAddress shows that the load balancer leads to every cluster.
 func (d *demo) oneAddress(ctx context.Context, address string) error {
 	if address == "" {
-		return errors.New("the report names no address of a load balancer")
+		return errors.New("the report has no address of a load balancer")
 	}
 	if err := d.cloud.open(address); err != nil {
 		return err
@@ -127,7 +127,7 @@ func (d *demo) oneAddress(ctx context.Context, address string) error {
 // deadNodes kills the nodes of a cluster and revives them.
 func (d *demo) deadNodes(ctx context.Context) error {
 	lost := d.clusters[2]
-	say("\nThe nodes of %s are killed …", lost)
+	say("\nKilling the nodes of %s …", lost)
 	started := time.Now()
 	if err := d.act(ctx, "kill-nodes", lost); err != nil {
 		return err

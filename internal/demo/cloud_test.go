@@ -9,8 +9,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 )
 
-// The demo adds a Compute Engine to an example that has none.
-func TestTheExampleWithAProjectHasALoadBalancer(t *testing.T) {
+// The demo adds a Compute Engine project to an example that has none.
+func TestAProjectGivesTheExampleALoadBalancer(t *testing.T) {
 	work := t.TempDir()
 	if err := os.CopyFS(work, os.DirFS("../../examples/echo")); err != nil {
 		t.Fatal(err)
@@ -33,7 +33,7 @@ func TestTheExampleWithAProjectHasALoadBalancer(t *testing.T) {
 	}
 }
 
-func TestAnswersAreToldByCluster(t *testing.T) {
+func TestAnswersAreCountedByCluster(t *testing.T) {
 	a := answers{by: map[string]int{"b": 2, "a": 1}, failed: 3}
 	if got, want := a.String(), "a 1, b 2, failed 3"; got != want {
 		t.Errorf("answers are %q, want %q", got, want)

@@ -1,7 +1,7 @@
 // Command demo shows fedsync at work: three real clusters, a repository, the
 // daemon. It prints where the page and the repository are and how to push a
-// change, and goes on until it is interrupted. With --once it does the tour by
-// itself, which tour.go tells in order.
+// change, and runs until it is interrupted. With --once it takes the tour in
+// tour.go by itself and exits.
 package main
 
 import (
@@ -27,8 +27,8 @@ import (
 )
 
 func main() {
-	once := flag.Bool("once", false, "do the tour and end")
-	gcp := flag.Bool("gcp", runtime.GOOS == "linux", "with a stand-in for Compute Engine, and a load balancer in front of all clusters (Linux)")
+	once := flag.Bool("once", false, "take the tour and exit")
+	gcp := flag.Bool("gcp", runtime.GOOS == "linux", "run a stand-in for Compute Engine, with a load balancer in front of all clusters (Linux only)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, *once, *gcp)
@@ -39,7 +39,7 @@ func main() {
 	}
 }
 
-// demo is what runs.
+// demo holds what runs and where it is.
 type demo struct {
 	dir        string
 	sandbox    string // its folder
@@ -73,11 +73,11 @@ func run(ctx context.Context, once, gcp bool) (err error) {
 	if err := d.seed(ctx); err != nil {
 		return err
 	}
-	ended, err := d.startDaemon()
+	stopDaemon, err := d.startDaemon()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, ended()) }()
+	defer func() { err = errors.Join(err, stopDaemon()) }()
 
 	report, took, err := d.live(ctx)
 	if err != nil {
@@ -103,7 +103,7 @@ func run(ctx context.Context, once, gcp bool) (err error) {
 func (d *demo) invite() {
 	if d.cloud != nil {
 		say(`
-Ask the one address, and kill the nodes of a cluster:
+Send requests to the address, and kill the nodes of a cluster:
 
   curl --proxy %[1]s http://%[2]s/
   bin/sandbox kill-nodes %[3]s --dir %[4]s
@@ -119,22 +119,22 @@ Push a change:
   sed -i 's/replicas: 7/replicas: 14/' apps/echo/base/replicaset.yaml
   git commit -am 'Fourteen replicas' && git push
 
-or take a cluster down, and up again:
+or take a cluster down and bring it up again:
 
   bin/sandbox kill %[4]s --dir %[5]s
   bin/sandbox start %[4]s --dir %[5]s
 
-and watch the page, or ask:
+and watch the page, or run:
 
   bin/fedsync status --repo %[2]s --kubeconfig %[3]s
   bin/fedsync doctor --repo %[2]s --kubeconfig %[3]s
   git -C %[2]s log --notes=fedsync
 
-Ctrl-C ends everything and leaves nothing behind.`, d.page, d.repository, d.kubeconfig, d.clusters[1], d.sandbox)
+Press Ctrl-C to stop everything; nothing is left behind.`, d.page, d.repository, d.kubeconfig, d.clusters[1], d.sandbox)
 }
 
-// startSandbox starts the clusters. They stop when this process ends, however it
-// does.
+// startSandbox starts the clusters. They stop when this process ends, however
+// it ends.
 func (d *demo) startSandbox(ctx context.Context) (stop func(), err error) {
 	args := []string{"up", "--clusters", "3", "--dir", d.sandbox}
 	if d.cloud != nil {
@@ -158,12 +158,12 @@ func (d *demo) startSandbox(ctx context.Context) (stop func(), err error) {
 	}
 	stop = func() {
 		_ = stdin.Close()
-		_ = cmd.Wait() // its end is all that is asked of it
+		_ = cmd.Wait() // only its end matters
 	}
 	line, err := bufio.NewReader(stdout).ReadBytes('\n')
 	if err != nil {
 		stop()
-		return nil, fmt.Errorf("it did not say that it is ready: %w", err)
+		return nil, fmt.Errorf("sandbox did not report that it is ready: %w", err)
 	}
 	var box struct {
 		Kubeconfig, Repository string
@@ -202,8 +202,9 @@ func (d *demo) seed(ctx context.Context) error {
 	return nil
 }
 
-// startDaemon starts fedsync; ended stops it and says how it ended.
-func (d *demo) startDaemon() (ended func() error, err error) {
+// startDaemon starts fedsync. The function that it returns stops it and returns
+// how it ended.
+func (d *demo) startDaemon() (stop func() error, err error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -264,7 +265,7 @@ func (d *demo) live(ctx context.Context) (*status.Report, time.Duration, error) 
 		}
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
-			return false, nil // it is not listening yet
+			return false, nil // the daemon is not listening yet
 		}
 		defer func() { _ = resp.Body.Close() }()
 		report = status.Report{}
@@ -279,7 +280,7 @@ func (d *demo) live(ctx context.Context) (*status.Report, time.Duration, error) 
 	return &report, time.Since(started), err
 }
 
-// address is that of the first load balancer.
+// address returns the address of the first load balancer that has one.
 func address(r *status.Report) string {
 	for _, b := range r.Balancers {
 		if b.Address != "" {
@@ -304,14 +305,14 @@ func (d *demo) show(ctx context.Context, dir, name string, args ...string) error
 	return nil
 }
 
-// wait asks every 20 ms until it is so.
-func wait(ctx context.Context, limit time.Duration, what string, so func() (bool, error)) error {
+// wait checks every 20 ms until the condition holds.
+func wait(ctx context.Context, limit time.Duration, what string, holds func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		if done, err := so(); done || err != nil {
+		if done, err := holds(); done || err != nil {
 			return err
 		}
 		select {
@@ -322,9 +323,10 @@ func wait(ctx context.Context, limit time.Duration, what string, so func() (bool
 	}
 }
 
-// ownGroup keeps a Ctrl-C at the terminal from the child: this process ends it.
+// ownGroup keeps a Ctrl-C at the terminal from reaching the child: this process
+// stops it.
 func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
 func say(format string, args ...any) {
-	io.WriteString(os.Stdout, fmt.Sprintf(format, args...)+"\n") //nolint:errcheck // There is nobody else to tell.
+	io.WriteString(os.Stdout, fmt.Sprintf(format, args...)+"\n") //nolint:errcheck // There is nowhere else to report it.
 }

@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// tour does what the invitation asks for, and shows what comes of it.
+// tour does what the invitation suggests, and shows the results.
 func (d *demo) tour(ctx context.Context) error {
 	stops := []func(context.Context) error{d.change, d.whatRuns, d.revert, d.outage, d.comeback}
 	if d.cloud != nil {
@@ -31,7 +31,7 @@ func (d *demo) tour(ctx context.Context) error {
 	return nil
 }
 
-// admin is a Service whose node port is left to fedsync.
+// admin is a Service whose node port fedsync chooses.
 const admin = `apiVersion: v1
 kind: Service
 metadata:
@@ -47,7 +47,7 @@ spec:
 
 // change pushes more replicas, and a Service without a node port.
 func (d *demo) change(ctx context.Context) error {
-	say("\nA change: 14 replicas instead of 7, and a second Service, without a node port …")
+	say("\nPushing a change: 14 replicas instead of 7, and a second Service without a node port …")
 	if err := d.edit("apps/echo/base/replicaset.yaml", "replicas: 7", "replicas: 14"); err != nil {
 		return err
 	}
@@ -77,17 +77,17 @@ func (d *demo) change(ctx context.Context) error {
 	return d.chosen(ctx)
 }
 
-// divided says what became of the replicas.
+// divided prints how the replicas were divided.
 func (d *demo) divided(ctx context.Context) error {
 	counts, err := d.replicas(ctx, d.clusters...)
 	if err != nil {
 		return err
 	}
-	say("replicas, divided: %s", together(d.clusters, counts))
+	say("replicas per cluster: %s", perCluster(d.clusters, counts))
 	return nil
 }
 
-func together(clusters []string, counts []int32) string {
+func perCluster(clusters []string, counts []int32) string {
 	parts := make([]string, len(clusters))
 	for i, name := range clusters {
 		parts[i] = fmt.Sprintf("%s %d", name, counts[i])
@@ -95,7 +95,8 @@ func together(clusters []string, counts []int32) string {
 	return strings.Join(parts, ", ")
 }
 
-// chosen says which node port was chosen, and that it is the same everywhere.
+// chosen prints the node port that was chosen, after it has checked that it is
+// the same in every cluster.
 func (d *demo) chosen(ctx context.Context) error {
 	var ports []int32
 	for _, cluster := range d.clusters {
@@ -112,18 +113,18 @@ func (d *demo) chosen(ctx context.Context) error {
 	if len(slices.Compact(slices.Clone(ports))) != 1 {
 		return fmt.Errorf("the node ports of Service/default/admin differ: %v", ports)
 	}
-	say("node port, chosen: %d for Service/default/admin in all %d clusters", ports[0], len(ports))
+	say("node port chosen: %d for Service/default/admin in all %d clusters", ports[0], len(ports))
 	return nil
 }
 
-// whatRuns shows what a user would ask for.
+// whatRuns prints the state as a user would query it.
 func (d *demo) whatRuns(ctx context.Context) error {
-	say("\nWhat runs, by `fedsync status`:\n")
-	if err := d.show(ctx, "", "bin/fedsync", d.asking("status")...); err != nil {
+	say("\nWhat runs, from `fedsync status`:\n")
+	if err := d.show(ctx, "", "bin/fedsync", d.readOnly("status")...); err != nil {
 		return err
 	}
-	say("\nThe status on the commit, by `git notes`:\n")
-	// It is posted a moment after the page has it.
+	say("\nThe status on the commit, from `git notes`:\n")
+	// It is posted a moment after the page shows it.
 	return wait(ctx, 30*time.Second, "the commit status", func() (bool, error) {
 		out, err := exec.CommandContext(ctx, "git", "-C", d.repository, "notes", "--ref=fedsync", "show", "main").Output()
 		if err != nil || !strings.Contains(string(out), `"success"`) {
@@ -134,8 +135,8 @@ func (d *demo) whatRuns(ctx context.Context) error {
 	})
 }
 
-// asking gives the arguments of a command that looks at everything once.
-func (d *demo) asking(command string) []string {
+// readOnly returns the arguments of a command that reads everything once.
+func (d *demo) readOnly(command string) []string {
 	args := []string{command, "--repo", d.repository, "--kubeconfig", d.kubeconfig, "--log-level", "error"}
 	if d.cloud != nil {
 		args = append(args, "--gcp-endpoint", d.cloud.Endpoint)
@@ -143,10 +144,10 @@ func (d *demo) asking(command string) []string {
 	return args
 }
 
-// revert scales a ReplicaSet by hand and waits until fedsync has set it right.
+// revert scales a ReplicaSet by hand and waits until fedsync has reverted it.
 func (d *demo) revert(ctx context.Context) error {
 	cluster := d.clusters[0]
-	say("\nAn edit by hand in %s: 9 replicas …", cluster)
+	say("\nEditing an object by hand in %s: 9 replicas …", cluster)
 	client, err := d.client(cluster)
 	if err != nil {
 		return err
@@ -193,11 +194,11 @@ func (d *demo) revert(ctx context.Context) error {
 	}
 }
 
-// outage kills a cluster and waits until its replicas are in the others.
+// outage kills a cluster and waits until its replicas are in the other clusters.
 func (d *demo) outage(ctx context.Context) error {
 	lost := d.clusters[1]
 	others := slices.Delete(slices.Clone(d.clusters), 1, 2)
-	say("\nThe API server of %s is killed …", lost)
+	say("\nKilling the API server of %s …", lost)
 	started := time.Now()
 	if err := d.act(ctx, "kill", lost); err != nil {
 		return err
@@ -205,27 +206,27 @@ func (d *demo) outage(ctx context.Context) error {
 	if err := d.placed(ctx, others, 7, 7); err != nil {
 		return err
 	}
-	say("its replicas were placed in the others after %s: %s", since(started), together(others, []int32{7, 7}))
+	say("its replicas were placed in the other clusters after %s: %s", since(started), perCluster(others, []int32{7, 7}))
 	if d.cloud != nil {
-		// Nodes do not need the API server: what ran there goes on answering.
+		// Nodes do not need the API server: the pods there continue to answer.
 		if err := d.answeredBy(ctx, d.clusters...); err != nil {
 			return err
 		}
 	}
 
-	say("\nWhat is wrong, by `fedsync doctor`:\n")
-	var answer *exec.ExitError
-	err := d.show(ctx, "", "bin/fedsync", d.asking("doctor")...)
-	if !errors.As(err, &answer) || answer.ExitCode() != 1 {
-		return fmt.Errorf("fedsync doctor did not say that something is wrong: %w", err)
+	say("\nWhat is wrong, from `fedsync doctor`:\n")
+	var exit *exec.ExitError
+	err := d.show(ctx, "", "bin/fedsync", d.readOnly("doctor")...)
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		return fmt.Errorf("fedsync doctor did not report that something is wrong: %w", err)
 	}
 	return nil
 }
 
-// comeback starts the cluster again and waits until all is as it was.
+// comeback starts the cluster again and waits until the former division is back.
 func (d *demo) comeback(ctx context.Context) error {
 	lost := d.clusters[1]
-	say("\nThe API server of %s is started again …", lost)
+	say("\nStarting the API server of %s again …", lost)
 	started := time.Now()
 	if err := d.act(ctx, "start", lost); err != nil {
 		return err
@@ -233,15 +234,15 @@ func (d *demo) comeback(ctx context.Context) error {
 	if err := d.placed(ctx, d.clusters, 4, 6, 4); err != nil {
 		return err
 	}
-	say("the replicas went back after %s: %s", since(started), together(d.clusters, []int32{4, 6, 4}))
+	say("the replicas moved back after %s: %s", since(started), perCluster(d.clusters, []int32{4, 6, 4}))
 	if _, _, err := d.live(ctx); err != nil {
 		return err
 	}
-	say("\nAnd now, by `fedsync doctor`:\n")
-	return d.show(ctx, "", "bin/fedsync", d.asking("doctor")...)
+	say("\nAnd now, from `fedsync doctor`:\n")
+	return d.show(ctx, "", "bin/fedsync", d.readOnly("doctor")...)
 }
 
-// act makes an outage, or ends it.
+// act starts an outage, or ends one.
 func (d *demo) act(ctx context.Context, action, cluster string) error {
 	out, err := exec.CommandContext(ctx, "bin/sandbox", action, cluster, "--dir", d.sandbox).CombinedOutput()
 	if err != nil {
@@ -250,7 +251,7 @@ func (d *demo) act(ctx context.Context, action, cluster string) error {
 	return nil
 }
 
-// placed waits until echo has so many replicas in each of the clusters.
+// placed waits until echo has the wanted number of replicas in each of the clusters.
 func (d *demo) placed(ctx context.Context, clusters []string, want ...int32) error {
 	var counts []int32
 	err := wait(ctx, time.Minute, "the replicas", func() (bool, error) {
@@ -259,14 +260,14 @@ func (d *demo) placed(ctx context.Context, clusters []string, want ...int32) err
 		return err == nil && slices.Equal(counts, want), ctx.Err()
 	})
 	if err != nil {
-		err = fmt.Errorf("%w; they are %v", err, counts)
+		err = fmt.Errorf("%w; last: %v, want %v", err, counts, want)
 	}
 	return err
 }
 
 func since(started time.Time) time.Duration { return time.Since(started).Round(10 * time.Millisecond) }
 
-// replicas gives spec.replicas of echo in each of the clusters.
+// replicas returns spec.replicas of echo in each of the clusters.
 func (d *demo) replicas(ctx context.Context, clusters ...string) ([]int32, error) {
 	counts := make([]int32, len(clusters))
 	for i, cluster := range clusters {
@@ -300,7 +301,7 @@ func (d *demo) edit(file, before, after string) error {
 		return err
 	}
 	if !strings.Contains(string(data), before) {
-		return fmt.Errorf("%s does not say %q", path, before)
+		return fmt.Errorf("%s does not contain %q", path, before)
 	}
 	return os.WriteFile(path, []byte(strings.Replace(string(data), before, after, 1)), 0o644)
 }

@@ -46,7 +46,7 @@ var apart = []part{
 	// killed when it has hardly begun.
 	{"pkg/daemon", []string{"TestADaemonKilledAtAnyMomentConverges"}},
 	// So it is here: how long a prober waits beside a crowd, and what memory that costs.
-	{"pkg/web", []string{"TestAProberIsAnsweredBesideACrowdOfAllKinds"}},
+	{"pkg/web", []string{"TestAProberIsAnsweredDespiteACrowdOfAllKinds"}},
 	// What is measured is what the process that renders may take from others.
 	{"pkg/daemon", []string{"TestAHostilePushLeavesTheOthersAlone"}},
 	// The process that renders uses up its time or its memory, of which the race detector

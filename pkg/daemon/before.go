@@ -9,42 +9,41 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// A beforeFunc calls use with the revisions that one has behind it, the nearest first,
-// until use returns true. See [source.Source.Before].
+// A beforeFunc calls use with the revisions before a given one, nearest first, until
+// use returns true. See [source.Source.Before].
 type beforeFunc func(ctx context.Context, of federation.Revision, use func(federation.Snapshot) bool) error
 
 const (
-	// searchTimeout is how long the search behind one revision may take.
+	// searchTimeout is how long one search may take.
 	searchTimeout = time.Minute
-	// searchPause is between two searches, of which the first failed.
+	// searchPause is the pause after a search that failed.
 	searchPause = 30 * time.Second
 )
 
-// resort is the newest revision behind a refused one whose fedsync.yaml can be read; nil
-// where none is known.
-type resort struct {
-	found *loaded
-	of    federation.Revision // the one that is refused
+// fallback is the newest revision before a refused one whose fedsync.yaml can be read.
+type fallback struct {
+	found *loaded             // nil for none known
+	of    federation.Revision // the refused one
 }
 
-// search looks for the resort of a refused revision until it has looked at all there is.
-// It depends on the refused revision alone, so that a daemon which has just started
-// maintains what one maintains that has seen the revisions before.
+// search searches for the fallback of a refused revision until it finds one or has read
+// all there is. The result depends on the refused revision alone, so a daemon that has
+// just started maintains the same revision as a daemon that saw the earlier ones.
 func (r *renderings) search(ctx context.Context, of federation.Revision) {
 	for {
 		found, err := r.searchOnce(ctx, of)
 		if ctx.Err() != nil {
 			return
 		}
-		r.tell(resort{found, of})
+		r.add(fallback{found, of})
 		switch {
 		case found != nil:
 			return
 		case err == nil:
-			r.log.Warn("no revision before it can be read", zap.Stringer("revision", of))
+			r.log.Warn("no earlier revision can be read", zap.Stringer("revision", of))
 			return
 		}
-		r.log.Warn("revisions before it not read", zap.Stringer("revision", of), zap.Error(err))
+		r.log.Warn("earlier revisions not read", zap.Stringer("revision", of), zap.Error(err))
 		pause := time.NewTimer(searchPause)
 		select {
 		case <-ctx.Done():
@@ -55,7 +54,7 @@ func (r *renderings) search(ctx context.Context, of federation.Revision) {
 	}
 }
 
-// searchOnce returns nil where there is none.
+// searchOnce returns nil if there is none.
 func (r *renderings) searchOnce(ctx context.Context, of federation.Revision) (found *loaded, err error) {
 	timed, cancel := context.WithTimeout(ctx, searchTimeout)
 	defer cancel()

@@ -19,16 +19,15 @@ import (
 	"github.com/fedsync/fedsync/pkg/wire"
 )
 
-// CloudPreview is what Compute Engine has, what it should have, and what would be done
-// there.
+// CloudPreview is what Compute Engine has, what it should have, and the calls in between.
 type CloudPreview struct {
 	Wanted   gcp.Wanted
-	Observed gcp.Observed // with the errors of what could not be read
+	Observed gcp.Observed // includes the errors of failed reads
 	Planned  gcp.Planned
 }
 
-// SourceDigest returns what tells the source of the settings from any other: names and
-// marks on Compute Engine hold it.
+// SourceDigest returns the digest that identifies the source of the settings. It is part
+// of names and marks on Compute Engine.
 func SourceDigest(cfg *config.Config, federation string) (string, error) {
 	src, err := wire.NewSource(cfg, secret.New(), zap.NewNop())
 	if err != nil {
@@ -38,9 +37,9 @@ func SourceDigest(cfg *config.Config, federation string) (string, error) {
 	return digest, nil
 }
 
-// PreviewCloud looks at Compute Engine once and changes nothing. Of the input, the
-// federation, the source, the plan and the facts are needed; its GCP is not nil. Without
-// usable credentials it is an error, which holds no secret.
+// PreviewCloud reads Compute Engine once and changes nothing. It needs the input's
+// federation, source, plan and facts; the federation's GCP must not be nil. It fails without
+// usable credentials. Its error contains no secret.
 func PreviewCloud(ctx context.Context, cfg *config.Config, in gcp.Input, log *zap.Logger) (*CloudPreview, error) {
 	cloud, err := gce.New(ctx, gce.Options{
 		Project: in.Federation.GCP.Project, Endpoint: cfg.GCPEndpoint, QPS: cfg.GCPRate,
@@ -60,9 +59,9 @@ func previewCloud(ctx context.Context, cloud gcp.Cloud, in gcp.Input) CloudPrevi
 	return p
 }
 
-// lookAtCloudOnce looks at Compute Engine for a loop that has looked at everything else
-// and has ended, for at most the timeout: reports of the loop then speak of it.
-func (l *loop) lookAtCloudOnce(ctx context.Context, timeout time.Duration) {
+// readCloudOnce reads Compute Engine for a loop that has read everything else and has
+// ended, within the timeout. Later reports of the loop include the result.
+func (l *loop) readCloudOnce(ctx context.Context, timeout time.Duration) {
 	f := l.live.federation
 	if !f.Balances() {
 		return
@@ -75,7 +74,7 @@ func (l *loop) lookAtCloudOnce(ctx context.Context, timeout time.Duration) {
 	p := previewCloud(ctx, cloud, in)
 	p.Observed.Health = keeper.AskHealth(ctx, cloud, p.Wanted, p.Observed)
 	state := keeper.State{
-		Looked: p.Observed.At, Revision: l.live.plan.Revision, Error: untrusted.Excerpt(lookErrors(p.Observed, timeout)),
+		Looked: p.Observed.At, Revision: l.live.plan.Revision, Error: untrusted.Excerpt(readErrors(p.Observed, timeout)),
 		Findings: slices.Concat(p.Wanted.Findings, p.Planned.Findings, keeper.Survey(ctx, cloud, in, p.Planned)),
 		Pending:  p.Planned.Actions, Settled: p.Planned.Settled,
 	}
@@ -83,11 +82,11 @@ func (l *loop) lookAtCloudOnce(ctx context.Context, timeout time.Duration) {
 		state.Balancers = traffic.Of(in, p.Wanted, p.Observed, p.Planned)
 	}
 	l.cloud.project, l.cloud.seen = f.GCP.Project, state
-	l.lookAtCloud()
+	l.readCloud()
 }
 
-// lookErrors says what could not be read, in one line; empty where all was.
-func lookErrors(seen gcp.Observed, timeout time.Duration) string {
+// readErrors returns what could not be read, in one line; empty if everything was read.
+func readErrors(seen gcp.Observed, timeout time.Duration) string {
 	if seen.At.IsZero() && len(seen.Errors) == 0 {
 		return fmt.Sprintf("no answer within %s", timeout)
 	}

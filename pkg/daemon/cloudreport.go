@@ -5,8 +5,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// report is what a report says of what is done on Google Cloud; nil where nobody
-// asks Compute Engine.
+// report returns a report's part about Google Cloud; nil if Compute Engine is not read.
 func (g *googleCloud) report() *status.Cloud {
 	if g.project == "" {
 		return nil

@@ -43,7 +43,7 @@ func newCloudWorld(t *testing.T, s *sandboxtest.Sandbox) *cloudWorld {
 	w.cfg.GCPEndpoint = w.cloud.Endpoint
 	w.cfg.GCPRate = 1000 // what is measured is not the limit
 	// Whatever comes of something is told when it comes: no test waits for the clock.
-	w.change = func(d *Daemon) { d.lookAgain = time.Hour }
+	w.change = func(d *Daemon) { d.turnEvery = time.Hour }
 	return w
 }
 

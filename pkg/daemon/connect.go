@@ -12,7 +12,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/metrics"
 )
 
-// newMember makes the member of a cluster. It asks the cluster nothing until it runs.
+// newMember makes the member of a cluster. The member makes no request until it runs.
 func (d *Daemon) newMember(f *federation.Federation, c federation.Cluster, readOnly bool) *member.Member {
 	source, former := identity.Of(d.source, d.cfg.Revision, f.Name)
 	o := member.Options{
@@ -45,9 +45,9 @@ func (d *Daemon) newMember(f *federation.Federation, c federation.Cluster, readO
 	return member.New(o)
 }
 
-// connect returns how a member finds the way to its cluster. A command's report is
-// for who called it, and holds all that there is to know; a daemon's is for everybody,
-// and the log has the rest, once for every change.
+// connect returns the function by which a member gets its connection. Its errors reach
+// the report. A command's report is for its caller and has all details. A daemon's report
+// is public: the details are in the log, once per change.
 func (d *Daemon) connect(readOnly bool) func(context string) (member.Connection, error) {
 	if readOnly {
 		return d.kubeconfig.Connection
@@ -55,7 +55,7 @@ func (d *Daemon) connect(readOnly bool) func(context string) (member.Connection,
 	return func(context string) (member.Connection, error) {
 		conn, err := d.kubeconfig.Connection(context)
 		if d.kubeconfig.IsNews(context, err) {
-			d.log.Warn("kubeconfig gives no way to a cluster", zap.String("context", context), zap.Error(err))
+			d.log.Warn("kubeconfig has no usable connection to a cluster", zap.String("context", context), zap.Error(err))
 		}
 		if err != nil {
 			err = config.Published(err)

@@ -42,7 +42,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/wire"
 )
 
-// Options are what a Daemon needs besides its settings.
+// Options are what a Daemon needs in addition to its settings.
 type Options struct {
 	Version string
 	Log     *zap.Logger
@@ -50,50 +50,50 @@ type Options struct {
 	secrets *secret.Set // the Daemon's own when nil
 }
 
-// Daemon keeps member clusters equal to a repository. It runs once.
+// Daemon keeps member clusters equal to a repository. It can run only once.
 type Daemon struct {
 	cfg     *config.Config
 	options Options
 	log     *zap.Logger
-	// secrets are what the repository's server and the forge are sent, and what the forge
-	// signs with. Those of clusters are each cluster's own.
+	// secrets are what is sent to the repository's server and the forge, and what the
+	// forge signs with. Each cluster's connection has its own set.
 	secrets *secret.Set
 
 	source     *source.Source
 	render     preview.RenderFunc
-	before     beforeFunc     // the source's, unless a test puts another in its place
-	renderer   *worker.Worker // does it, unless a test puts another in its place
+	before     beforeFunc     // the source's, unless a test replaces it
+	renderer   *worker.Worker // behind render, unless a test replaces that
 	kubeconfig *config.Kubeconfig
-	forms      *object.Forms // what is sent to clusters, shared where it is equal
+	forms      *object.Forms // what is sent to clusters; equal objects share one
 	reports    *history.Reports
-	poster     *post.Poster       // nil where no commit statuses are wanted
-	deployer   *post.Poster       // nil where no deployments are wanted
-	reviewer   *reviewer.Reviewer // nil where no pull requests are planned
-	claims     *claim.Writer      // which clusters this process may write
-	instance   string             // its name for people
-	beside     bool               // another process of this source runs on this machine
+	poster     *post.Poster       // nil without commit statuses
+	deployer   *post.Poster       // nil without deployments
+	reviewer   *reviewer.Reviewer // nil without plans of pull requests
+	claims     *claim.Writer      // which clusters this process may write to
+	instance   string             // its display name
+	duplicate  bool               // another process of this source runs on this machine
 	outboxFile string             // the poster's
 	deployedIn string             // the deployer's
 	roster     roll.Roster        // the loop's
-	rosterFile string             // keeps roster
+	rosterFile string             // where roster is stored
 	registry   *prometheus.Registry
 	metrics    *metrics.Metrics
-	listener   net.Listener // nil where nothing is served
+	listener   net.Listener // nil if nothing is served
 
-	// A test that has no minute to wait makes these shorter.
-	grace     time.Duration // how long the diagnosis waits for what may mend itself
-	lookAgain time.Duration // how often time alone makes another report
+	// Tests make these shorter.
+	grace     time.Duration // how long the diagnosis waits for a problem to go away by itself
+	turnEvery time.Duration // the most time between two turns of the loop
 	maxTurn   time.Duration // how long the loop may go without a turn
 
 	pulse *pulse // the loop's
 
-	events  inbox     // what source found
-	changed bell.Bell // a worker's outcome is another
-	reload  bell.Bell // the kubeconfig was read anew
+	events  inbox     // from source
+	changed bell.Bell // rings when a member's outcome has changed
+	reload  bell.Bell // rings when the kubeconfig was read again
 }
 
 // New checks the settings against the machine: it opens the repository, reads the
-// kubeconfig and takes the address to listen on. It asks no cluster yet.
+// kubeconfig and opens the address to listen on. It makes no request to a cluster.
 func New(cfg *config.Config, o Options) (*Daemon, error) {
 	d, err := newParts(cfg, o)
 	if err != nil {
@@ -121,8 +121,8 @@ func New(cfg *config.Config, o Options) (*Daemon, error) {
 	return d, nil
 }
 
-// newPosters makes what tells the forge: of commit statuses, and of deployments where they
-// are asked for. A provider does one thing at a time, so each has its own.
+// newPosters makes the posters of commit statuses and, if they are wanted, of deployments.
+// A provider does one thing at a time, so each poster has its own.
 func (d *Daemon) newPosters() error {
 	provider, err := wire.NewProvider(d.cfg, d.source, d.secrets)
 	if err != nil {
@@ -147,7 +147,7 @@ func (d *Daemon) newPosters() error {
 	}
 	forge, ok := provider.(status.Deployer)
 	if !ok {
-		return fmt.Errorf("--deployments needs a forge with deployments in --commit-status, which is %q", d.cfg.CommitStatus)
+		return fmt.Errorf("--deployments requires a forge with deployments in --commit-status, not %q", d.cfg.CommitStatus)
 	}
 	d.deployer = post.New(forge.Deployments(d.revisionURL), post.Options{
 		Deployments: true,
@@ -159,12 +159,12 @@ func (d *Daemon) newPosters() error {
 	return nil
 }
 
-// posters are all that tell the forge.
+// posters returns the posters that exist.
 func (d *Daemon) posters() []*post.Poster {
 	return slices.DeleteFunc([]*post.Poster{d.poster, d.deployer}, func(p *post.Poster) bool { return p == nil })
 }
 
-// revisionURL is the page of a commit; empty where there is no page.
+// revisionURL returns the address of a commit's page; empty if there is no page.
 func (d *Daemon) revisionURL(sha string) string {
 	if d.publicURL() == "" {
 		return ""
@@ -172,8 +172,8 @@ func (d *Daemon) revisionURL(sha string) string {
 	return strings.TrimSuffix(d.publicURL(), "/") + "/revisions/" + sha
 }
 
-// details gives what the newest report of a commit has to say beyond its status; nothing
-// where that is of another state, as of a commit that another took the place of. Of a
+// details returns what the newest report of a commit adds to its status. It is empty if
+// the report has another state than the status, as for a superseded commit. For a
 // proposed commit it is the plan.
 func (d *Daemon) details(c status.Commit) status.Details {
 	if d.reviewer != nil {
@@ -188,7 +188,7 @@ func (d *Daemon) details(c status.Commit) status.Details {
 	return secret.Value(d.secrets, status.DetailsOf(*r))
 }
 
-// takeName gives this process its name and the lock that goes with it.
+// takeName gives this process its name and the lock that belongs to it.
 func (d *Daemon) takeName() error {
 	dir, err := config.CacheDir()
 	if err != nil {
@@ -201,9 +201,9 @@ func (d *Daemon) takeName() error {
 		Log:   d.log,
 	})
 	if err := d.claims.Kept(); err != nil {
-		d.log.Warn("every start will be a new instance", zap.Error(err))
+		d.log.Warn("instance not remembered: each start is a new instance", zap.Error(err))
 	}
-	d.instance, d.beside = d.claims.Label(), d.claims.Number() > 0
+	d.instance, d.duplicate = d.claims.Label(), d.claims.Number() > 0
 	d.outboxFile = outboxFile(dir, source, d.instance)
 	d.deployedIn = filepath.Join(dir, "deployed-"+identity.Digest(source, d.instance, "")+".json")
 	d.rosterFile = roll.RosterFile(dir, source)
@@ -215,21 +215,22 @@ func (d *Daemon) takeName() error {
 	return nil
 }
 
-// outboxFile is where one instance of one source keeps what it has to tell the forge.
-// Earlier versions kept the newest commit there, which the poster reads as well.
+// outboxFile returns the file where one instance of one source stores what it has to
+// post to the forge. Earlier versions stored the newest commit there, which the poster
+// can read too.
 func outboxFile(dir, source, instance string) string {
 	return filepath.Join(dir, "told-"+identity.Digest(source, instance, "")+".json")
 }
 
-// inherit takes over the file that an earlier version kept under another name.
-// It is moved, so that no other repository inherits it as well.
+// inherit takes over the file that an earlier version stored under another name.
+// It moves the file, so that no other repository inherits it as well.
 func inherit(file, earlier string) {
 	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
-		_ = os.Rename(earlier, file) // usually there is none, and losing it is bearable
+		_ = os.Rename(earlier, file) // usually there is none, and its loss does no harm
 	}
 }
 
-// newParts makes what every command needs that asks clusters.
+// newParts makes what every command that reads clusters needs.
 func newParts(cfg *config.Config, o Options) (*Daemon, error) {
 	if o.secrets == nil {
 		o.secrets = secret.New()
@@ -268,14 +269,13 @@ func newParts(cfg *config.Config, o Options) (*Daemon, error) {
 		changed:    bell.New(),
 		reload:     bell.New(),
 		grace:      diagnose.DefaultGrace,
-		lookAgain:  lookInterval,
+		turnEvery:  turnInterval,
 		maxTurn:    maxTurn,
 		pulse:      newPulse(),
 	}, nil
 }
 
-// Run follows the repository until ctx ends, and then lets what is under way come
-// to its end.
+// Run follows the repository until ctx ends, and then waits for work under way to end.
 func (d *Daemon) Run(ctx context.Context) error { return d.runLoop(ctx, newLoop(d, false)) }
 
 func (d *Daemon) runLoop(ctx context.Context, l *loop) error {
@@ -318,8 +318,8 @@ func (d *Daemon) runLoop(ctx context.Context, l *loop) error {
 	return nil
 }
 
-// checkRepository refuses to wait for a local folder to become a repository: that
-// is a slip in the settings. A remote that does not answer may answer later.
+// checkRepository returns an error if a local folder is not a repository, since that is
+// a mistake in the settings. A remote that does not answer may answer later.
 func (d *Daemon) checkRepository(ctx context.Context) error {
 	if _, local := d.source.LocalPath(); !local {
 		return nil
@@ -331,14 +331,14 @@ func (d *Daemon) checkRepository(ctx context.Context) error {
 	return nil
 }
 
-// Close frees what New took and Run did not get to: it is for a Daemon that does
-// not run, and harmless after one that did.
+// Close releases what New opened, for a Daemon that does not run. It does no harm after
+// Run.
 func (d *Daemon) Close() {
 	if d.listener != nil {
 		_ = d.listener.Close() // Serve closes it too
 	}
 	if d.claims != nil {
-		_ = d.claims.Close() // the lock goes with the process at the latest
+		_ = d.claims.Close() // the lock ends with the process at the latest
 	}
 	d.kubeconfig.Close()
 	if d.renderer != nil {
@@ -349,7 +349,7 @@ func (d *Daemon) Close() {
 	}
 }
 
-// publicURL is the address of the page as others reach it.
+// publicURL returns the address of the page as users reach it.
 func (d *Daemon) publicURL() string {
 	switch {
 	case d.cfg.PublicURL != "":
@@ -369,14 +369,15 @@ func (d *Daemon) serve(ctx context.Context) error {
 	})
 }
 
-// A forge tells of one push several times, and of many pushes at once: the repository is
-// polled once for what comes within nudgeQuiet of each other, or after nudgeMost.
+// A forge sends several webhooks for one push, and many pushes may come at once: the
+// repository is polled once for all that come within nudgeQuiet of each other, and
+// after nudgeMost at the latest.
 const (
 	nudgeQuiet = 50 * time.Millisecond
 	nudgeMost  = 500 * time.Millisecond
 )
 
-// page is what is served.
+// page returns the handler of everything that is served.
 func (d *Daemon) page() http.Handler {
 	return web.New(web.Options{
 		Report:    d.reports.Newest,
@@ -398,8 +399,8 @@ func (d *Daemon) page() http.Handler {
 	})
 }
 
-// ready reports why the daemon cannot do its work yet: it has read no revision. Once
-// it has, it maintains that one, whatever becomes of the repository.
+// ready returns why the daemon cannot work yet: it has read no revision. After it has
+// read one, it maintains that, whatever happens to the repository.
 func (d *Daemon) ready() error {
 	if r := d.reports.Newest(); r == nil || r.Revision.SHA == "" {
 		if r != nil && !r.Source.IsZero() {

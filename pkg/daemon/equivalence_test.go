@@ -197,7 +197,7 @@ func (w *memoryWorld) start(name string) *lived {
 		running.Wait()
 		d.Close()
 	}}
-	l.settled = one.show
+	l.onReport = one.show
 	if w.events = d.events; len(w.pushed.all) > 0 {
 		s := w.pushed.tip()
 		w.events.put(source.Event{Snapshot: &s})

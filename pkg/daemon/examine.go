@@ -13,7 +13,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/preview"
 )
 
-// Examine looks at everything once, by the loop as Look does, for fedsync doctor.
+// Examine reads everything once for fedsync doctor, with the loop, as Compare does.
 func Examine(ctx context.Context, cfg *config.Config, timeout time.Duration, log *zap.Logger) (*doctor.Examination, error) {
 	secrets := secret.New()
 	return doctor.Examine(ctx, cfg, doctor.Options{
@@ -24,7 +24,7 @@ func Examine(ctx context.Context, cfg *config.Config, timeout time.Duration, log
 				return nil, err
 			}
 			defer d.Close()
-			return d.look(ctx, snapshot, timeout)
+			return d.compare(ctx, snapshot, timeout)
 		},
 	})
 }

@@ -74,7 +74,7 @@ func TestAFirstLookSaysHowBadAFaultIs(t *testing.T) {
 	}}
 	for look := range 2 {
 		l.reschedule(t.Context())
-		l.tell()
+		l.publish()
 		r := l.reports.Newest()
 		if r.State != status.Failure {
 			t.Errorf("look %d: got %s, want a failure: the TLS Secret of an old Ingress is missing\n%v", look, r.State, r.Findings)

@@ -223,7 +223,7 @@ func TestRunOnceWaitsForTheOutcomeAndLookChangesNothing(t *testing.T) {
 	w.cfg.CommitStatus, w.cfg.Listen = "gitnotes", ""
 	sha := w.repo.Push("first", map[string]string{"fedsync.yaml": w.file("web"), "apps/web/a.yaml": w.settings("a", "1")})
 
-	looked, err := Look(t.Context(), w.cfg, patience, w.log())
+	looked, err := Compare(t.Context(), w.cfg, patience, w.log())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestRunOnceWaitsForTheOutcomeAndLookChangesNothing(t *testing.T) {
 		}
 	}
 	if got := w.versions(); len(got) > 0 {
-		t.Errorf("Look wrote %v", got)
+		t.Errorf("Compare wrote %v", got)
 	}
 
 	once := func() *status.Report {
@@ -253,7 +253,7 @@ func TestRunOnceWaitsForTheOutcomeAndLookChangesNothing(t *testing.T) {
 	}
 	w.awaitNote(sha, `"state":"success"`)
 	before := w.versions()
-	if looked, err = Look(t.Context(), w.cfg, patience, w.log()); err != nil {
+	if looked, err = Compare(t.Context(), w.cfg, patience, w.log()); err != nil {
 		t.Fatal(err)
 	}
 	for cluster, differences := range looked.Differences {

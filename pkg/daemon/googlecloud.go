@@ -27,35 +27,34 @@ import (
 	"github.com/fedsync/fedsync/pkg/member"
 )
 
-// googleCloud keeps the load balancers on Google Cloud beside the loop, for a
-// federation that wants them. The loop owns it; nothing of it waits.
+// googleCloud maintains the load balancers on Google Cloud outside the loop, for a
+// federation that wants them. The loop owns it. None of its methods but wait blocks.
 type googleCloud struct {
 	newCloud func(project string) gcp.Cloud
-	mayWrite func() bool  // nil: only look
+	mayWrite func() bool  // nil for read-only
 	gone     atomic.Value // of []string: the clusters that are declared lost
 	secrets  keeper.KeyReader
 	log      *zap.Logger
-	changed  <-chan struct{} // of the keeper; nil while there is none
+	changed  <-chan struct{} // of the keeper; nil without one
 
 	project string
 	keeper  *keeper.Keeper
 	stop    func()
 	running sync.WaitGroup
 
-	// A loop that only looks keeps nothing: it looks once at the end, and this is what
-	// was seen.
-	once bool
-	seen keeper.State
+	// A read-only loop has no keeper: it reads once at the end, into seen.
+	readOnly bool
+	seen     keeper.State
 
-	// behind is what was left on Compute Engine since the start, by project: nobody
-	// looks after it any more.
+	// behind has what was left on Compute Engine since the start, by project, and is no
+	// longer maintained.
 	behind map[string]federation.Finding
 }
 
-// newGoogleCloud makes what keeps the load balancers. Compute Engine is asked only
-// when a federation says so.
+// newGoogleCloud makes a googleCloud, which reads Compute Engine only for a federation
+// that wants it.
 func (d *Daemon) newGoogleCloud(readOnly bool) *googleCloud {
-	g := &googleCloud{newCloud: d.compute, secrets: secretReader{d.connect(readOnly), d.options.Version}, log: d.log, once: readOnly}
+	g := &googleCloud{newCloud: d.compute, secrets: secretReader{d.connect(readOnly), d.options.Version}, log: d.log, readOnly: readOnly}
 	if claims := d.claims; claims != nil && !readOnly {
 		g.mayWrite = func() bool {
 			gone, _ := g.gone.Load().([]string)
@@ -65,10 +64,10 @@ func (d *Daemon) newGoogleCloud(readOnly bool) *googleCloud {
 	return g
 }
 
-// want hands over what the load balancers should be like. A federation that has none
-// ends the keeping, and leaves what is there as it is.
+// want hands over what the load balancers should be. For a federation without load
+// balancers it ends the keeper and leaves what exists unchanged.
 func (g *googleCloud) want(ctx context.Context, in gcp.Input) {
-	if g.once || !in.Federation.Balances() {
+	if g.readOnly || !in.Federation.Balances() {
 		g.leave()
 		return
 	}
@@ -97,8 +96,8 @@ func (g *googleCloud) begin(ctx context.Context, project string) {
 	g.running.Go(func() { k.Run(ctx) })
 }
 
-// leave ends the keeping where another way was chosen, or another project, and notes
-// what stays there.
+// leave ends the keeper when the project or the mode has changed, and records what is
+// left there.
 func (g *googleCloud) leave() {
 	if g.keeper == nil {
 		return
@@ -112,8 +111,8 @@ func (g *googleCloud) leave() {
 	g.end()
 }
 
-// leftBehind says which load balancers stay as they are in a project; false where
-// there are none.
+// leftBehind returns the finding about the load balancers that are left in a project;
+// false if there are none.
 func leftBehind(project string, balancers []federation.Balancer) (federation.Finding, bool) {
 	var serving []string
 	for _, b := range balancers {
@@ -127,8 +126,8 @@ func leftBehind(project string, balancers []federation.Balancer) (federation.Fin
 	shown := untrusted.Some(serving, 3)
 	return federation.Finding{
 		ID: federation.FindingCloud, Severity: federation.SeverityWarning,
-		Message: untrusted.Textf("fedsync no longer looks after the load balancers in project %s, and leaves them as they are: %s; they serve the endpoints that they have", project, shown),
-		Remedy:  untrusted.Const("move DNS first, then delete what bears fedsync's mark there; or restore spec.gcp in " + federation.FileName),
+		Message: untrusted.Textf("load balancers in project %s are no longer maintained and are left unchanged: %s; they continue to serve their present endpoints", project, shown),
+		Remedy:  untrusted.Const("move DNS, then delete the resources that bear fedsync's mark there; or restore spec.gcp in " + federation.FileName),
 	}, true
 }
 
@@ -140,7 +139,7 @@ func (g *googleCloud) end() {
 	g.project, g.keeper, g.changed = "", nil, nil
 }
 
-// state returns what is known of Compute Engine; zero where nobody looks.
+// state returns what is known of Compute Engine; zero if it is not read.
 func (g *googleCloud) state() keeper.State {
 	state := g.seen
 	if g.keeper != nil {
@@ -152,7 +151,7 @@ func (g *googleCloud) state() keeper.State {
 	return state
 }
 
-// wait returns when everything has ended, after ctx did.
+// wait returns when everything has ended. The caller must have ended ctx.
 func (g *googleCloud) wait() {
 	g.end()
 	g.running.Wait()
@@ -164,7 +163,7 @@ type secretReader struct {
 	version string
 }
 
-// secretTimeout is how long a cluster may take to hand out a Secret.
+// secretTimeout is how long a cluster may take to return a Secret.
 const secretTimeout = 10 * time.Second
 
 var secrets = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
@@ -188,16 +187,16 @@ func (r secretReader) TLSSecret(ctx context.Context, cluster federation.Cluster,
 	}
 	var secret corev1.Secret
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &secret); err != nil {
-		return nil, nil, errors.New("it is no Secret that can be read") // the error may quote it
+		return nil, nil, errors.New("the Secret cannot be decoded") // err may quote it
 	}
 	chain, key = secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey]
 	if len(chain) == 0 || len(key) == 0 {
-		return nil, nil, errors.New("it has no tls.crt or no tls.key")
+		return nil, nil, errors.New("the Secret has no tls.crt or no tls.key")
 	}
 	return chain, key, nil
 }
 
-// compute returns Compute Engine as a project has it.
+// compute returns the Compute Engine of a project.
 func (d *Daemon) compute(project string) gcp.Cloud {
 	return wire.NewCompute(d.cfg, project, d.options.Version, d.secrets, d.log)
 }

@@ -100,7 +100,7 @@ func TestReplicasMoveWhileAPushIsRendered(t *testing.T) {
 	cut := lost.Cut()
 	t.Logf("moved %s after the outage began, while a push is rendered", w.moved(all[0], all[2]))
 	d.await("the report is of now", func(r *status.Report) string {
-		if c := clusterOf(r, lost.Cluster()); c.State != federation.ClusterOffline || time.Since(r.Time) > 2*lookInterval {
+		if c := clusterOf(r, lost.Cluster()); c.State != federation.ClusterOffline || time.Since(r.Time) > 2*turnInterval {
 			return fmt.Sprintf("%s is %s, the report is %s old", lost.Cluster(), c.State, time.Since(r.Time))
 		}
 		return ""

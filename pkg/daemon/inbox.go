@@ -2,17 +2,17 @@ package daemon
 
 import "github.com/fedsync/fedsync/pkg/source"
 
-// An inbox holds what source found and the loop has not read yet: the newest of
-// it, so that the loop never works on what has been overtaken and source never
-// waits. One goroutine puts.
+// An inbox holds the newest event of source that the loop has not read yet, so that
+// the loop never works on a superseded one and source never waits. Only one goroutine
+// may call put.
 type inbox struct {
 	C chan source.Event // capacity 1: the newest event
 }
 
 func newInbox() inbox { return inbox{C: make(chan source.Event, 1)} }
 
-// put replaces what is in the box. A revision in it is overtaken by another one
-// only, and not by a failure to read a further one.
+// put replaces the event in the box. Only another revision replaces the revision in it,
+// not a failure to read one.
 func (b inbox) put(e source.Event) {
 	select {
 	case unread := <-b.C:
@@ -21,5 +21,5 @@ func (b inbox) put(e source.Event) {
 		}
 	default:
 	}
-	b.C <- e // there is room: nobody else puts
+	b.C <- e // there is room: nobody else calls put
 }

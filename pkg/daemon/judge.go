@@ -10,7 +10,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/roll"
 )
 
-// judge finds out which clusters the names lead to, by what is known now.
+// judge determines which clusters the names lead to, by the current facts.
 func (l *loop) judge() {
 	if l.met == nil {
 		return
@@ -32,14 +32,14 @@ func (l *loop) judge() {
 	}
 	renamed := l.roll.Renamed()
 	for _, name := range slices.Sorted(maps.Keys(renamed)) {
-		l.log.Info("cluster did not leave, it has another name", zap.String("cluster", name), zap.String("member", renamed[name]))
+		l.log.Info("cluster was renamed and did not leave", zap.String("cluster", name), zap.String("member", renamed[name]))
 		l.leaving = slices.DeleteFunc(slices.Clone(l.leaving), func(c federation.Cluster) bool { return c.Name == name })
 		l.members.release(name)
 	}
 	l.remember(l.roll.Roster)
 }
 
-// servers says where the contexts lead of the clusters that are not known by their uid.
+// servers returns the servers of the clusters whose uid is not known, from the kubeconfig.
 func (d *Daemon) servers(clusters []federation.Cluster, facts federation.Facts) map[string]string {
 	return d.kubeconfig.Servers(slices.DeleteFunc(slices.Clone(clusters), func(c federation.Cluster) bool {
 		return facts.Clusters[c.Name].UID != ""

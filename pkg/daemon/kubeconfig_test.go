@@ -101,7 +101,7 @@ func TestAContextMayComeLaterAndAHalfWrittenKubeconfigLosesNothing(t *testing.T)
 	if err := os.WriteFile(w.cfg.Kubeconfig, []byte("apiVersion: v1\nclusters: {"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d.await("the broken file is a finding", hasFinding("E D01", "read the kubeconfig", "the one before stays in use"))
+	d.await("the broken file is a finding", hasFinding("E D01", "read the kubeconfig", "its last readable version stays in use"))
 	second := w.repo.Push("second", map[string]string{"apps/web/a.yaml": w.settings("a", "2")})
 	for _, cluster := range w.sandbox.Clusters()[:2] {
 		w.awaitValue(cluster, "a", "2")

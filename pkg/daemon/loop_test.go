@@ -165,7 +165,7 @@ func stageAt(t *testing.T, cfg *config.Config, repository *pushed) *staged {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	s.loop = newLoop(d, false)
-	s.settled = func(*status.Report) {
+	s.onReport = func(*status.Report) {
 		s.inForce.Store(s.live.sha())
 		if letGo := s.hang.Load(); letGo != nil {
 			<-*letGo
@@ -437,7 +437,7 @@ func TestTheLoopGoesOnWhileAPushIsRenderedForAMinute(t *testing.T) {
 		// A cluster goes away: its replicas are raised elsewhere at once, and what was
 		// handed ahead is not taken back.
 		s.away(federation.ClusterOffline)
-		r = s.pass(2 * tellInterval)
+		r = s.pass(2 * publishInterval)
 		if a, c := s.replicas("a"), s.replicas("c"); a != 3 || c != 3 {
 			t.Errorf("replicas in a and c = %d, %d, want 3, 3 while the push is rendered", a, c)
 		}
@@ -450,7 +450,7 @@ func TestTheLoopGoesOnWhileAPushIsRenderedForAMinute(t *testing.T) {
 
 		// Reports go on: by the clock at the latest.
 		for range 5 {
-			if r := s.pass(lookInterval); time.Since(r.Time) > lookInterval || r.Revision.SHA != shaOf("two") {
+			if r := s.pass(turnInterval); time.Since(r.Time) > turnInterval || r.Revision.SHA != shaOf("two") {
 				t.Errorf("the report is %s old and of %s", time.Since(r.Time), r.Revision)
 			}
 		}
@@ -477,7 +477,7 @@ func TestTheLoopGoesOnWhileAFileIsRead(t *testing.T) {
 		s.events.put(source.Event{Snapshot: &federation.Snapshot{
 			Revision: federation.Revision{Ref: "main", SHA: shaOf("hangs")}, Files: hangingFS{s.files, letGo},
 		}})
-		if r := s.pass(30 * time.Second); time.Since(r.Time) > lookInterval || r.Revision.SHA != shaOf("one") {
+		if r := s.pass(30 * time.Second); time.Since(r.Time) > turnInterval || r.Revision.SHA != shaOf("one") {
 			t.Errorf("while the file is read the report is %s old and of %s", time.Since(r.Time), r.Revision)
 		}
 		if r := s.pass(time.Minute); r.Revision.SHA != shaOf("hangs") || !strings.Contains(r.Description.String(), "longer than a minute to read") {
@@ -628,7 +628,7 @@ func TestACommitThatBreaksTheFileIsToldThatAndNothingElse(t *testing.T) {
 		if !noted {
 			t.Errorf("no note names the revision in force: %s", describe(r))
 		}
-		if r, ok := s.reports.Of(shaOf("bad")); !ok || r.State != status.Failure || time.Since(r.Time) > lookInterval {
+		if r, ok := s.reports.Of(shaOf("bad")); !ok || r.State != status.Failure || time.Since(r.Time) > turnInterval {
 			t.Errorf("the report of the revision in force is not kept up to date")
 		}
 		// It is maintained meanwhile.

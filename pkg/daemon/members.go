@@ -12,32 +12,31 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// memberLoop is one member cluster's own loop.
+// memberLoop is the loop of one member cluster.
 type memberLoop interface {
-	// Want gives it what its cluster should run, and reports whether that is news.
+	// Want hands over what the cluster should run, and reports whether that is news.
 	Want(plan federation.ClusterPlan) bool
 	Newest() member.Order
 	Outcome() member.Outcome
-	// Reconnect has it look whether its connection is still the one configured.
+	// Reconnect makes it check whether its connection is still the one configured.
 	Reconnect()
 	Run(ctx context.Context)
 }
 
-// members are the clusters that are kept, each by a loop of its own. The daemon's
-// loop owns them.
+// members are the member clusters, each with its own loop. The daemon's loop owns them.
 type members struct {
 	newMember func(*federation.Federation, federation.Cluster) memberLoop
-	claims    *claim.Writer // nil where nothing is written
+	claims    *claim.Writer // nil for read-only
 	byName    map[string]*running
-	leaving   map[string]bool     // those whose clusters left the file, to be emptied
-	ending    map[string]*running // those that were stopped and have not ended
+	leaving   map[string]bool     // whose clusters left the file and are to be emptied
+	ending    map[string]*running // which were stopped and have not ended
 	running   sync.WaitGroup
 
-	// What look saw.
+	// The result of read.
 	facts    federation.Facts
 	outcomes map[string]status.ClusterInput
 	findings []federation.Finding      // about the clusters themselves, whatever they run
-	seen     map[string]member.Outcome // what all of these were made of
+	seen     map[string]member.Outcome // the source of all of these
 }
 
 // running is a member that runs.
@@ -54,10 +53,10 @@ func newMembers(claims *claim.Writer, newMember func(*federation.Federation, fed
 	return &members{newMember: newMember, claims: claims, byName: map[string]*running{}, ending: map[string]*running{}}
 }
 
-// meet gives every cluster of the federation a member, and every one that leaves it
-// to be emptied, and ends those of clusters that left it and stay as they are. They
-// end with ctx. It waits for none: one whose cluster hangs takes its time to end, and
-// its successor waits for it.
+// meet gives a member to every cluster of the federation and to every cluster that
+// leaves it to be emptied. It ends the members of clusters that left and stay as they
+// are. Members end with ctx. meet does not wait: a member whose cluster hangs may take
+// long to end, and its successor waits for it.
 func (ms *members) meet(ctx context.Context, f *federation.Federation, leaving []federation.Cluster, source string) {
 	clusters := map[string]federation.Cluster{}
 	ms.leaving = map[string]bool{}
@@ -115,10 +114,10 @@ func (ms *members) end(name string) {
 	ms.ending[name] = m
 }
 
-// hand gives a member what its cluster should run.
+// hand hands a member what its cluster should run.
 func (ms *members) hand(p federation.ClusterPlan) {
 	if m := ms.byName[p.Cluster]; m != nil && m.Want(p) {
-		// What look saw came of the order before.
+		// The outcome that read saw is of the previous order.
 		if seen, ok := ms.seen[p.Cluster]; ok {
 			seen.Handed = m.Newest().Number
 			ms.seen[p.Cluster] = seen
@@ -130,16 +129,16 @@ func (ms *members) hand(p federation.ClusterPlan) {
 	}
 }
 
-// reconnect makes every member look whether its connection is still the one that
-// the kubeconfig gives.
+// reconnect makes every member check whether its connection is still the one in the
+// kubeconfig.
 func (ms *members) reconnect() {
 	for _, m := range ms.byName {
 		m.Reconnect()
 	}
 }
 
-// look asks every member what came of its orders, once for all who read it.
-func (ms *members) look() {
+// read reads every member's outcome, so that everyone sees the same in one turn.
+func (ms *members) read() {
 	ms.facts = federation.Facts{Clusters: make(map[string]federation.ClusterFacts, len(ms.byName))}
 	ms.outcomes = make(map[string]status.ClusterInput, len(ms.byName))
 	ms.seen = make(map[string]member.Outcome, len(ms.byName))
@@ -167,7 +166,7 @@ func (ms *members) look() {
 	if ms.claims != nil {
 		for _, f := range ms.claims.Findings() {
 			if f.ID != federation.FindingFenced && ms.facts.Clusters[f.Cluster].State != federation.ClusterReady {
-				continue // the probes say more
+				continue // the probes' finding has more detail
 			}
 			if ms.leaving[f.Cluster] {
 				f = lenient([]federation.Finding{f})[0]
@@ -177,7 +176,7 @@ func (ms *members) look() {
 	}
 }
 
-// lenient returns the findings on a cluster that is no member any more.
+// lenient turns errors into warnings, for a cluster that is no longer a member.
 func lenient(findings []federation.Finding) []federation.Finding {
 	for i := range findings {
 		if findings[i].Severity == federation.SeverityError {
@@ -187,8 +186,8 @@ func lenient(findings []federation.Finding) []federation.Finding {
 	return findings
 }
 
-// emptied ends the members of clusters that left and of which nothing of ours is
-// left, and gives their names.
+// emptied ends the members of clusters that left and have nothing of ours any more,
+// and returns their names.
 func (ms *members) emptied() []string {
 	var names []string
 	for name := range ms.leaving {
@@ -211,13 +210,13 @@ func (ms *members) release(name string) {
 	}
 }
 
-// settled reports whether nothing more was to come of any cluster by itself, when
-// look saw it and as far as nothing was handed out since.
+// settled reports whether no cluster's outcome would change by itself any more, as of
+// the last read and with nothing handed out since.
 func (ms *members) settled() bool {
 	for name := range ms.byName {
 		o := ms.seen[name]
 		if ms.leaving[name] && o.Facts.State != federation.ClusterReady {
-			continue // nobody waits for a cluster that left and does not answer
+			continue // it left and does not answer: do not wait for it
 		}
 		if !o.Settled() {
 			return false
@@ -226,9 +225,9 @@ func (ms *members) settled() bool {
 	return true
 }
 
-// looked reports whether every cluster had been compared with its order, or did not
-// answer, when look saw it and as far as nothing was handed out since.
-func (ms *members) looked() bool {
+// compared reports whether every cluster was compared with its order, or does not answer,
+// as of the last read and with nothing handed out since.
+func (ms *members) compared() bool {
 	for name := range ms.byName {
 		o := ms.seen[name]
 		away := o.Facts.State != federation.ClusterPending && o.Facts.State != federation.ClusterReady

@@ -13,20 +13,20 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// flushTimeout is longer than the Poster holds a change of an outcome back.
+// flushTimeout is longer than the Poster delays the change of an outcome.
 const flushTimeout = 90 * time.Second
 
-// errBeside keeps a single pass from taking the clusters over from a daemon, which
-// would stop writing for good.
-var errBeside = errors.New("a fedsync of this repository runs on this machine already and brings it to the clusters: push to the repository, or stop that one first")
+// errDuplicate keeps a single sync from taking the clusters over from a daemon, which
+// would then stop writing for good.
+var errDuplicate = errors.New("another fedsync already syncs this repository on this machine: push to the repository, or stop that process first")
 
 // RunOnce brings one revision to the clusters, and waits until it is live or has
-// failed and its commit status is posted. The report is nil when nothing could
-// be asked; with a context that ended it says how far things got.
+// failed and its commit status is posted. The report is nil if nothing could be
+// read. If ctx ends early, the report describes the state so far.
 func (d *Daemon) RunOnce(ctx context.Context) (*status.Report, error) {
 	defer d.Close()
-	if d.beside {
-		return nil, errBeside
+	if d.duplicate {
+		return nil, errDuplicate
 	}
 	snapshot, err := d.source.Snapshot(ctx, d.cfg.Revision)
 	if err != nil {
@@ -36,7 +36,7 @@ func (d *Daemon) RunOnce(ctx context.Context) (*status.Report, error) {
 
 	running, stop := context.WithCancel(ctx)
 	defer stop()
-	var posting sync.WaitGroup // and keeping the claim
+	var posting sync.WaitGroup // and maintaining the claim
 	for _, p := range d.posters() {
 		posting.Go(func() { p.Run(running) })
 	}
@@ -44,10 +44,10 @@ func (d *Daemon) RunOnce(ctx context.Context) (*status.Report, error) {
 	loopCtx, settled := context.WithCancel(running)
 	defer settled()
 	l := newLoop(d, false)
-	l.renderings.before = nil // this one, or none
-	l.settled = func(r *status.Report) {
-		// A mistake in the repository fails the commit at once; what a cluster
-		// refused is tried again as long as that may help.
+	l.renderings.before = nil // no fallback: this revision or none
+	l.onReport = func(r *status.Report) {
+		// A mistake in the repository fails the commit at once. A refusal by a
+		// cluster is retried as long as that may help.
 		if r.State == status.Success ||
 			r.State == status.Failure && (l.newest != l.live || l.members.settled()) {
 			settled()
@@ -57,7 +57,7 @@ func (d *Daemon) RunOnce(ctx context.Context) (*status.Report, error) {
 	l.members.wait()
 	stop()
 	posting.Wait()
-	// A forge that is away must not hold up whoever waits for the answer.
+	// A forge that is away must not hold up the caller.
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()
 	for _, p := range d.posters() {

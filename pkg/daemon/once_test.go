@@ -8,8 +8,8 @@ import (
 )
 
 func TestASinglePassDoesNotFenceTheDaemonBesideIt(t *testing.T) {
-	d := &Daemon{beside: true, kubeconfig: &config.Kubeconfig{}} // it has nothing to ask a cluster with: it must not get so far
-	if report, err := d.RunOnce(t.Context()); !errors.Is(err, errBeside) || report != nil {
-		t.Errorf("RunOnce = %v, %v, want %v", report, err, errBeside)
+	d := &Daemon{duplicate: true, kubeconfig: &config.Kubeconfig{}} // it has nothing to ask a cluster with: it must not get so far
+	if report, err := d.RunOnce(t.Context()); !errors.Is(err, errDuplicate) || report != nil {
+		t.Errorf("RunOnce = %v, %v, want %v", report, err, errDuplicate)
 	}
 }

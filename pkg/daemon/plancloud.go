@@ -12,7 +12,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/proposal"
 )
 
-// askCloud looks at Compute Engine once, for at most the timeout, and changes nothing.
+// askCloud reads Compute Engine once, within the timeout, and changes nothing.
 func (d *Daemon) askCloud(ctx context.Context, in *plan.Input, timeout time.Duration) {
 	c, asked := proposal.ProposeCloud(d.digest(in.Base.Federation), *in)
 	in.Cloud = c
@@ -24,7 +24,7 @@ func (d *Daemon) askCloud(ctx context.Context, in *plan.Input, timeout time.Dura
 	asked.Base.Now = time.Now()
 	asked.Head.Now = asked.Base.Now
 	_, seen, _ := keeper.Preview(ctx, d.compute(c.Project), asked.Base)
-	if why := lookErrors(seen, timeout); why != "" {
+	if why := readErrors(seen, timeout); why != "" {
 		c.Unasked = untrusted.Excerpt(why)
 	}
 	if !seen.At.IsZero() && len(seen.Complete) > 0 {
@@ -32,8 +32,8 @@ func (d *Daemon) askCloud(ctx context.Context, in *plan.Input, timeout time.Dura
 	}
 }
 
-// digest identifies this source as a federation's.
+// digest identifies this source as the source of a federation.
 func (d *Daemon) digest(f *federation.Federation) string {
-	its, _ := identity.Of(d.source, d.cfg.Revision, f.Name)
-	return its
+	source, _ := identity.Of(d.source, d.cfg.Revision, f.Name)
+	return source
 }

@@ -21,30 +21,30 @@ import (
 	"github.com/fedsync/fedsync/pkg/source"
 )
 
-// PlanOptions say what is planned, and by what.
+// PlanOptions define what is planned, and by which facts.
 type PlanOptions struct {
 	Base, Head string // revisions, as source.Source.Propose takes them
-	// WorkingTree takes the working tree in place of Head.
+	// WorkingTree uses the working tree instead of Head.
 	WorkingTree bool
-	// Patient asks again until the timeout where a cluster could not be asked about what
-	// changes there.
+	// Patient asks again until the timeout if a cluster could not be asked about its
+	// changes.
 	Patient bool
-	// Facts are what the clusters report. Nil asks them, for at most the timeout, and
-	// then tries the change there without writing, for at most the timeout again.
+	// Facts are what the clusters report. If nil, the clusters are asked, within the
+	// timeout, and then the change is tried there by dry run, within the timeout again.
 	Facts   *federation.Facts
 	Timeout time.Duration
 	Log     *zap.Logger
 	Version string
 }
 
-// Planning is a plan, and what it does not speak of.
+// Planning is a plan, and the uncommitted files that it does not cover.
 type Planning struct {
 	Plan        *plan.Plan
 	Uncommitted preview.Uncommitted
 }
 
-// Plan says what a proposed change would do. It writes nothing. Clusters are asked as the
-// base names them, whatever the change says, since a change is anybody's.
+// Plan returns what a proposed change would do. It writes nothing. It asks the clusters
+// that the base names, whatever the change states, since anyone may have written it.
 func Plan(ctx context.Context, cfg *config.Config, o PlanOptions) (*Planning, error) {
 	d, err := newParts(cfg, Options{Version: o.Version, Log: o.Log})
 	if err != nil {
@@ -72,7 +72,7 @@ func Plan(ctx context.Context, cfg *config.Config, o PlanOptions) (*Planning, er
 	} else if err := d.askUntilSure(ctx, &in, base, head, o); err != nil {
 		return nil, err
 	}
-	// What a Git server sends back of a credential may stand in a manifest.
+	// A manifest may contain a credential that a Git server sent back.
 	planning := &Planning{Plan: secret.Value(d.secrets, plan.Of(in))}
 	if o.Head == "HEAD" && !o.WorkingTree {
 		planning.Uncommitted = preview.UncommittedFiles(d.source, head.Federation)
@@ -91,11 +91,11 @@ func (d *Daemon) renderSide(ctx context.Context, snapshot federation.Snapshot) (
 	return proposal.Render(ctx, d.cfg, d.render, snapshot)
 }
 
-// askPause is between two rounds of asking.
+// askPause is the pause before the clusters are asked again.
 const askPause = 2 * time.Second
 
-// askUntilSure asks once or, where that is wanted, until there is an answer of every cluster
-// that the change concerns, or the time is up.
+// askUntilSure asks once or, if o.Patient, until every cluster that the change
+// concerns has answered or the time is up.
 func (d *Daemon) askUntilSure(ctx context.Context, in *plan.Input, base, head *proposal.Side, o PlanOptions) error {
 	deadline := time.Now().Add(o.Timeout)
 	for {
@@ -115,7 +115,7 @@ func (d *Daemon) askUntilSure(ctx context.Context, in *plan.Input, base, head *p
 }
 
 // askAbout schedules both sides by what the members of the base report, and tries the
-// difference in them without writing.
+// difference there by dry run.
 func (d *Daemon) askAbout(ctx context.Context, in *plan.Input, base, head *proposal.Side, timeout time.Duration) error {
 	a := d.askMembers(ctx, base)
 	defer a.end()
@@ -137,7 +137,7 @@ func (d *Daemon) askAbout(ctx context.Context, in *plan.Input, base, head *propo
 	return ctx.Err()
 }
 
-// asking asks clusters what they report, and what they would say to a change.
+// asking asks clusters what they report, and how they would answer a change.
 type asking struct {
 	*members
 
@@ -145,7 +145,7 @@ type asking struct {
 	cancel  context.CancelFunc
 	daemon  *Daemon
 	started time.Time
-	handed  map[string]bool // who was handed the change
+	handed  map[string]bool // the members that were handed the change
 }
 
 // askMembers begins to ask the members of the base what they report.
@@ -163,12 +163,12 @@ func (d *Daemon) askMembers(ctx context.Context, base *proposal.Side) *asking {
 	return a
 }
 
-// wait waits until it is done, or the time is up. Its error says that the caller gave up,
-// or that not one member answers.
-func (a *asking) wait(most time.Duration, done func() bool) error {
-	timer := time.NewTimer(most)
+// wait waits until done reports true or the time is up. It fails if the context ended or
+// if no member answers.
+func (a *asking) wait(timeout time.Duration, done func() bool) error {
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
-	for a.look(); !done(); a.look() {
+	for a.read(); !done(); a.read() {
 		select {
 		case <-a.ctx.Done():
 			return a.ctx.Err()
@@ -180,7 +180,7 @@ func (a *asking) wait(most time.Duration, done func() bool) error {
 	return a.silence()
 }
 
-// known reports whether the facts of every member are there, or it does not answer.
+// known reports whether every member's facts are known, or it does not answer.
 func (a *asking) known() bool {
 	for _, o := range a.seen {
 		if o.Facts.State == federation.ClusterPending || o.Facts.State == federation.ClusterReady && !o.Facts.Synced {
@@ -190,8 +190,7 @@ func (a *asking) known() bool {
 	return true
 }
 
-// try hands each member the objects that the change changes there: it tries them without
-// writing. All others stay as they are.
+// try hands each member the objects that the change affects there, for dry runs.
 func (a *asking) try(in plan.Input) {
 	was := proposal.ByCluster(in.Base.Plan)
 	for _, p := range in.Head.Plan.Clusters {
@@ -201,11 +200,11 @@ func (a *asking) try(in plan.Input) {
 		a.hand(proposal.OnlyChanged(was[p.Cluster], p))
 		a.handed[p.Cluster] = true
 	}
-	a.look()
+	a.read()
 }
 
-// tried reports whether every member that was handed the change has tried it, or does not
-// answer.
+// tried reports whether every member that was handed the change has tried it, or does
+// not answer.
 func (a *asking) tried() bool {
 	for name := range a.handed {
 		excluded := a.byName[name].Newest().Excluded != ""
@@ -216,13 +215,13 @@ func (a *asking) tried() bool {
 	return true
 }
 
-// answers gives what the members said to the change.
+// answers returns the members' answers to the change.
 func (a *asking) answers() map[string]plan.Answer {
 	all := make(map[string]plan.Answer, len(a.byName))
 	for _, name := range slices.Sorted(maps.Keys(a.byName)) {
 		o := a.seen[name]
 		if !a.handed[name] {
-			continue // it leaves: nothing of the change is for it
+			continue // it leaves: the change does not concern it
 		}
 		answer := proposal.AnswerOf(o.Differences)
 		switch why := a.byName[name].Newest().Excluded; {

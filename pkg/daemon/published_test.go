@@ -60,7 +60,7 @@ users: [{name: a, user: %s}]
 					t.Errorf("connect = %v is about a file: %t, want %t", err, file, c.file)
 				}
 			}
-			if entries := log.FilterMessage("kubeconfig gives no way to a cluster").All(); len(entries) != 1 ||
+			if entries := log.FilterMessage("kubeconfig has no usable connection to a cluster").All(); len(entries) != 1 ||
 				!strings.Contains(fmt.Sprint(entries[0].ContextMap()), dir) {
 				t.Errorf("log = %v, want the whole text once", entries)
 			}

@@ -39,13 +39,13 @@ func TestHealthzFailsWhereTheLoopHangsAndNotWhereItIsIdle(t *testing.T) {
 
 		letGo := make(chan struct{})
 		s.hang.Store(&letGo)
-		s.wait(maxTurn - lookInterval)
+		s.wait(maxTurn - turnInterval)
 		if code, text := probed(t, s.Daemon, "/healthz"); code != http.StatusOK {
 			t.Errorf("a loop that has hung for less than a minute: %d %s, want 200", code, text)
 		}
-		s.wait(2 * lookInterval)
+		s.wait(2 * turnInterval)
 		code, text := probed(t, s.Daemon, "/healthz")
-		if code != http.StatusServiceUnavailable || !strings.Contains(text, "the loop has not turned for 1m") {
+		if code != http.StatusServiceUnavailable || !strings.Contains(text, "the loop has not completed a turn for 1m") {
 			t.Errorf("a loop that has hung for a minute: %d %s, want 503 with the reason", code, text)
 		}
 		for _, path := range []string{"/", "/api/v1/report", "/readyz", "/metrics"} {

@@ -80,7 +80,7 @@ func TestARestartWithNothingChangedWritesNothing(t *testing.T) {
 	s := sandboxtest.Shared(t)
 	w := newWorld(t, s)
 	w.cfg.Instance = ""                                       // its own name, which a restart finds again
-	w.change = func(d *Daemon) { d.lookAgain = 2 * patience } // what is to be told is not left to the clock
+	w.change = func(d *Daemon) { d.turnEvery = 2 * patience } // what is to be told is not left to the clock
 	proxies := newProxies(t, s)
 	w.cfg.Kubeconfig = proxies.kubeconfig
 	sha := w.repo.Push("first", map[string]string{

@@ -108,7 +108,7 @@ func (w *realWorld) start(string) *lived {
 	one := &lived{campaign: w.campaign}
 	w.watch = func(l *loop) {
 		one.loop = l
-		l.settled = one.show
+		l.onReport = one.show
 	}
 	one.stop = w.world.start().stop
 	return one

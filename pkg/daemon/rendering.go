@@ -21,56 +21,56 @@ import (
 // few megabytes.
 const loadTimeout = time.Minute
 
-// stoppedInARow is how many renderings may be stopped one after the other for a
-// newer revision. The next is finished whatever comes, so that a stream of pushes
-// ends in one now and then.
+// stoppedInARow is how many renderings in a row may be stopped for a newer revision.
+// The next one is finished in any case, so that a stream of pushes yields a rendering
+// now and then.
 const stoppedInARow = 2
 
-// renderings read and render revisions beside the loop, one at a time. The newest
-// revision wins: what was not begun is forgotten, and what was begun is stopped.
-// None of its methods waits for a file to be read or an object to be rendered.
+// renderings read and render revisions outside the loop, one at a time. The newest
+// revision wins: older ones are dropped if they were not begun, and stopped if they were.
+// No method that the loop calls waits for a file to be read or an object to be rendered.
 type renderings struct {
 	render preview.RenderFunc
-	before beforeFunc // nil where no revision stands in for a refused one
+	before beforeFunc // nil for no fallback of a refused revision
 	allow  contexts.Patterns
 	log    *zap.Logger
 	load   bell.Bell // there is something to load
 	begin  bell.Bell // there is something to render
 	news   bell.Bell // for the loop: take has something
 
-	mu       sync.Mutex // protects what follows
-	unread   *arrival
-	wanted   *revision
-	leave    func() // ends the search behind a refused revision; nil when there is none
-	stop     func() // ends the rendering under way; nil when there is none, or it is to be finished
-	progress []any  // what take gives
+	mu         sync.Mutex // protects what follows
+	unread     *arrival
+	wanted     *revision
+	stopSearch func() // ends the search for a fallback; nil for none
+	stop       func() // ends the rendering under way; nil for none, or for one to be finished
+	progress   []any  // for take
 }
 
-// What renderings tell the loop, in the order in which it happened.
+// The steps that renderings report to the loop, in the order in which they happened.
 type (
 	// arrival is a snapshot that source found.
 	arrival struct {
 		snapshot federation.Snapshot
 		at       time.Time
 	}
-	// loaded says what an arrival's fedsync.yaml says, or why it is refused.
+	// loaded is an arrival with its parsed fedsync.yaml, or why that is refused.
 	loaded struct {
 		arrival
 
 		federation *federation.Federation
 		err        error
-		searching  bool                 // a resort follows
-		context    string               // of the commit status, where the file is refused
-		policy     []federation.Finding // what the operator does not grant it
+		searching  bool                 // a fallback follows
+		context    string               // of the commit status, if the file is refused
+		policy     []federation.Finding // what the operator does not grant the file
 	}
-	// begun are the bundles of one cluster while others are still being rendered.
+	// begun has the bundles of one cluster while others are still being rendered.
 	begun struct {
 		of      *revision
 		cluster federation.Cluster
 		bundles []federation.Bundle
 	}
-	// rendered is the end of a rendering that was not stopped, or what there is of all
-	// apps but those that take long.
+	// rendered is the result of a rendering that was not stopped. If partly is set, slow
+	// apps are still missing.
 	rendered struct {
 		of       *revision
 		bundles  []federation.Bundle
@@ -84,18 +84,18 @@ func newRenderings(render preview.RenderFunc, before beforeFunc, allow contexts.
 	return &renderings{render: render, before: before, allow: allow, log: log, load: bell.New(), begin: bell.New(), news: bell.New()}
 }
 
-// read has the fedsync.yaml of a snapshot read.
+// read starts reading the fedsync.yaml of a snapshot.
 func (r *renderings) read(a arrival) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.unread = &a
-	if r.leave != nil {
-		r.leave()
+	if r.stopSearch != nil {
+		r.stopSearch()
 	}
 	r.load.Ring()
 }
 
-// want has a revision rendered, and the one before stopped.
+// want starts rendering a revision, and stops the rendering under way.
 func (r *renderings) want(rev *revision) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,7 +106,7 @@ func (r *renderings) want(rev *revision) {
 	r.begin.Ring()
 }
 
-// take returns what happened since the last call.
+// take returns the steps since the last call.
 func (r *renderings) take() []any {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -115,15 +115,14 @@ func (r *renderings) take() []any {
 	return taken
 }
 
-func (r *renderings) tell(what any) {
+func (r *renderings) add(step any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.progress = append(r.progress, what)
+	r.progress = append(r.progress, step)
 	r.news.Ring()
 }
 
-// run goes on until ctx ends. It does not wait for a file or a build that takes its
-// time then.
+// run runs until ctx ends. It does not wait then for a file or a build that takes long.
 func (r *renderings) run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { r.loadAll(ctx) })
@@ -144,20 +143,20 @@ func (r *renderings) loadAll(ctx context.Context) {
 		r.unread = nil
 		r.mu.Unlock()
 		if a == nil {
-			continue // it came with the ring before
+			continue // it was taken after the previous ring
 		}
-		read := make(chan loaded, 1) // nobody may be there to take it
+		read := make(chan loaded, 1) // room for a result that nobody receives
 		go func() { read <- load(*a, r.allow) }()
 		late := time.NewTimer(loadTimeout)
 		select {
 		case <-ctx.Done():
 		case l := <-read:
 			l.searching = l.err != nil && r.before != nil
-			r.tell(l)
-			r.searchBehind(ctx, l)
+			r.add(l)
+			r.searchFallback(ctx, l)
 		case <-late.C:
-			r.tell(loaded{arrival: *a, err: fmt.Errorf("%s takes longer than a minute to read", federation.FileName)})
-			// It is left behind, and another one is read when it has ended.
+			r.add(loaded{arrival: *a, err: fmt.Errorf("%s takes longer than a minute to read", federation.FileName)})
+			// It is given up, and the next one is read when it has ended.
 			select {
 			case <-ctx.Done():
 			case <-read:
@@ -167,30 +166,31 @@ func (r *renderings) loadAll(ctx context.Context) {
 	}
 }
 
-// searchBehind searches behind a revision that is refused, unless there is a newer one.
-func (r *renderings) searchBehind(ctx context.Context, l loaded) {
+// searchFallback searches for the fallback of a refused revision, unless there is a
+// newer revision.
+func (r *renderings) searchFallback(ctx context.Context, l loaded) {
 	if !l.searching {
 		return
 	}
-	its, leave := context.WithCancel(ctx)
-	defer leave()
+	searchCtx, stop := context.WithCancel(ctx)
+	defer stop()
 	r.mu.Lock()
 	newer := r.unread != nil
-	r.leave = leave
+	r.stopSearch = stop
 	r.mu.Unlock()
 	if !newer {
-		r.search(its, l.snapshot.Revision)
+		r.search(searchCtx, l.snapshot.Revision)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.leave = nil
+	r.stopSearch = nil
 }
 
 func load(a arrival, allow contexts.Patterns) loaded {
 	f, err := render.Load(a.snapshot)
 	l := loaded{arrival: a, federation: f, err: err}
 	if err != nil {
-		data, _ := fs.ReadFile(a.snapshot.Files, a.snapshot.FederationFile()) // that it is missing is the error already
+		data, _ := fs.ReadFile(a.snapshot.Files, a.snapshot.FederationFile()) // err covers a missing file
 		l.context = fedfile.StatusContext(a.snapshot.Folder, data, allow.Allowed)
 		return l
 	}
@@ -198,7 +198,7 @@ func load(a arrival, allow contexts.Patterns) loaded {
 	return l
 }
 
-// renderAll renders the newest revision that is wanted.
+// renderAll renders the newest wanted revision, again and again.
 func (r *renderings) renderAll(ctx context.Context) {
 	stopped := 0
 	for {
@@ -207,7 +207,7 @@ func (r *renderings) renderAll(ctx context.Context) {
 			return
 		case <-r.begin:
 		}
-		its, stop := context.WithCancel(ctx)
+		renderCtx, stop := context.WithCancel(ctx)
 		r.mu.Lock()
 		rev := r.wanted
 		r.wanted = nil
@@ -216,12 +216,12 @@ func (r *renderings) renderAll(ctx context.Context) {
 		}
 		r.mu.Unlock()
 		if rev != nil {
-			ended := make(chan bool, 1) // nobody may wait for it
-			go func() { ended <- r.renderOne(its, rev) }()
+			ended := make(chan bool, 1) // room for a result that nobody receives
+			go func() { ended <- r.renderOne(renderCtx, rev) }()
 			used := false
 			select {
 			case used = <-ended:
-			case <-ctx.Done(): // whoever stops the daemon waits for no build
+			case <-ctx.Done(): // stopping the daemon does not wait for a build
 			}
 			stopped++
 			if used {
@@ -235,18 +235,19 @@ func (r *renderings) renderAll(ctx context.Context) {
 	}
 }
 
-// renderOne reports whether there was an end to tell of, of all or of a part.
+// renderOne renders a revision, and reports whether it had a result, of all apps or of
+// some.
 func (r *renderings) renderOne(ctx context.Context, rev *revision) (used bool) {
 	started := time.Now()
 	done := func(bundles []federation.Bundle, findings []federation.Finding, partly bool) {
 		if ctx.Err() == nil {
 			used = true
-			r.tell(rendered{rev, bundles, findings, time.Since(started), partly})
+			r.add(rendered{rev, bundles, findings, time.Since(started), partly})
 		}
 	}
 	bundles, findings := r.render(ctx, rev.snapshot, rev.federation, func(c federation.Cluster, bundles []federation.Bundle) {
 		if ctx.Err() == nil {
-			r.tell(begun{rev, c, bundles})
+			r.add(begun{rev, c, bundles})
 		}
 	}, func(bundles []federation.Bundle, findings []federation.Finding) { done(bundles, findings, true) })
 	done(bundles, findings, false)

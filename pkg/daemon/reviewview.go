@@ -7,11 +7,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// syncPatience is how long plans stand back behind a revision that is on its way to the
-// clusters. One that takes longer waits for a cluster, and not for a processor.
+// syncPatience is how long plans wait for a revision on its way to the clusters. A
+// revision that takes longer waits for a cluster, not for a processor.
 const syncPatience = 10 * time.Second
 
-// view is made at the end of each turn, and asks nobody.
+// view returns the reviewer's view of the loop at the end of a turn. It does no I/O.
 func (l *loop) view(report *status.Report) reviewer.View {
 	v := reviewer.View{
 		Tip: l.found.SHA, Facts: l.members.facts, Excluded: l.roll.Excluded(), Members: l.planMembers(),
@@ -26,7 +26,7 @@ func (l *loop) view(report *status.Report) reviewer.View {
 	return v
 }
 
-// planMembers are the members that can be asked about a plan.
+// planMembers returns the members that can be asked about a plan.
 func (l *loop) planMembers() map[string]reviewer.Member {
 	all := make(map[string]reviewer.Member, len(l.members.byName))
 	for name, m := range l.members.byName {
@@ -35,7 +35,7 @@ func (l *loop) planMembers() map[string]reviewer.Member {
 	return all
 }
 
-// nudge asks for the repository and its pull requests to be looked at now.
+// nudge makes the repository and its pull requests be polled now.
 func (d *Daemon) nudge() {
 	d.source.Nudge()
 	if d.reviewer != nil {
@@ -43,7 +43,7 @@ func (d *Daemon) nudge() {
 	}
 }
 
-// planOf is the text of a head's newest plan, for the page.
+// planOf returns the text of a head's newest plan, for the page.
 func (d *Daemon) planOf(head string) (string, bool) {
 	if d.reviewer == nil {
 		return "", false

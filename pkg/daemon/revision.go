@@ -7,26 +7,25 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// A revision is one revision of the repository and all that came of it: nothing
-// that follows from one stands anywhere else in the loop, so nothing of it can be
-// told as another's. What came of it in the clusters says by itself which revision
-// it is of.
+// A revision is one revision of the repository and everything that results from it.
+// The loop stores these results nowhere else, so one revision's result cannot be
+// reported as another's. Outcomes of members name their revision themselves.
 type revision struct {
 	snapshot  federation.Snapshot
 	firstSeen time.Time
 	earlier   string // the SHA of the revision that was in force before it; empty for none
 
-	federation *federation.Federation // nil where fedsync.yaml is refused
-	refusal    []federation.Finding   // why it is
-	context    string                 // of the commit status, where nothing else says
-	searching  bool                   // for the revision behind a refused one
+	federation *federation.Federation // nil if fedsync.yaml is refused
+	refusal    []federation.Finding   // why it is refused
+	context    string                 // of the commit status, if nothing else sets it
+	searching  bool                   // for the fallback of a refused revision
 	policy     []federation.Finding   // what the operator does not grant the file
 
-	// When it is rendered, which ends its way to the clusters. Partly means that there are
-	// apps still to come, which stay as they are in the clusters.
+	// The following is set when it is rendered, after which it is in force. Partly means
+	// that slow apps are missing, which stay as they are in the clusters.
 	partly    bool
 	bundles   []federation.Bundle
-	rendering []federation.Finding // what render had to say
+	rendering []federation.Finding // from render
 	plan      federation.Plan      // the newest; made again whenever a fact changes
 }
 
@@ -38,13 +37,13 @@ func (r *revision) sha() string {
 	return r.snapshot.Revision.SHA
 }
 
-// findings are those of the stages that know the revision alone.
+// findings returns the findings of the stages that know only the revision.
 func (r *revision) findings() []federation.Finding {
 	return slices.Concat(r.refusal, r.policy, r.rendering, r.plan.Findings)
 }
 
-// unpruned returns plans that prune nothing yet: an app that is still to be rendered may
-// have what another lost, or define the kinds of its objects.
+// unpruned returns plans that prune nothing yet: an app that is still being rendered may
+// contain what another app lost, or define the kinds of its objects.
 func unpruned(plans []federation.ClusterPlan) []federation.ClusterPlan {
 	plans = slices.Clone(plans)
 	for i := range plans {
@@ -67,9 +66,9 @@ type part struct {
 	plan     federation.ClusterPlan
 }
 
-// over returns what the cluster should run meanwhile: the apps of the part, and all
-// others as the revision in force has them. It prunes nothing: what an app lost may
-// be in another that is not decided yet.
+// over returns what the cluster should run until the whole is rendered: the apps of the
+// part, and all other apps as in the revision in force. It prunes nothing: what one app
+// lost may be in another that is not decided yet.
 func (p part) over(inForce federation.ClusterPlan) federation.ClusterPlan {
 	plan := p.plan
 	plan.Apps = slices.Clone(plan.Apps)

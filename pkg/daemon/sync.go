@@ -23,15 +23,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/wire"
 )
 
-// loop decides what is decided in one place. It is level-triggered: whatever
-// happened, it looks at the newest revision and the newest facts and hands every
-// cluster's worker what its cluster should run. One goroutine runs it and owns
-// its fields.
+// loop makes the decisions that concern more than one cluster. It is level-triggered:
+// whatever happened, it reads the newest revision and the newest facts and hands every
+// member what its cluster should run. One goroutine runs it and owns its fields.
 //
-// The loop never waits: failover, the page and the metrics depend on its turn.
-// Files are read and rendered beside it, workers and the poster take what is newest
-// and never block, and what is pure is bounded by the size of the federation. Where
-// something else is called, a comment there says why it returns soon.
+// The loop never waits: failover, the page and the metrics depend on its turns.
+// Files are read and rendered outside it. Members and posters take the newest value and
+// never block. Pure code is bounded by the size of the federation. Where the loop calls
+// anything else, a comment says why the call returns soon.
 type loop struct {
 	*Daemon
 
@@ -40,30 +39,31 @@ type loop struct {
 	cloud      *googleCloud
 	scheduler  *schedule.Scheduler
 	diagnoser  diagnose.Diagnoser
-	readOnly   bool                 // look only
-	settled    func(*status.Report) // told of every report; nil for nobody
+	readOnly   bool                 // no writes
+	onReport   func(*status.Report) // called with every report; may be nil
 
-	// A revision goes from found to newest, wanted and live; one that is refused
-	// stays newest until the next.
-	found   federation.Revision // the newest that source read
-	newest  *revision           // the newest whose fedsync.yaml was read: reports speak of it; nil before
-	wanted  *revision           // the one that is being rendered; nil for none
-	live    *revision           // the newest that is rendered: it is in force, and maintained; nil before
-	ahead   map[string]part     // by cluster: what it runs of a revision newer than live
-	met     *federation.Federation
-	leaving []federation.Cluster // clusters that left the federation, to be emptied
-	roll    roll.Roll            // which clusters the names lead to, and what may be done there
+	// A revision goes from found to newest, wanted and live. A refused revision
+	// stays newest until the next one.
+	found   federation.Revision    // the newest that source read
+	newest  *revision              // the newest whose fedsync.yaml was read: reports describe it; nil before the first
+	wanted  *revision              // the one that is being rendered; nil for none
+	live    *revision              // the newest that is rendered: in force and maintained; nil before the first
+	ahead   map[string]part        // by cluster: what it runs of a revision newer than live
+	met     *federation.Federation // whose clusters have members
+	leaving []federation.Cluster   // clusters that left the federation and are to be emptied
+	roll    roll.Roll              // which clusters the names lead to, and what may be done there
 
-	ended     outcomeOf // the last that was counted
-	sourceErr error     // why the repository cannot be read now
+	ended     syncEnd // the last one counted
+	sourceErr error   // why the repository cannot be read now
 }
 
-// The outcome of a push is told at once; a stream of small changes, as of pods
-// that become ready, is added up this often. And time itself changes a report:
-// "unreachable for 4 minutes", a deadline that has passed.
 const (
-	tellInterval = 25 * time.Millisecond
-	lookInterval = 10 * time.Second
+	// publishInterval is the least time between two reports for a stream of small
+	// changes, such as pods becoming ready. The outcome of a push is published at once.
+	publishInterval = 25 * time.Millisecond
+	// turnInterval is the most time between two turns. Time alone changes a report:
+	// "unreachable for 4 minutes", a deadline that has passed.
+	turnInterval = 10 * time.Second
 )
 
 func newLoop(d *Daemon, readOnly bool) *loop {
@@ -80,13 +80,13 @@ func newLoop(d *Daemon, readOnly bool) *loop {
 	return l
 }
 
-// run goes on until ctx ends.
+// run runs the loop until ctx ends.
 func (l *loop) run(ctx context.Context) {
-	var beside sync.WaitGroup
-	defer beside.Wait()
+	var rendering sync.WaitGroup
+	defer rendering.Wait()
 	defer l.cloud.wait()
-	beside.Go(func() { l.renderings.run(ctx) })
-	clock := time.NewTicker(l.lookAgain)
+	rendering.Go(func() { l.renderings.run(ctx) })
+	clock := time.NewTicker(l.turnEvery)
 	defer clock.Stop()
 	pace := time.NewTimer(0)
 	defer pace.Stop()
@@ -94,7 +94,7 @@ func (l *loop) run(ctx context.Context) {
 	if l.claims != nil {
 		claimed = l.claims.Changed()
 	}
-	changed := bell.Bell(nil) // not listened to until pace rings
+	changed := bell.Bell(nil) // ignored until pace fires
 	var took time.Duration
 	for {
 		l.pulse.beat()
@@ -105,7 +105,7 @@ func (l *loop) run(ctx context.Context) {
 			l.read(e)
 		case <-l.renderings.news:
 			if !l.follow(ctx) {
-				continue // there is nothing to tell yet
+				continue // nothing to report yet
 			}
 		case <-claimed:
 		case <-l.cloud.changed:
@@ -116,30 +116,30 @@ func (l *loop) run(ctx context.Context) {
 			continue
 		case <-changed:
 			changed = nil
-			// Of a large federation, half the time is left for what else there is to do.
-			pace.Reset(max(tellInterval, took))
+			// In a large federation, half of the time remains for everything else.
+			pace.Reset(max(publishInterval, took))
 		case <-clock.C:
 		}
 		if ctx.Err() != nil {
-			return // what was cut short says nothing of the revision
+			return // a turn that is cut short is no evidence about the revision
 		}
 		started := time.Now()
-		l.members.look()
+		l.members.read()
 		l.reschedule(ctx)
-		l.tell()
+		l.publish()
 		took = time.Since(started)
 	}
 }
 
-// read takes what source found: a new revision, or why there is none. Whatever it
-// is, the revision in force goes on being maintained.
+// read takes an event of source: a new revision, or the reason why there is none. In
+// either case, the revision in force is still maintained.
 func (l *loop) read(e source.Event) {
 	l.sourceErr = e.Err
 	if e.Err != nil {
 		l.log.Warn("repository not read", zap.Error(e.Err))
 	}
 	if e.Snapshot == nil || e.Snapshot.Revision == l.found {
-		return // it holds what it held
+		return // nothing new
 	}
 	l.metrics.Stage(metrics.StageSource, e.Took)
 	l.found = e.Snapshot.Revision
@@ -147,37 +147,37 @@ func (l *loop) read(e source.Event) {
 	l.renderings.read(arrival{*e.Snapshot, time.Now()})
 }
 
-// follow brings revisions on their way to the clusters, and reports whether there is
-// something new to tell. This is the whole story; what the clusters answer comes
-// back through reschedule.
+// follow moves revisions on towards the clusters, and reports whether there is news
+// to publish. It has every step of that way; the clusters' answers come back
+// through reschedule.
 func (l *loop) follow(ctx context.Context) (news bool) {
 	for _, step := range l.renderings.take() {
 		switch step := step.(type) {
 		case loaded:
-			// The commit is pending from now on, however long the rest takes. A mistake
-			// in the file fails it and changes nothing else: what is being rendered goes
-			// on being rendered, and what is in force is maintained.
+			// From now on the commit is pending, however long the rest takes. A mistake
+			// in the file fails the commit and changes nothing else: a rendering under
+			// way continues, and the revision in force is maintained.
 			l.begin(step)
 			if l.newest.refusal == nil {
 				l.wanted = l.newest
 				l.renderings.want(l.wanted)
 				if l.live == nil {
-					l.meet(ctx, l.wanted.federation) // who has nothing to run yet can connect
+					l.meet(ctx, l.wanted.federation) // members can connect before they have a plan
 				}
 			}
 			news = true
-		case resort:
-			// Behind a refused revision, the newest is in force that can be read, whether or
-			// not this process has seen it.
-			l.resort(ctx, step)
+		case fallback:
+			// While a revision is refused, the newest readable one before it is in force,
+			// whether or not this process has seen it.
+			l.fallBack(ctx, step)
 			news = true
 		case begun:
-			// A cluster's worker starts on its own as soon as its objects are known, with
-			// those that are certain; nothing is pruned yet.
+			// Each member starts as soon as its own objects are known, with those that
+			// are certain. Nothing is pruned yet.
 			l.handPart(step)
 		case rendered:
-			// What needs to know every cluster is the plan as a whole. From here on it is
-			// made again whenever a fact changes.
+			// The plan as a whole needs to know every cluster. From here on it is made
+			// again whenever a fact changes.
 			l.enforce(ctx, step)
 			news = true
 		}
@@ -185,8 +185,8 @@ func (l *loop) follow(ctx context.Context) (news bool) {
 	return news
 }
 
-// begin makes a revision the newest, of which reports speak. What is told of the one
-// before ends here.
+// begin makes a revision the newest, which reports describe. It ends the statuses of
+// the one before.
 func (l *loop) begin(step loaded) {
 	l.supersede(step.snapshot.Revision)
 	l.newest = &revision{snapshot: step.snapshot, firstSeen: step.at, earlier: l.live.sha(), federation: step.federation, policy: step.policy}
@@ -197,8 +197,8 @@ func (l *loop) begin(step loaded) {
 	}
 }
 
-// resort brings the revision that stands in for the newest one to the clusters.
-func (l *loop) resort(ctx context.Context, step resort) {
+// fallBack brings the revision that replaces a refused one to the clusters.
+func (l *loop) fallBack(ctx context.Context, step fallback) {
 	if l.newest == nil || l.newest.refusal == nil || l.newest.snapshot.Revision != step.of {
 		return // there is a newer one
 	}
@@ -209,7 +209,7 @@ func (l *loop) resort(ctx context.Context, step resort) {
 	if on := cmp.Or(l.wanted, l.live); on.sha() == step.found.snapshot.Revision.SHA {
 		return
 	}
-	l.log.Info("revision before it maintained", zap.Stringer("revision", step.found.snapshot.Revision), zap.Stringer("refused", step.of))
+	l.log.Info("earlier revision maintained", zap.Stringer("revision", step.found.snapshot.Revision), zap.Stringer("refused", step.of))
 	l.wanted = &revision{snapshot: step.found.snapshot, firstSeen: step.found.at, earlier: l.live.sha(), federation: step.found.federation, policy: step.found.policy}
 	l.renderings.want(l.wanted)
 	if l.live == nil {
@@ -217,7 +217,7 @@ func (l *loop) resort(ctx context.Context, step resort) {
 	}
 }
 
-// supersede ends the commit statuses of the revisions before.
+// supersede ends the commit statuses of earlier revisions.
 func (l *loop) supersede(by federation.Revision) {
 	for _, p := range l.posters() {
 		if l.hasYielded() {
@@ -227,20 +227,20 @@ func (l *loop) supersede(by federation.Revision) {
 	}
 }
 
-// meet makes a federation's clusters those that there are workers for: each
-// connects, watches and applies at its own pace, and nothing of it can hold up the
-// others. It writes a small file, and only when the members are others.
+// meet gives each cluster of a federation a member and ends the members of all
+// others. A member connects, watches and applies at its own pace and cannot hold up
+// the others. meet writes a small file, and only when the list of members changes.
 func (l *loop) meet(ctx context.Context, f *federation.Federation) {
 	l.callRoll(f)
 	source, _ := identity.Of(l.source, l.cfg.Revision, f.Name)
 	l.members.meet(ctx, f, l.leaving, source)
-	l.members.look()
+	l.members.read()
 	l.met = f
 	l.judge()
 }
 
-// handPart hands a cluster what is certain of the revision that is being rendered.
-// One whose worker is for another cluster of that name waits for the whole.
+// handPart hands a member what is certain of the revision that is being rendered. If
+// the member is for another cluster of that name, it waits for the whole plan.
 func (l *loop) handPart(step begun) {
 	f := step.of.federation
 	known := slices.ContainsFunc(l.met.Clusters, func(c federation.Cluster) bool {
@@ -253,7 +253,7 @@ func (l *loop) handPart(step begun) {
 	l.handAhead(step.cluster.Name)
 }
 
-// certain makes the plan of a part.
+// certain returns the part with its plan.
 func (l *loop) certain(p part) part {
 	in := l.input(p.revision)
 	in.Bundles = p.bundles
@@ -261,7 +261,7 @@ func (l *loop) certain(p part) part {
 	return p
 }
 
-// handAhead hands a cluster the part that it has of a newer revision, over what is in
+// handAhead hands a member its part of a newer revision, combined with what is in
 // force there.
 func (l *loop) handAhead(cluster string) {
 	p := l.ahead[cluster]
@@ -270,7 +270,7 @@ func (l *loop) handAhead(cluster string) {
 		return
 	}
 	if len(p.plan.Apps) == 0 {
-		return // nothing is certain: it stays as it is
+		return // nothing is certain: the cluster stays as it is
 	}
 	for _, inForce := range l.live.plan.Clusters {
 		if inForce.Cluster == cluster {
@@ -279,8 +279,8 @@ func (l *loop) handAhead(cluster string) {
 	}
 }
 
-// enforce puts a revision in force that is rendered as a whole. It is not the newest
-// where pushes come faster than they can be rendered.
+// enforce puts a rendered revision in force. It is not the newest one if pushes come
+// faster than they can be rendered.
 func (l *loop) enforce(ctx context.Context, step rendered) {
 	rev := step.of
 	if l.live != rev {
@@ -309,7 +309,7 @@ func (l *loop) callRoll(f *federation.Federation) {
 	l.remember(now)
 }
 
-// dismiss forgets the clusters that have left and are empty by now.
+// dismiss forgets the clusters that left and are empty now.
 func (l *loop) dismiss() {
 	for _, name := range l.members.emptied() {
 		l.leaving = slices.DeleteFunc(l.leaving, func(c federation.Cluster) bool { return c.Name == name })
@@ -323,14 +323,14 @@ func (l *loop) remember(r roll.Roster) {
 		return
 	}
 	l.roster = r
-	// A small file in the cache folder, when the members change: where that folder
-	// hangs, nothing else of this machine works either.
+	// A small file in the cache folder, written when the members change: if that
+	// folder hangs, nothing else on this machine works either.
 	if err := r.Keep(l.rosterFile); err != nil {
 		l.log.Warn("member clusters not remembered", zap.Error(err))
 	}
 }
 
-// input is what the schedule reads for a revision, as it is now.
+// input returns what the schedule reads for a revision, with the current facts.
 func (l *loop) input(rev *revision) schedule.Input {
 	return schedule.Input{
 		Federation: rev.federation,
@@ -344,16 +344,16 @@ func (l *loop) input(rev *revision) schedule.Input {
 	}
 }
 
-// reschedule plans from scratch, and hands every worker its part. A worker that
-// has it already does nothing. A revision that is being rendered, or refused, changes
-// nothing: the one in force is maintained, and its replicas go on being placed where
-// there is room. What stands before the clusters on Google Cloud follows the same plan,
-// at its own pace. It takes milliseconds, and asks nobody.
+// reschedule plans from scratch and hands every member its part. A member that has it
+// already does nothing. A revision that is being rendered, or refused, changes nothing:
+// the one in force is maintained, and its replicas are still placed where there is
+// room. The load balancers on Google Cloud follow the same plan, at their own pace.
+// reschedule takes milliseconds and does no I/O.
 func (l *loop) reschedule(ctx context.Context) {
 	started := time.Now()
-	l.lookAtCloud()
+	l.readCloud()
 	for name, p := range l.ahead {
-		// A part that was made without the cluster's facts is dropped by the cluster.
+		// The member drops a part that was made without its facts.
 		if p.plan.Early && l.members.facts.Of(name).Synced {
 			l.ahead[name] = l.certain(p)
 		}
@@ -380,13 +380,13 @@ func (l *loop) reschedule(ctx context.Context) {
 	l.metrics.Stage(metrics.StageSchedule, time.Since(started))
 }
 
-// lookAtCloud makes facts of what is known of the load balancers.
-func (l *loop) lookAtCloud() {
+// readCloud puts what is known of the load balancers into the facts.
+func (l *loop) readCloud() {
 	state := l.cloud.state()
 	l.members.facts.Balancers, l.members.facts.BalancersKnown = state.Balancers, state.Known()
 }
 
-// balance says what load balancers there should be, by the plan in force.
+// balance hands over which load balancers the plan in force wants.
 func (l *loop) balance(ctx context.Context) {
 	f := l.live.federation
 	source, _ := identity.Of(l.source, l.cfg.Revision, f.Name)

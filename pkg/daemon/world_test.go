@@ -213,7 +213,7 @@ func (w *world) startWith(cfg *config.Config) *ran {
 		w.t.Fatalf("make a daemon: %v", err)
 	}
 	if w.grace > 0 {
-		d.grace, d.lookAgain = w.grace, w.grace
+		d.grace, d.turnEvery = w.grace, w.grace
 	}
 	if w.change != nil {
 		w.change(d)

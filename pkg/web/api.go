@@ -17,8 +17,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// encodingKey is a report as JSON. Reports never change, so that the newest one's is
-// kept until there is a newer. The report itself is not kept by it.
+// encodingKey is a report as JSON. Reports never change, so the JSON of the newest one
+// is held until there is a newer one. The key does not keep the report in memory.
 type encodingKey struct{ report weak.Pointer[status.Report] }
 
 func (s *server) serveReportJSON(w http.ResponseWriter, r *http.Request) {
@@ -41,7 +41,7 @@ func (s *server) serveRevisionJSON(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) serveNoSuchAPI(w http.ResponseWriter, _ *http.Request) {
-	writeAPIError(w, http.StatusNotFound, "no such path: there are /api/v1/report and /api/v1/revisions/{sha}")
+	writeAPIError(w, http.StatusNotFound, "path not found: use /api/v1/report or /api/v1/revisions/{sha}")
 }
 
 func (s *server) serveEncoded(w http.ResponseWriter, r *http.Request, report *status.Report) {
@@ -61,7 +61,7 @@ func encode(report *status.Report) ([]byte, error) {
 	return append(untrusted.VisibleJSON(body), '\n'), nil
 }
 
-// print answers with an edition of the press.
+// print answers a request with an edition from the press.
 func (s *server) print(w http.ResponseWriter, r *http.Request, contentType string, o order) {
 	reader, err := s.press.read(r.Context(), o, http.NewResponseController(w))
 	switch {
@@ -72,31 +72,31 @@ func (s *server) print(w http.ResponseWriter, r *http.Request, contentType strin
 		writeText(w, http.StatusServiceUnavailable, err.Error())
 		return
 	case err != nil:
-		panic(err) // no report and no page fails to be made: answered with 500 and logged
+		panic(err) // making an answer never fails: recovered answers 500 and logs it
 	}
 	defer s.press.leave(reader)
 	e, h := reader.edition, w.Header()
 	h.Set("Content-Type", contentType)
 	if !e.lasting {
 		h.Set("Content-Length", strconv.Itoa(len(e.body)))
-		// A reader that has gone away is nobody's to tell.
+		// An error means that the client has gone away.
 		_, _ = w.Write(e.body)
 		return
 	}
-	h.Set("Cache-Control", "no-cache") // keep it, but ask every time
+	h.Set("Cache-Control", "no-cache") // clients may store it, but must revalidate
 	h.Set("ETag", e.etag)
 	// ServeContent answers If-None-Match, HEAD and ranges.
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(e.body))
 }
 
-// etag names content by its digest, in the form of the header.
+// etag returns the digest of content in the form of the header.
 func etag(content []byte) string {
 	sum := sha256.Sum256(content)
 	return `"` + hex.EncodeToString(sum[:16]) + `"`
 }
 
-// withoutNil gives the report with [] for every list that is empty, so that
-// readers can go through each without asking first whether it is there.
+// withoutNil returns the report with [] for every empty list, so that clients can
+// iterate without a check for null.
 func withoutNil(report *status.Report) *status.Report {
 	r := *report
 	r.Addresses = append([]status.Address{}, r.Addresses...)
@@ -141,6 +141,6 @@ func withoutNil(report *status.Report) *status.Report {
 func writeAPIError(w http.ResponseWriter, code int, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	// A reader that has gone away is nobody's to tell; a string always encodes.
+	// A string always encodes: an error means that the client has gone away.
 	_ = json.NewEncoder(w).Encode(map[string]string{"error": message})
 }

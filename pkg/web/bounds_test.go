@@ -12,15 +12,15 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// filler makes a report in which there is everything: of each list two items, but of
-// one as many as it is told.
+// filler makes a report in which nothing is empty. Each list has two items, except that
+// one may be large.
 type filler struct {
 	large string // the path of the list or text that is large, as ".Clusters[].Objects"
 	n     int    // its length
 	paths map[string]bool
 }
 
-// length is how long the list or the text of a path is.
+// length returns the length of the list or the text at a path.
 func (f *filler) length(path string, usual int) int {
 	f.paths[path] = true
 	if path == f.large {
@@ -47,7 +47,7 @@ func (f *filler) fill(v reflect.Value, path string) {
 		v.SetString(string(federation.ShareByCapacity))
 		return
 	}
-	switch v.Kind() { //nolint:exhaustive // A report has no others, and the test counts what it has.
+	switch v.Kind() { //nolint:exhaustive // A report has no other kinds, and the test counts the paths.
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if field := v.Type().Field(i); field.IsExported() {
@@ -72,7 +72,7 @@ func (f *filler) fill(v reflect.Value, path string) {
 			v.SetMapIndex(reflect.ValueOf(fmt.Sprintf("k%d", i)).Convert(v.Type().Key()), item)
 		}
 	case reflect.String:
-		v.SetString(strings.Repeat("a", f.length(path, 1))) // all names are equal, and all fit
+		v.SetString(strings.Repeat("a", f.length(path, 1))) // equal names match everywhere
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		v.SetInt(1)
 	case reflect.Bool:
@@ -86,9 +86,9 @@ func (f *filler) report() *status.Report {
 	return r
 }
 
-// Whatever of a report is large, what a page costs is bounded: twice as much of it
-// makes no larger page.
-func TestNothingInAReportMakesAPageWithoutEnd(t *testing.T) {
+// Whatever part of a report is large, its page is bounded: twice as much of it does not
+// make the page larger.
+func TestPagesAreBoundedWhateverIsLarge(t *testing.T) {
 	const much = 2500
 	whole := &filler{paths: map[string]bool{}}
 	whole.report()
@@ -105,7 +105,7 @@ func TestNothingInAReportMakesAPageWithoutEnd(t *testing.T) {
 				r = f.report()
 				for _, path := range []string{"/", "/clusters/" + r.Clusters[0].Name[:1]} {
 					if strings.HasSuffix(large, ".Clusters[].Name") && path != "/" {
-						continue // no address is so long
+						continue // no address is that long
 					}
 					w := get(t, h, path)
 					if w.Code != 200 {
@@ -116,7 +116,7 @@ func TestNothingInAReportMakesAPageWithoutEnd(t *testing.T) {
 			}
 			for i, size := range sizes[0] {
 				if twice := sizes[1][i]; twice > size+size/50 || twice > 6<<20 {
-					t.Errorf("page %d of %d items or bytes has %d bytes, of twice as much %d", i, much, size, twice)
+					t.Errorf("page %d has %[3]d bytes with %[2]d items or bytes, and %[4]d with twice as many", i, much, size, twice)
 				}
 			}
 		})

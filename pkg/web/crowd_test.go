@@ -73,8 +73,8 @@ func TestACrowdOfStrangersCostsLittleMemory(t *testing.T) {
 			if begin(conn, maxDelivery, wrong) != nil {
 				return
 			}
-			// All but the end of the body; who is refused at once sees the
-			// connection closed.
+			// Everything but the end of the body. A client that is refused at
+			// once sees the connection closed.
 			_, _ = conn.Write(part)
 			_ = conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 			if response, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil {
@@ -92,13 +92,13 @@ func TestACrowdOfStrangersCostsLittleMemory(t *testing.T) {
 	}
 	// Client and server together: goroutines and buffers of 2,000 connections.
 	if grown := int64(now.Sys-before.Sys) >> 20; grown > 256 {
-		t.Errorf("the memory has grown by %d MiB, want less than the bodies' 2,000", grown)
+		t.Errorf("memory grew by %d MiB, want less than the 2,000 MiB of the bodies", grown)
 	}
-	t.Logf("heap %d MiB, from the system %d MiB more", now.HeapAlloc>>20, (now.Sys-before.Sys)>>20)
+	t.Logf("heap: %d MiB, growth: %d MiB from the system", now.HeapAlloc>>20, (now.Sys-before.Sys)>>20)
 	codes.Range(func(code, n any) bool {
 		t.Logf("%v: %d answers", code, n.(*atomic.Int64).Load())
 		if code != http.StatusForbidden && code != http.StatusServiceUnavailable {
-			t.Errorf("a stranger was answered %v", code)
+			t.Errorf("status for a stranger: %v", code)
 		}
 		return true
 	})
@@ -106,7 +106,7 @@ func TestACrowdOfStrangersCostsLittleMemory(t *testing.T) {
 		t.Errorf("%d polls for strangers", nudges.Load())
 	}
 
-	// Once the crowd is gone a delivery is taken.
+	// When the crowd is gone, a delivery is accepted.
 	for deadline := time.Now().Add(10 * time.Second); nudges.Load() == 0 && time.Now().Before(deadline); {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/webhook/gitea", strings.NewReader("{}"))
 		if err != nil {
@@ -120,11 +120,11 @@ func TestACrowdOfStrangersCostsLittleMemory(t *testing.T) {
 		_ = response.Body.Close()
 	}
 	if nudges.Load() == 0 {
-		t.Error("no delivery is taken after the crowd")
+		t.Error("no delivery is accepted after the crowd")
 	}
 }
 
-// pipes is a listener within the process, so that a bubble's clock applies.
+// pipes is a listener in the process, so that the clock of a synctest bubble applies.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -147,7 +147,7 @@ func (p *pipes) dial() net.Conn {
 	return client
 }
 
-func TestSlowDeliveriesKeepOthersOutForSecondsOnly(t *testing.T) {
+func TestSlowDeliveriesLockOthersOutOnlyForSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nudges := 0
 		l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
@@ -167,7 +167,7 @@ func TestSlowDeliveriesKeepOthersOutForSecondsOnly(t *testing.T) {
 		deliver := func() reply {
 			conn := l.dial()
 			defer func() { _ = conn.Close() }()
-			running.Go(func() { // a pipe has no room: who refuses does not read the body
+			running.Go(func() { // a pipe has no buffer, and a refusal does not read the body
 				_ = begin(conn, 2, signature("{}"))
 				_, _ = conn.Write([]byte("{}"))
 			})
@@ -183,7 +183,7 @@ func TestSlowDeliveriesKeepOthersOutForSecondsOnly(t *testing.T) {
 		}
 		synctest.Wait()
 		if r := deliver(); r.StatusCode != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" {
-			t.Errorf("beside %d slow deliveries another is answered %s, Retry-After %q", maxDeliveries, r.Status, r.Header.Get("Retry-After"))
+			t.Errorf("during %d slow deliveries, another is answered %s, Retry-After %q", maxDeliveries, r.Status, r.Header.Get("Retry-After"))
 		}
 		start := time.Now()
 		for _, conn := range slow {
@@ -196,7 +196,7 @@ func TestSlowDeliveriesKeepOthersOutForSecondsOnly(t *testing.T) {
 			t.Errorf("slow deliveries are read for %s, want %s", took, deliveryTimeout)
 		}
 		if r := deliver(); r.StatusCode != http.StatusAccepted || nudges != 1 {
-			t.Errorf("after them a delivery is answered %s with %d polls, want one", r.Status, nudges)
+			t.Errorf("after them, a delivery is answered %s with %d polls, want one", r.Status, nudges)
 		}
 	})
 }
@@ -218,7 +218,7 @@ type countingReader struct{ reads int }
 
 func (c *countingReader) Read([]byte) (int, error) { c.reads++; return 0, io.EOF }
 
-// reply is an answer whose body has been read.
+// reply is an answer whose body was read.
 type reply struct {
 	StatusCode int
 	Status     string

@@ -1,15 +1,14 @@
-// Package web shows what fedsync knows to whoever asks over HTTP: a page for
-// people, JSON for programs, metrics for Prometheus, and an endpoint where a
-// forge says that somebody pushed. What takes work is made once for all who ask.
+// Package web serves what fedsync knows over HTTP: a page for users, JSON for programs,
+// metrics for Prometheus, and an endpoint for a forge's webhooks. An answer that takes
+// work is made once for all who ask for it.
 //
-// In come functions that give the newest status.Report and those of earlier
-// revisions; out goes an http.Handler. Everything is read-only: the one thing a
-// request can do is to have the repository polled earlier than it would have
-// been. Subjects, messages, hosts, annotations and errors are what repositories
-// and clusters say, so they are text wherever they appear; no address of theirs
-// becomes a link, and the page runs no script.
+// The input is functions that return the newest status.Report and those of earlier
+// revisions; the output is an http.Handler. Everything is read-only: the most that a
+// request can do is to have the repository polled earlier. Subjects, messages, hosts,
+// annotations and errors come from repositories and clusters, so they are treated as
+// text everywhere: no address in them becomes a link, and the page runs no script.
 //
-// The loop that makes the reports is in package daemon, and what they say is
-// decided in package status. Package page makes HTML of them, package metrics counts,
-// and package gate stands between the handler and the network.
+// The loop in package daemon makes the reports, and package status decides what they
+// contain. Package page turns them into HTML, package metrics counts, and package gate
+// is between the handler and the network.
 package web

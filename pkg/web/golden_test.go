@@ -22,9 +22,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// Each testdata/NAME.json is a report, and what the API answers for it to the
-// byte. NAME.html is the page, NAME.cluster.html the page of its last cluster.
-func TestPagesAreAsTheGoldenFilesHaveThem(t *testing.T) {
+// Each testdata/NAME.json is a report and, to the byte, the API's answer for it.
+// NAME.html is its page, NAME.cluster.html the page of its last cluster.
+func TestPagesMatchTheGoldenFiles(t *testing.T) {
 	for name, report := range reports(t) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -33,8 +33,8 @@ func TestPagesAreAsTheGoldenFilesHaveThem(t *testing.T) {
 					Revisions: func() []federation.Revision { return revisions },
 					Version:   "v1.0.0",
 				})
-				// The page tells how long ago things were: look at it three
-				// seconds after the report was made.
+				// The page shows ages: render it three seconds after the report
+				// was made.
 				<-time.After(time.Until(report.Time.Add(3 * time.Second)))
 
 				golden(t, name+".json", get(t, h, "/api/v1/report").Body.Bytes())
@@ -48,7 +48,7 @@ func TestPagesAreAsTheGoldenFilesHaveThem(t *testing.T) {
 	}
 }
 
-func TestThePageBeforeTheFirstReportIsAsTheGoldenFileHasIt(t *testing.T) {
+func TestThePageBeforeTheFirstReportMatchesTheGoldenFile(t *testing.T) {
 	golden(t, "starting.html", get(t, New(Options{Ready: func() error {
 		return errNotFetched
 	}}), "/").Body.Bytes())
@@ -60,8 +60,8 @@ var revisions = []federation.Revision{
 	{Ref: "", SHA: "9f8e7d6c0000000000000000000000000000000f"},
 }
 
-// reports reads the reports of testdata by name. A field that status.Report
-// does not have any more fails the test: readers of the API rely on it.
+// reports reads the reports of testdata by name. It fails the test if status.Report has
+// lost a field: clients of the API rely on it.
 func reports(t testing.TB) map[string]*status.Report {
 	t.Helper()
 	files, err := filepath.Glob("testdata/*.json")

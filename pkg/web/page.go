@@ -14,7 +14,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/web/page"
 )
 
-// refreshSeconds is how often a page that may change loads itself anew.
+// refreshSeconds is how often a page that may change reloads itself.
 const refreshSeconds = 10
 
 // serveOverview shows the newest report: all of it, or one cluster.
@@ -59,11 +59,11 @@ func (s *server) serveReport(w http.ResponseWriter, r *http.Request, report *sta
 	}})
 }
 
-// pageKey is all that a page is made of, but for the time.
+// pageKey is everything that a page is made of, except the time.
 type pageKey struct {
 	frame   page.Frame
 	report  weak.Pointer[status.Report]
-	cluster string // empty for the page of all
+	cluster string // empty for the overview
 	current bool
 	pinned  bool // its address names the revision
 }
@@ -74,7 +74,7 @@ func (s *server) serveStarting(w http.ResponseWriter, r *http.Request) {
 	p := page.Message{
 		Frame:   f,
 		Heading: "fedsync is starting",
-		Text:    "It reads the repository and asks the member clusters how they are. The first report will appear here by itself.",
+		Text:    "fedsync is reading the repository and the member clusters. The first report will appear here automatically.",
 	}
 	if err := s.opts.Ready(); err != nil {
 		p.Reason = err.Error()
@@ -82,27 +82,27 @@ func (s *server) serveStarting(w http.ResponseWriter, r *http.Request) {
 	s.write(w, http.StatusOK, p)
 }
 
-// serveNoSuchPage gets what no other pattern fits: an unknown path, or a method
-// that would change something.
+// serveNoSuchPage handles requests that match no other pattern: an unknown path, or a
+// method that would change something.
 func (s *server) serveNoSuchPage(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/webhook") {
 		var paths []string
 		for _, h := range webhooks {
 			paths = append(paths, h.path)
 		}
-		writeText(w, http.StatusNotFound, "a webhook is taken at the address of its forge: "+strings.Join(paths, ", "))
+		writeText(w, http.StatusNotFound, "path not found: webhooks are served at the path of their forge: "+strings.Join(paths, ", "))
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		writeText(w, http.StatusMethodNotAllowed, "there is nothing to change here: the page is read-only")
+		writeText(w, http.StatusMethodNotAllowed, "method not allowed: the page is read-only")
 		return
 	}
-	s.serveNotFound(w, r, "There is nothing at this address.", false)
+	s.serveNotFound(w, r, "There is no page at this address.", false)
 }
 
-// serveNotFound answers 404. A page that there may be later looks again by
-// itself: a commit status can link to a revision before its first report.
+// serveNotFound answers 404. If the page may exist later, it reloads itself: a commit
+// status can link to a revision before its first report.
 func (s *server) serveNotFound(w http.ResponseWriter, r *http.Request, why string, maybe bool) {
 	f := s.frame(r, maybe)
 	f.Title = "Not found"
@@ -117,7 +117,7 @@ func (s *server) frame(r *http.Request, live bool) page.Frame {
 	return f
 }
 
-// root gives the way from the requested path up to /.
+// root returns the relative path from the requested path to /.
 func root(r *http.Request) string {
 	depth := strings.Count(r.URL.EscapedPath(), "/") - 1
 	if depth <= 0 {
@@ -128,15 +128,15 @@ func root(r *http.Request) string {
 
 const contentTypeHTML = "text/html; charset=utf-8"
 
-// write answers with a page that is small, whatever there is to report.
+// write answers with a message, which is small and needs no press.
 func (s *server) write(w http.ResponseWriter, code int, m page.Message) {
 	body, err := s.pages.Message(m)
 	if err != nil {
-		panic(err) // answered with 500 and logged
+		panic(err) // recovered answers 500 and logs it
 	}
 	w.Header().Set("Content-Type", contentTypeHTML)
 	w.WriteHeader(code)
-	// A reader that has gone away is nobody's to tell.
+	// An error means that the client has gone away.
 	_, _ = w.Write(body)
 }
 
@@ -148,7 +148,7 @@ func (s *server) serveAsset(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h := w.Header()
-	h.Set("Cache-Control", "no-cache") // keep it, but ask: it changes with the version
+	h.Set("Cache-Control", "no-cache") // clients may store it, but must revalidate: it changes with the version
 	h.Set("ETag", etag(content))
 	h.Set("Content-Type", contentType)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))

@@ -5,16 +5,15 @@ import (
 	"net/http"
 )
 
-// servePlan shows the plan of a pull request as the text that it is. All who read one
-// share its bytes.
+// servePlan serves the plan of a pull request as plain text. All readers share its bytes.
 func (s *server) servePlan(w http.ResponseWriter, r *http.Request) {
 	text, ok := s.opts.Plan(r.PathValue("sha"))
 	if !ok {
-		s.serveNotFound(w, r, "There is no plan of this commit: only heads of open pull requests have one, and it may still be made.", true)
+		s.serveNotFound(w, r, "There is no plan for this commit. Only heads of open pull requests have one, and this one may not be ready yet.", true)
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store") // it is made anew
-	// A reader that has gone away is nobody's to tell.
+	w.Header().Set("Cache-Control", "no-store") // a newer plan may replace it
+	// An error means that the client has gone away.
 	_, _ = io.WriteString(w, text)
 }

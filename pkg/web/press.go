@@ -10,52 +10,52 @@ import (
 )
 
 const (
-	// maxEditions is how many bytes of answers are kept for those who read them. It is
-	// a hundred pages of a usual federation, or several of the largest.
+	// maxEditions is how many bytes of answers are held for their readers: about a
+	// hundred pages of a typical federation, or several of the largest.
 	maxEditions = 64 << 20
-	// maxWait is how long a client waits for its answer to be made, and longer than
-	// all that there are take on an idle machine.
+	// maxWait is how long a client waits for its answer to be made. On an idle machine,
+	// every answer takes less.
 	maxWait = 10 * time.Second
-	// minRest is the least time that the press rests for: a smaller answer costs no
-	// more than other requests do.
+	// minRest is the least time that the press rests for: an answer made in less costs
+	// no more than other requests do.
 	minRest = 5 * time.Millisecond
 )
 
 var (
-	errBusy = errors.New("too much is asked at a time")
-	errGone = errors.New("who asked has gone away")
+	errBusy = errors.New("too many requests: try again later")
+	errGone = errors.New("the client has gone away")
 )
 
 // A press makes the answers that take work: pages, reports and metrics. However many
-// ask for however many of them, one is made at a time, one is made for all who waited
-// for the same, and those who read them share the bytes. So a client costs what is
-// written to it, and no memory.
+// clients ask for however many answers, it makes one at a time, and one for all who
+// wait for the same answer. They share its bytes. So a client costs the bytes written to
+// it, and no memory.
 //
-// Nobody gets what was made before they asked, unless it never changes.
+// Nobody gets an answer that was begun before they asked, unless it never changes.
 //
-// Those who read slowly keep what they read from being dropped. Beyond maxEditions the
-// ones that were asked for the longest ago are dropped all the same: their readers'
-// connections are closed, so that slow readers keep out nobody but each other.
+// A slow reader keeps its answer in memory. Beyond maxEditions, the answers that were
+// asked for the longest ago are dropped anyway and their readers' connections are
+// closed, so that slow readers lock out only each other.
 type press struct {
-	turn  chan struct{}   // capacity 1: who has it in makes an edition
+	turn  chan struct{}   // capacity 1: whoever has sent to it makes an edition
 	limit int             // maxEditions
-	weigh func(bytes int) // is told how many are kept
+	weigh func(bytes int) // called with the number of bytes held
 
 	mu       sync.Mutex // protects what follows, and the editions' readers
 	begun    int        // how many editions were begun
 	waiting  map[any]int
-	editions []*edition // those that are read or waited for, and kept; the last asked for last
-	bytes    int        // theirs
-	kept     *edition   // it stays though nobody reads it; nil before the first
+	editions []*edition // those held: read, waited for or kept; the last asked for is last
+	bytes    int        // of all editions
+	kept     *edition   // held without a reader; nil before the first
 }
 
-// order is what somebody asks a press for.
+// order is what a client asks a press for.
 type order struct {
-	// key is equal for what is the same answer; comparable.
+	// key is comparable, and equal for the same answer.
 	key any
-	// lasting means that it comes out the same whenever it is made.
+	// lasting means that the answer never changes.
 	lasting bool
-	// keep means that it is asked for again and again.
+	// keep means that the answer is asked for again and again.
 	keep bool
 	make func() ([]byte, error)
 }
@@ -64,13 +64,13 @@ type order struct {
 type edition struct {
 	order
 
-	number  int // of those begun
+	number  int // in the order in which they were begun
 	body    []byte
-	etag    string // only of what lasts
+	etag    string // only if lasting
 	readers map[*reader]bool
 }
 
-// reader is one who was given an edition.
+// reader is a client with an edition.
 type reader struct {
 	edition *edition
 	control *http.ResponseController
@@ -83,8 +83,8 @@ func newPress(weigh func(bytes int)) *press {
 	}
 }
 
-// read gives one who asks an edition, which is to be handed back by leave. What make
-// returns as an error, or panics with, it does as well.
+// read returns a reader with an edition, which the caller hands back with leave. It
+// passes on an error or a panic of make.
 func (p *press) read(ctx context.Context, o order, control *http.ResponseController) (*reader, error) {
 	r := &reader{control: control}
 	asked, ok := p.ask(o, r)
@@ -118,9 +118,8 @@ func (p *press) read(ctx context.Context, o order, control *http.ResponseControl
 	return r, nil
 }
 
-// rest gives the turn back, once as much time has passed as it was held since then: the
-// loop, and those who ask whether the daemon is alive, have half of a processor at
-// least, whatever a crowd asks for.
+// rest gives the turn back after as much time as it was held. So the loop and the health
+// endpoints have at least half of a processor, whatever a crowd asks for.
 func (p *press) rest(since time.Time) {
 	if took := time.Since(since); took > minRest {
 		time.AfterFunc(took, func() { <-p.turn })
@@ -129,8 +128,8 @@ func (p *press) rest(since time.Time) {
 	<-p.turn
 }
 
-// ask gives r an edition that lasts, or counts it among those who wait, and returns
-// what had been begun until then.
+// ask gives r a lasting edition, or counts it as waiting and returns how many editions
+// were begun before.
 func (p *press) ask(o order, r *reader) (asked int, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -141,7 +140,7 @@ func (p *press) ask(o order, r *reader) (asked int, ok bool) {
 	return p.begun, false
 }
 
-// begin gives r an edition that was begun after it had asked, or begins one.
+// begin gives r an edition that was begun after it asked, or begins one.
 func (p *press) begin(o order, r *reader, asked int) (number int, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -152,7 +151,7 @@ func (p *press) begin(o order, r *reader, asked int) (number int, ok bool) {
 	return p.begun, false
 }
 
-// hand gives r the newest edition if that was begun later than another, or lasts;
+// hand gives r the newest edition if that is lasting or its number is larger than than.
 // p.mu is held.
 func (p *press) hand(key any, r *reader, than int) bool {
 	for i, e := range slices.Backward(p.editions) {
@@ -181,7 +180,7 @@ func (p *press) publish(e *edition, r *reader) {
 	p.tidy()
 }
 
-// leave is for a reader that has ended.
+// leave hands back the edition of a reader that has ended.
 func (p *press) leave(r *reader) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -198,7 +197,7 @@ func (p *press) stopWaiting(key any) {
 	p.tidy()
 }
 
-// tidy drops what nobody has a use for; p.mu is held.
+// tidy drops the editions that nobody needs. p.mu is held.
 func (p *press) tidy() {
 	for i, e := range slices.Backward(p.editions) {
 		if e != p.kept && len(e.readers) == 0 && p.waiting[e.key] == 0 {
@@ -208,8 +207,9 @@ func (p *press) tidy() {
 	p.weigh(p.bytes)
 }
 
-// drop forgets an edition and ends its readers; p.mu is held. A reader has not handed
-// it back, so the deadline is one of its answer and not of the connection's next.
+// drop forgets an edition and ends its readers. p.mu is held. A reader has not handed
+// the edition back, so the deadline applies to this answer and not to the next one on
+// the connection.
 func (p *press) drop(i int) {
 	e := p.editions[i]
 	p.editions = slices.Delete(p.editions, i, i+1)
@@ -218,7 +218,7 @@ func (p *press) drop(i int) {
 		p.kept = nil
 	}
 	for r := range e.readers {
-		// A recorder in a test has no deadline; it does not read slowly either.
+		// Only a recorder in a test has no deadline, and it does not read slowly.
 		_ = r.control.SetWriteDeadline(time.Unix(1, 0))
 	}
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// presses are a press and what is asked of it in a bubble.
+// presses is a press in a synctest bubble, with counts of what it makes.
 type presses struct {
 	*press
 
@@ -44,7 +44,7 @@ func (p *presses) order(key string, size int, lasting bool) order {
 	}}
 }
 
-// ended is a control that notes that its reader was ended.
+// ended is a control that records that its reader was ended.
 type ended struct {
 	httptest.ResponseRecorder
 	early atomic.Bool
@@ -77,17 +77,17 @@ func TestAThousandReadersShareOneEncoding(t *testing.T) {
 			synctest.Wait()
 			p.mu.Lock()
 			if n := len(p.waiting); n != 1 {
-				t.Errorf("%d keys are waited for, want one", n)
+				t.Errorf("%d keys have waiting readers, want one", n)
 			}
 			p.mu.Unlock()
 			running.Wait()
-			// The first of them began it before the others had asked.
+			// The first reader began one before the others asked.
 			want := int64(2)
 			if lasting {
 				want = 1
 			}
 			if got := p.made.Load(); got > want {
-				t.Errorf("lasting %t: made %d times for a thousand readers, want %d", lasting, got, want)
+				t.Errorf("lasting %t: made %d times for 1,000 readers, want %d", lasting, got, want)
 			}
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -124,7 +124,7 @@ func TestOneAnswerIsMadeAtATimeAndNobodyWaitsForLong(t *testing.T) {
 	})
 }
 
-func TestNobodyGetsWhatWasMadeBeforeTheyAsked(t *testing.T) {
+func TestNoReaderGetsAnAnswerFromBeforeItAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPresses()
 		value := "before"
@@ -139,14 +139,14 @@ func TestNobodyGetsWhatWasMadeBeforeTheyAsked(t *testing.T) {
 		value = "after"
 		r, _ := p.take(t, o)
 		if string(r.edition.body) != "after" {
-			t.Errorf("who asked later reads %q", r.edition.body)
+			t.Errorf("a later reader got %q", r.edition.body)
 		}
 		p.leave(r)
 		running.Wait()
 	})
 }
 
-func TestSlowReadersAreEndedForOthers(t *testing.T) {
+func TestSlowReadersAreEndedToMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPresses()
 		p.limit = 1000
@@ -161,12 +161,12 @@ func TestSlowReadersAreEndedForOthers(t *testing.T) {
 			}
 		}
 		if p.bytes > p.limit {
-			t.Errorf("%d bytes are kept, want at most %d", p.bytes, p.limit)
+			t.Errorf("%d bytes are held, want at most %d", p.bytes, p.limit)
 		}
 	})
 }
 
-func TestWhatIsAskedForAgainIsNotTheNextToGo(t *testing.T) {
+func TestAnEditionThatIsAskedForAgainIsNotDroppedNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPresses()
 		p.limit = 700
@@ -175,15 +175,14 @@ func TestWhatIsAskedForAgainIsNotTheNextToGo(t *testing.T) {
 		_, again := p.take(t, p.order("first", 300, true))
 		_, third := p.take(t, p.order("third", 300, true))
 		if first.early.Load() || again.early.Load() || !second.early.Load() || third.early.Load() || p.made.Load() != 3 {
-			t.Errorf("ended: first %t, again %t, second %t, third %t after %d were made; want the second alone of 3",
+			t.Errorf("ended: first %t, again %t, second %t, third %t after %d editions; want only the second of 3",
 				first.early.Load(), again.early.Load(), second.early.Load(), third.early.Load(), p.made.Load())
 		}
 	})
 }
 
-// A client that asks for pages and does not read them costs a page together, and no
-// page each.
-func TestReadersThatDoNotReadCostNoPageEach(t *testing.T) {
+// Clients that ask for a page and do not read it cost one page together, not one each.
+func TestReadersThatDoNotReadShareOnePage(t *testing.T) {
 	const readers = 300
 	reg := prometheus.NewRegistry()
 	metrics, err := metrics.New(reg, "v1")
@@ -219,11 +218,11 @@ func TestReadersThatDoNotReadCostNoPageEach(t *testing.T) {
 		_, _ = fmt.Sscanf(line, "fedsync_http_answer_bytes %g", &bytes)
 	}
 	if bytes == 0 || bytes > maxEditions {
-		t.Errorf("%g bytes of answers are kept for %d readers, want some and at most %d", bytes, readers, maxEditions)
+		t.Errorf("%g bytes of answers are held for %d readers, want more than 0 and at most %d", bytes, readers, maxEditions)
 	}
 }
 
-// largeReport has as many objects in each of two clusters.
+// largeReport returns a report with n objects in each of two clusters.
 func largeReport(objects int) *status.Report {
 	r := &status.Report{Revision: federation.Revision{SHA: newestSHA}}
 	for _, name := range []string{"c1", "c2"} {
@@ -238,7 +237,7 @@ func largeReport(objects int) *status.Report {
 	return r
 }
 
-func TestTheReportHoldsNoTextThatReordersOrHides(t *testing.T) {
+func TestTheReportEscapesCharactersThatReorderOrHideText(t *testing.T) {
 	const tricky = "invoice\u202egnp.exe\u2066\u200b\u00ad\U000e0041\u009b\x7f\ufeff\xff"
 	r := &status.Report{Repository: tricky, Findings: []federation.Finding{{File: tricky, Message: untrusted.New(tricky)}}}
 	body := get(t, New(Options{Report: func() *status.Report { return r }}), "/api/v1/report").Body.String()
@@ -254,9 +253,9 @@ func TestTheReportHoldsNoTextThatReordersOrHides(t *testing.T) {
 	if want := strings.ToValidUTF8(tricky, "\ufffd"); back.Repository != want || back.Findings[0].File != want {
 		t.Errorf("a program reads %q and %q, want %q", back.Repository, back.Findings[0].File, want)
 	}
-	// The joiners that languages need stay as they are.
+	// Joiners that languages need stay.
 	r = &status.Report{Subject: untrusted.New("می\u200cخواهم")}
 	if body := get(t, New(Options{Report: func() *status.Report { return r }}), "/api/v1/report").Body.String(); !strings.Contains(body, r.Subject.String()) {
-		t.Errorf("the report does not hold %q as it is", r.Subject)
+		t.Errorf("the report does not contain %q unchanged", r.Subject)
 	}
 }

@@ -12,16 +12,16 @@ import (
 	"strings"
 )
 
-// A webhook is where one kind of forge delivers its events.
+// A webhook is the endpoint for the events of one kind of forge.
 type webhook struct {
 	path   string
-	proofs []proof // any of them will do
-	// ping reports whether a request is a test that the forge does not sign; nil where
-	// all are signed. It is answered, and has no effect.
+	proofs []proof // any one is enough
+	// ping reports whether a request is a test that the forge does not sign; nil if it
+	// signs everything. A ping is answered and has no effect.
 	ping func(http.Header) bool
 }
 
-// webhooks are all that there are.
+// webhooks are all webhooks.
 var webhooks = []webhook{
 	{path: "/webhook/github", proofs: []proof{hexSignature("X-Hub-Signature-256", "sha256=")}},
 	{path: "/webhook/gitlab", proofs: []proof{tokenInHeader("X-Gitlab-Token"), standardSignature()}},
@@ -33,23 +33,23 @@ var webhooks = []webhook{
 
 // A proof is a form in which a sender shows that it knows the secret.
 type proof struct {
-	header string // where it stands
-	form   string // what it is, in words
-	// read takes what is in the headers. It returns false for what proves nothing,
+	header string // the header that has it
+	form   string // what it is, for messages
+	// read reads the evidence in the headers. It returns false if they prove nothing,
 	// whatever the body is.
 	read func(r *http.Request, secret []byte) (evidence, bool)
 }
 
-// evidence is what a delivery brings.
+// evidence is the proof in one delivery.
 type evidence struct {
-	// mac is to be given the body, and the delivery is proved when its sum is one of
-	// sums. It is nil where the headers prove it alone.
+	// The body is written to mac, and the delivery is proved if the sum is one of sums.
+	// A nil mac means that the headers alone prove it.
 	mac  hash.Hash
 	sums [][]byte
 }
 
-// holds reports whether the delivery is proved, once mac was given the body. It takes as
-// long for a wrong signature as for the right one.
+// holds reports whether the delivery is proved, after the body was written to mac. It
+// takes the same time for a wrong signature as for the right one.
 func (e evidence) holds() bool {
 	if e.mac == nil {
 		return true
@@ -65,7 +65,7 @@ func (e evidence) holds() bool {
 func hexSignature(header, prefix string) proof {
 	form := "the HMAC-SHA256 of the body"
 	if prefix != "" {
-		form = `"` + prefix + `" and ` + form
+		form = `"` + prefix + `" followed by ` + form
 	}
 	return proof{header: header, form: form, read: func(r *http.Request, secret []byte) (evidence, bool) {
 		digits, found := strings.CutPrefix(r.Header.Get(header), prefix)
@@ -77,14 +77,14 @@ func hexSignature(header, prefix string) proof {
 	}}
 }
 
-// tokenInHeader is the secret itself.
+// tokenInHeader is the secret itself, as a header.
 func tokenInHeader(header string) proof {
 	return proof{header: header, form: "the secret", read: func(r *http.Request, secret []byte) (evidence, bool) {
 		return evidence{}, equal([]byte(r.Header.Get(header)), secret)
 	}}
 }
 
-// basicPassword is the secret as a password, with any name of a user.
+// basicPassword is the secret as the password, with any user name.
 func basicPassword() proof {
 	return proof{
 		header: "Authorization", form: "basic authentication, with the secret as its password",
@@ -95,21 +95,21 @@ func basicPassword() proof {
 	}
 }
 
-// equal takes the same time whatever a and b have in common, also their length.
+// equal takes the same time whatever a and b have in common, including their length.
 func equal(a, b []byte) bool {
 	x, y := sha256.Sum256(a), sha256.Sum256(b)
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
-// Of the Standard Webhooks specification.
+// From the Standard Webhooks specification.
 const (
 	signingTokenPrefix = "whsec_"
-	maxSignatures      = 8 // of one delivery, as while the secret is changed
+	maxSignatures      = 8 // of one delivery, such as while the secret is changed
 )
 
-// standardSignature is that of the Standard Webhooks specification, with which GitLab
-// signs where its webhook has a signing token. How old a delivery is makes no difference:
-// who sends one again gains a poll.
+// standardSignature is the signature of the Standard Webhooks specification, which GitLab
+// uses if its webhook has a signing token. The age of a delivery does not matter: a
+// replayed one only causes a poll.
 func standardSignature() proof {
 	const header = "Webhook-Signature"
 	return proof{
@@ -135,7 +135,7 @@ func standardSignature() proof {
 	}
 }
 
-// bitbucketPing is the test of a connection by Bitbucket Data Center.
+// bitbucketPing reports whether a request is a connection test by Bitbucket Data Center.
 func bitbucketPing(h http.Header) bool {
 	return h.Get("X-Event-Key") == "diagnostics:ping" && h.Get("X-Hub-Signature") == ""
 }

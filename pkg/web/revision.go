@@ -9,25 +9,25 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// minAbbreviation is how much of a SHA must be given, as Git prints it.
+// minAbbreviation is the least length of an abbreviated SHA: Git prints as much.
 const minAbbreviation = 7
 
-// found is the outcome of looking for a revision.
+// found is the result of a search for a revision.
 type found struct {
-	report  *status.Report // nil when there is none
+	report  *status.Report // nil for none
 	current bool           // it is the newest report
-	why     string         // there is none
+	why     string         // why there is none
 	maybe   bool           // there may be one later
 }
 
-// find looks for the report on a revision by its SHA or the beginning of it.
+// find returns the report on a revision by its SHA or a prefix of it.
 func (s *server) find(sha string) found {
 	sha = strings.ToLower(sha)
 	if !isHex(sha) || len(sha) > 64 {
-		return found{why: fmt.Sprintf("%q is no commit: want its SHA, or the first seven characters of it or more", untrusted.Shorten(sha, 80))}
+		return found{why: fmt.Sprintf("%q is not a commit: use its SHA, or at least the first seven characters of it", untrusted.Shorten(sha, 80))}
 	}
 	if len(sha) < minAbbreviation {
-		return found{why: fmt.Sprintf("%q is too short: want the first seven characters of a commit's SHA or more", sha)}
+		return found{why: fmt.Sprintf("%q is too short: use at least the first seven characters of a commit's SHA", sha)}
 	}
 	newest := s.opts.Report()
 	if newest != nil && strings.EqualFold(newest.Revision.SHA, sha) {
@@ -44,8 +44,8 @@ func (s *server) findByPrefix(sha string, newest *status.Report) found {
 	if newest != nil {
 		kept = append([]federation.Revision{newest.Revision}, kept...)
 	}
-	distinct := map[string]bool{} // of all
-	matches := map[string]bool{}  // of those that begin with sha
+	distinct := map[string]bool{} // all SHAs
+	matches := map[string]bool{}  // those that begin with sha
 	for _, r := range kept {
 		distinct[r.SHA] = true
 		if strings.HasPrefix(strings.ToLower(r.SHA), sha) {
@@ -53,7 +53,7 @@ func (s *server) findByPrefix(sha string, newest *status.Report) found {
 		}
 	}
 	if len(matches) > 1 {
-		return found{why: fmt.Sprintf("%d revisions begin with %s: give more of the SHA", len(matches), sha)}
+		return found{why: fmt.Sprintf("%d revisions begin with %s: use more characters of the SHA", len(matches), sha)}
 	}
 	for match := range matches {
 		if newest != nil && newest.Revision.SHA == match {
@@ -63,18 +63,18 @@ func (s *server) findByPrefix(sha string, newest *status.Report) found {
 			return found{report: report}
 		}
 	}
-	return found{maybe: true, why: fmt.Sprintf("There is no report on %s. %s", sha, keptWords(len(distinct)))}
+	return found{maybe: true, why: fmt.Sprintf("There is no report on %s. %s", sha, retainedWords(len(distinct)))}
 }
 
-func keptWords(n int) string {
+func retainedWords(n int) string {
 	const since = "only revisions that fedsync has synced since it started have one, and the oldest are dropped."
 	switch n {
 	case 0:
-		return "No report is kept yet: " + since
+		return "There are no reports yet: " + since
 	case 1:
-		return "The report on 1 revision is kept: " + since
+		return "There is a report on 1 revision: " + since
 	}
-	return fmt.Sprintf("The reports on %d revisions are kept: %s", n, since)
+	return fmt.Sprintf("There are reports on %d revisions: %s", n, since)
 }
 
 func isHex(s string) bool {

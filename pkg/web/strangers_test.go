@@ -25,12 +25,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/web/gate"
 )
 
-// servesEnv makes the test binary serve instead, so that what a crowd costs is
-// measured of a process in which the crowd is not.
+// servesEnv makes the test binary serve instead of testing, so that the cost of a crowd is
+// measured in a process without the crowd.
 const servesEnv = "FEDSYNC_TEST_SERVES"
 
-// serveStrangers serves a report that is another every 100 ms, and prints its address.
-// It ends with its standard input.
+// serveStrangers serves a report that changes every 100 ms, and prints the address. It
+// ends when its standard input does.
 func serveStrangers() error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -67,14 +67,14 @@ func serveStrangers() error {
 	return gate.Serve(ctx, l, h, gate.Options{Counts: metrics})
 }
 
-// A stranger is a way to take from the server what can be had: it holds the connection
-// until it is closed.
+// A stranger is a way to use up a server's resources. It holds the connection until that
+// is closed.
 type stranger struct {
 	name string
 	act  func(conn net.Conn, pause func())
 }
 
-// send writes a request in so many parts, with pauses between them.
+// send writes a request in parts, with pauses between them.
 func send(conn net.Conn, pause func(), parts ...string) {
 	for i, part := range parts {
 		if i > 0 {
@@ -162,7 +162,7 @@ func strangers() []stranger {
 	}
 }
 
-// crowd are strangers that come again within seconds of being sent away.
+// crowd is strangers that come back within seconds of being closed.
 type crowd struct {
 	address string // of the server
 	came    atomic.Int64
@@ -170,7 +170,7 @@ type crowd struct {
 	running sync.WaitGroup
 }
 
-// pause is one of any length, so that they do not act in step.
+// pause returns a random pause, so that they do not act in step.
 func pause(ctx context.Context, most time.Duration) {
 	select {
 	case <-ctx.Done():
@@ -178,7 +178,7 @@ func pause(ctx context.Context, most time.Duration) {
 	}
 }
 
-// gather has n strangers of all kinds and of 64 addresses come until ctx ends.
+// gather makes n strangers of all kinds come from 64 addresses until ctx ends.
 func (c *crowd) gather(ctx context.Context, n int) {
 	kinds := strangers()
 	for i := range n {
@@ -202,8 +202,8 @@ func (c *crowd) gather(ctx context.Context, n int) {
 	}
 }
 
-// probe asks /healthz from an address as kubelet does, by a connection of its own, and
-// again where that is closed, until it is answered.
+// probe requests /healthz from an address as kubelet does, on a new connection, and again
+// if that is closed, until it is answered.
 func probe(ctx context.Context, address, from string) (took time.Duration, tries int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*crowdPatient)
 	defer cancel()
@@ -236,16 +236,16 @@ func probeOnce(ctx context.Context, address, from string) error {
 	return errors.Join(err, response.Body.Close())
 }
 
-// The bars for a crowd: what it costs above what the server needs by itself, and how
-// long a prober waits beside it.
+// The bars for a crowd: the memory that it costs on top of the server's usual, and how
+// long a prober waits at the same time.
 const (
 	crowdMemory  = 256 << 20
 	crowdPatient = 3 * time.Second
 )
 
-func TestAProberIsAnsweredBesideACrowdOfAllKinds(t *testing.T) {
-	// The bar is for a machine that has nothing else to do. Beside other tests a prober
-	// waits for a processor as well, which nobody can tell from waiting for the server.
+func TestAProberIsAnsweredDespiteACrowdOfAllKinds(t *testing.T) {
+	// The bar is for an idle machine. While other tests run, a prober also waits for a
+	// processor, which cannot be told from waiting for the server.
 	n, lasting, patience := 600, 4*time.Second, 5*crowdPatient
 	if os.Getenv("FEDSYNC_TEST_LONG") != "" {
 		n, lasting, patience = 5000, 90*time.Second, crowdPatient
@@ -260,7 +260,7 @@ func TestAProberIsAnsweredBesideACrowdOfAllKinds(t *testing.T) {
 	defer c.running.Wait()
 	var slowest time.Duration
 	probes, sentAway, inside := 0, 0, int64(0)
-	// From an address of its own, and from one that it shares with strangers.
+	// From its own address, and from one that it shares with strangers.
 	for i := 0; ctx.Err() == nil; i++ {
 		took, tries, err := probe(t.Context(), address, []string{"127.0.0.1", "127.0.1.1"}[i%2])
 		probes++
@@ -273,14 +273,14 @@ func TestAProberIsAnsweredBesideACrowdOfAllKinds(t *testing.T) {
 	}
 	c.running.Wait()
 	now := memoryOf(t, address)
-	t.Logf("%d strangers came %d times, up to %d at once; %d probes, sent away %d times, the slowest took %s; %d MiB above %d MiB",
+	t.Logf("%d strangers came %d times, up to %d at once; %d probes, closed %d times, the slowest took %s; %d MiB above %d MiB",
 		n, c.came.Load(), inside, probes, sentAway, slowest, (now-usual)>>20, usual>>20)
 	if now-usual > crowdMemory {
-		t.Errorf("the server has taken %d MiB above its usual, want at most %d", (now-usual)>>20, crowdMemory>>20)
+		t.Errorf("the server took %d MiB more than usual, want at most %d", (now-usual)>>20, crowdMemory>>20)
 	}
 }
 
-// startServer serves in a process of its own until the test ends.
+// startServer serves in another process until the test ends.
 func startServer(t *testing.T) (address string) {
 	t.Helper()
 	program, err := os.Executable()
@@ -314,8 +314,8 @@ func startServer(t *testing.T) (address string) {
 	return strings.TrimSpace(address)
 }
 
-// memoryOf is the most memory that the server has had from the system, in bytes, once
-// it has made each page and report.
+// memoryOf returns the most memory that the server has had from the system, in bytes,
+// after it has made each page and report.
 func memoryOf(t *testing.T, address string) int64 {
 	t.Helper()
 	var body []byte

@@ -22,9 +22,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// FuzzTextNeverBecomesMarkup puts a text into every string of a report, and
-// wants the pages' elements and attributes to be what they are for a harmless
-// one.
+// FuzzTextNeverBecomesMarkup puts a text into every string of a report. The pages must
+// have the same elements and attributes as for a harmless text.
 func FuzzTextNeverBecomesMarkup(f *testing.F) {
 	for _, s := range []string{
 		"<script>alert(1)</script>", `"><img src=x onerror=alert(1)>`, "' onclick='x", "javascript:alert(1)",
@@ -34,7 +33,7 @@ func FuzzTextNeverBecomesMarkup(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.TrimFunc(text, func(r rune) bool { return !unicode.IsLetter(r) }) == "" {
-			return // an empty text may leave its element out
+			return // an empty text may have no element
 		}
 		if strings.Contains(text, "..") || url.PathEscape(text) == "." {
 			text = "x" + text
@@ -54,8 +53,8 @@ func FuzzTextNeverBecomesMarkup(f *testing.F) {
 	})
 }
 
-// pagesWith gives the pages of a report whose every string is text, and the
-// other answers that hold such text, by their kind.
+// pagesWith returns the pages of a report whose every string is text, and other answers
+// with such text, by their kind.
 func pagesWith(t *testing.T, text string) map[string][]byte {
 	t.Helper()
 	r := &status.Report{}
@@ -78,8 +77,8 @@ func pagesWith(t *testing.T, text string) map[string][]byte {
 	return pages
 }
 
-// fill sets every string to text, every number to 1 and every time to one long
-// ago, and gives every list and map one entry.
+// fill sets every string to text, every number to 1 and every time to one long ago, and
+// adds one entry to every list and map.
 func fill(v reflect.Value, text string) {
 	switch kind := v.Kind(); {
 	case kind == reflect.String:
@@ -105,8 +104,8 @@ func fill(v reflect.Value, text string) {
 	}
 }
 
-// markup gives a page's elements and the names of their attributes. The pages
-// are well-formed XML too, so that a parser which forgives nothing reads them.
+// markup returns a page's elements and the names of their attributes. The pages are also
+// well-formed XML, so a strict parser reads them.
 func markup(t *testing.T, page []byte) []string {
 	t.Helper()
 	d := xml.NewDecoder(bytes.NewReader(page))
@@ -128,7 +127,7 @@ func markup(t *testing.T, page []byte) []string {
 					t.Errorf("a link to %s would stop the page's refresh", a.Value)
 				}
 				if a.Name.Local == "href" && !strings.HasPrefix(a.Value, ".") && !strings.HasPrefix(a.Value, "#") && !strings.HasPrefix(a.Value, "?") {
-					t.Errorf("a link leads away: %q", a.Value)
+					t.Errorf("a link leads to another site: %q", a.Value)
 				}
 			}
 			all = append(all, strings.Join(words, " "))
@@ -156,11 +155,11 @@ func TestLargeFederationsFitOnAPage(t *testing.T) {
 	page := get(t, New(Options{Report: func() *status.Report { return r }}), "/").Body.String()
 	for _, want := range []string{"of-troubled", "Those of 999 more clusters", "800 more in the JSON", "950 more in the JSON"} {
 		if !strings.Contains(page, want) {
-			t.Errorf("the page of 1000 clusters does not say %q", want)
+			t.Errorf("the page of 1000 clusters does not contain %q", want)
 		}
 	}
 	if strings.Contains(page, "of-cx") || len(page) > 2<<20 {
-		t.Errorf("the page has %d bytes and objects of clusters that are well", len(page))
+		t.Errorf("the page has %d bytes, and objects of healthy clusters", len(page))
 	}
 }
 
@@ -193,7 +192,7 @@ func TestManyDecisionsFitOnAPage(t *testing.T) {
 		"w190", "no room for more", "960 more clusters in the JSON", "150 more in the JSON",
 	} {
 		if !strings.Contains(page, want) {
-			t.Errorf("the page of 200 workloads in 1000 clusters does not say %q", want)
+			t.Errorf("the page of 200 workloads in 1000 clusters does not contain %q", want)
 		}
 	}
 	if len(page) > 2<<20 {

@@ -19,64 +19,64 @@ import (
 	"github.com/fedsync/fedsync/pkg/web/page"
 )
 
-// Options are what the pages are made of. Every function is called from many
-// goroutines at once and must not block for long. A nil one is taken to have
-// nothing to say.
+// Options are the sources of the pages. Every function is called from many goroutines
+// at once and must not block for long. A nil function counts as one that returns nothing.
 type Options struct {
-	// Report gives the newest report, nil before there is one.
+	// Report returns the newest report; nil before there is one.
 	Report func() *status.Report
-	// Revision gives the last report of an earlier revision by its full SHA.
+	// Revision returns the last report on an earlier revision by its full SHA.
 	Revision func(sha string) (*status.Report, bool)
-	// Revisions lists what Revision knows, newest first. Abbreviations are
-	// looked up in it, and the page links to them.
+	// Revisions lists the revisions that Revision knows, newest first. Abbreviated
+	// SHAs are resolved in it, and the page links to them.
 	Revisions func() []federation.Revision
-	// Plan gives what merging a pull request would do, in Markdown whose texts are
-	// harmless, by the full SHA of its head.
+	// Plan returns what merging a pull request would do, by the full SHA of its head,
+	// in Markdown whose quoted texts are cleaned.
 	Plan func(sha string) (string, bool)
-	// Alive reports why the daemon should be started anew; nil when it does its
-	// work. The error's text is shown to anybody.
+	// Alive returns why the daemon should be restarted; nil when it works. The error's
+	// text is public.
 	Alive func() error
-	// Ready says why the daemon cannot do its work yet; nil when it can. The
-	// error's text is shown to anybody.
+	// Ready returns why the daemon cannot work yet; nil when it can. The error's text
+	// is public.
 	Ready func() error
-	// Nudge asks for the repository to be polled soon. Many calls in a row are
-	// for the receiver to fold into one.
+	// Nudge asks for a poll of the repository soon. The receiver merges many calls in
+	// a row into one.
 	Nudge func()
-	// WebhookSecret gives the secret that forges sign with. It is called for
-	// every delivery, so that a new secret holds at once. Empty means that no
-	// webhook is configured. Line ends at its end are ignored.
+	// WebhookSecret returns the secret that forges sign with. It is called for every
+	// delivery, so that a new secret is valid at once. Empty means that no webhook is
+	// configured. Trailing line ends are ignored.
 	WebhookSecret func() ([]byte, error)
-	// Gatherer gives what /metrics shows.
+	// Gatherer returns the metrics for /metrics.
 	Gatherer prometheus.Gatherer
-	// AnswerBytes is told how many bytes are kept for readers.
-	AnswerBytes func(kept int)
+	// AnswerBytes is called with the number of bytes held for readers.
+	AnswerBytes func(held int)
 	Log         *zap.Logger
 	Version     string // of fedsync, for the foot of the page
 }
 
-// server answers requests. It keeps nothing between two of them but what would come
-// out the same again.
+// server answers requests. Between two of them it retains nothing that it could not
+// make again.
 type server struct {
 	opts  Options
 	log   *zap.Logger
 	pages *page.Pages
 	press *press
-	// refused is log for what strangers can have written: some lines a minute, and no
-	// more, or a crowd of them would fill the disk.
+	// refused is log for entries that strangers can cause. It is limited to a few lines a
+	// minute, or a crowd could fill the disk.
 	refused *zap.Logger
-	// deliveries has room for the webhook bodies that may be read at a time.
+	// deliveries has room for the webhook bodies that may be read at the same time.
 	deliveries chan struct{}
 }
 
-// refusalsLogged is how many refusals the log has of one minute.
+// refusalsLogged is how many refusals per minute are logged.
 const refusalsLogged = 10
 
-// New gives the handler for all that is served:
+// New returns the handler for everything that is served:
 //
 //	GET  /                                  the page
 //	GET  /clusters/{cluster}                one member cluster in full
 //	GET  /revisions/{sha}                   the page as it last was for a revision
 //	GET  /revisions/{sha}/clusters/{cluster}
+//	GET  /plans/{sha}                       the plan of a pull request, by its head
 //	GET  /api/v1/report                     the status.Report as JSON
 //	GET  /api/v1/revisions/{sha}            the same for a revision
 //	GET  /healthz  /readyz  /metrics
@@ -103,7 +103,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /readyz", s.serveReadyz)
 	mux.HandleFunc("GET /metrics", s.serveMetrics)
 	mux.HandleFunc("GET /assets/{file}", s.serveAsset)
-	// Without a method, these answer the wrong ones themselves.
+	// The patterns have no method: the handler refuses all but POST itself.
 	for _, hook := range webhooks {
 		mux.HandleFunc(hook.path, s.serveWebhook(hook))
 	}
@@ -148,7 +148,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// serveHealthz answers who asks whether to start the daemon anew.
+// serveHealthz answers whether the daemon should be restarted.
 func (s *server) serveHealthz(w http.ResponseWriter, _ *http.Request) {
 	if err := s.opts.Alive(); err != nil {
 		writeText(w, http.StatusServiceUnavailable, "not alive: "+err.Error())
@@ -157,8 +157,7 @@ func (s *server) serveHealthz(w http.ResponseWriter, _ *http.Request) {
 	writeText(w, http.StatusOK, "ok")
 }
 
-// serveReadyz answers who asks whether the daemon has begun its work.
-
+// serveReadyz answers whether the daemon can work.
 func (s *server) serveReadyz(w http.ResponseWriter, _ *http.Request) {
 	if err := s.opts.Ready(); err != nil {
 		writeText(w, http.StatusServiceUnavailable, "not ready: "+err.Error())
@@ -167,7 +166,7 @@ func (s *server) serveReadyz(w http.ResponseWriter, _ *http.Request) {
 	writeText(w, http.StatusOK, "ok")
 }
 
-// metricsKey is the metrics in one of the formats that there are.
+// metricsKey is the metrics in one format.
 type metricsKey struct{ format expfmt.Format }
 
 func (s *server) serveMetrics(w http.ResponseWriter, r *http.Request) {
@@ -188,14 +187,12 @@ func (s *server) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	}})
 }
 
-// contentSecurityPolicy lets a page load our style sheet and icons and nothing
-// else: should text ever become markup, it still could not run, call or frame
-// anything.
+// contentSecurityPolicy allows a page to load our style sheet and icons and nothing
+// else: even if text became markup, it could not run, call or frame anything.
 const contentSecurityPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// hardened sets the headers that hold for every answer. A handler may relax
-// Cache-Control, the others stay.
+// hardened sets the headers of every answer. A handler may relax only Cache-Control.
 func hardened(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -209,7 +206,7 @@ func hardened(next http.Handler) http.Handler {
 	})
 }
 
-// logged tells the debug log of every request.
+// logged logs every request at debug level.
 func (s *server) logged(next http.Handler) http.Handler {
 	if !s.log.Core().Enabled(zap.DebugLevel) {
 		return next
@@ -227,8 +224,8 @@ func (s *server) logged(next http.Handler) http.Handler {
 	})
 }
 
-// recovered answers 500 where a handler panics and says so in the log, so that
-// one bad page costs neither the connection's reader nor the daemon anything.
+// recovered logs the panic of a handler and answers 500, so that a bad page ends
+// neither the connection nor the daemon.
 func (s *server) recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -247,7 +244,7 @@ func (s *server) recovered(next http.Handler) http.Handler {
 	})
 }
 
-// statusRecorder remembers the status that was sent.
+// statusRecorder records the status that was sent.
 type statusRecorder struct {
 	http.ResponseWriter
 	status int
@@ -258,14 +255,14 @@ func (r *statusRecorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// Unwrap lets http.ResponseController reach the original.
+// Unwrap is for http.ResponseController.
 func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// writeText sends one line of plain text. It may hold an error's text, so what
-// would steer a terminal is made visible.
+// writeText sends one line of plain text. The line may contain an error's text, so
+// control characters are made visible.
 func writeText(w http.ResponseWriter, code int, line string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
-	// A reader that has gone away is nobody's to tell.
+	// An error means that the client has gone away.
 	_, _ = w.Write(append(untrusted.Visible([]byte(line)), '\n'))
 }

@@ -23,7 +23,7 @@ import (
 
 var (
 	errNotFetched = errors.New("fetch https://forge.example/team/web.git: connection refused")
-	errHung       = errors.New("the loop has not turned for 1m5s")
+	errHung       = errors.New("the loop has not completed a turn for 1m5s")
 )
 
 func TestMain(m *testing.M) {
@@ -42,7 +42,7 @@ const (
 	similarSHA = "9f8e7d6c0000000000000000000000000000000f"
 )
 
-// site has a newest report, of newestSHA, and earlier ones of earlierSHA and
+// site has a newest report, on newestSHA, and earlier reports on earlierSHA and
 // similarSHA.
 func site(t *testing.T) Options {
 	newest := reports(t)["failure"]
@@ -63,7 +63,7 @@ func site(t *testing.T) Options {
 	}
 }
 
-func TestEveryAddressAnswersAsItShould(t *testing.T) {
+func TestEveryPathHasItsAnswer(t *testing.T) {
 	h := New(site(t))
 	starting := New(Options{Ready: func() error { return errNotFetched }})
 	hung := New(Options{Alive: func() error { return errHung }})
@@ -84,14 +84,14 @@ func TestEveryAddressAnswersAsItShould(t *testing.T) {
 		{"earlier revision's cluster", h, "GET", "/revisions/" + earlierSHA + "/clusters/gce-us-east1d", 200, "text/html", "3 created"},
 		{"ambiguous abbreviation", h, "GET", "/revisions/9f8e7d6", 404, "text/html", "2 revisions begin with 9f8e7d6"},
 		{"short abbreviation", h, "GET", "/revisions/1a2b3c", 404, "text/html", "too short"},
-		{"no SHA", h, "GET", "/revisions/main", 404, "text/html", "is no commit"},
-		{"unknown revision", h, "GET", "/revisions/" + strings.Repeat("e", 40), 404, "text/html", "The reports on 3 revisions are kept"},
+		{"no SHA", h, "GET", "/revisions/main", 404, "text/html", "is not a commit"},
+		{"unknown revision", h, "GET", "/revisions/" + strings.Repeat("e", 40), 404, "text/html", "There are reports on 3 revisions"},
 		{"cluster", h, "GET", "/clusters/gce-us-east1b", 200, "text/html", "provided port is already allocated"},
 		{"unknown cluster", h, "GET", "/clusters/nowhere", 404, "text/html", "no member cluster &#34;nowhere&#34;"},
-		{"unknown page", h, "GET", "/nothing/here", 404, "text/html", "nothing at this address"},
+		{"unknown page", h, "GET", "/nothing/here", 404, "text/html", "no page at this address"},
 		{"starting", starting, "GET", "/", 200, "text/html", "fedsync is starting"},
 		{"starting cluster", starting, "GET", "/clusters/any", 200, "text/html", "connection refused"},
-		{"starting revision", starting, "GET", "/revisions/" + newestSHA, 404, "text/html", "No report is kept yet"},
+		{"starting revision", starting, "GET", "/revisions/" + newestSHA, 404, "text/html", "There are no reports yet"},
 		{"style", h, "GET", "/assets/style.css", 200, "text/css", "prefers-color-scheme"},
 		{"icon", h, "GET", "/assets/failure.svg", 200, "image/svg+xml", "<svg"},
 		{"unknown asset", h, "GET", "/assets/none", 404, "text/html", ""},
@@ -127,7 +127,7 @@ func TestEveryAddressAnswersAsItShould(t *testing.T) {
 				t.Errorf("%s %s = %.2000s\nwant %q in it", c.method, c.path, w.Body, c.contains)
 			}
 			if w.Code == http.StatusMethodNotAllowed && w.Header().Get("Allow") == "" {
-				t.Errorf("%s %s does not say which methods it allows", c.method, c.path)
+				t.Errorf("%s %s does not list the methods it allows", c.method, c.path)
 			}
 			for header, want := range map[string]string{
 				"Content-Security-Policy": contentSecurityPolicy,
@@ -198,7 +198,7 @@ func TestHeadAnswersWithoutABody(t *testing.T) {
 	}
 }
 
-func TestTheReportIsSentOnlyWhenItChanged(t *testing.T) {
+func TestTheReportIsSentOnlyIfItChanged(t *testing.T) {
 	opts := site(t)
 	report := opts.Report()
 	opts.Report = func() *status.Report { return report }
@@ -231,7 +231,7 @@ func TestEmptyListsAreListsInTheAPI(t *testing.T) {
 	r := &status.Report{Clusters: []status.Cluster{{Name: "a"}}, Addresses: []status.Address{{Address: "192.0.2.1"}}}
 	body := get(t, New(Options{Report: func() *status.Report { return r }}), "/api/v1/report").Body.String()
 	if strings.Contains(body, "null") {
-		t.Errorf("the report holds null:\n%s", body)
+		t.Errorf("the report contains null:\n%s", body)
 	}
 	if r.Findings != nil || r.Clusters[0].Objects != nil {
 		t.Error("the report was changed by its encoding")
@@ -267,7 +267,7 @@ func TestRequestsAreInTheDebugLog(t *testing.T) {
 	}
 }
 
-func TestMetricsAreThoseOfTheGatherer(t *testing.T) {
+func TestMetricsComeFromTheGatherer(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	if _, err := metrics.New(reg, "v1"); err != nil {
 		t.Fatal(err)

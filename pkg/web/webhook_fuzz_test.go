@@ -31,8 +31,8 @@ func FuzzOnlySignedDeliveriesNudge(f *testing.F) {
 	})
 }
 
-// deliver hands a delivery in, and fails the test if it is taken and should not be, or
-// the other way round, or if the answer has the secret in it.
+// deliver makes a delivery. It fails the test if the delivery is wrongly accepted or
+// refused, or if the answer contains the secret.
 func deliver(t *testing.T, path string, body []byte, head http.Header, secret []byte, taken bool) {
 	t.Helper()
 	nudges := 0
@@ -53,7 +53,7 @@ func deliver(t *testing.T, path string, body []byte, head http.Header, secret []
 	}
 }
 
-// What is the secret itself, or a password, and what is signed by a signing token.
+// It tries the secret itself, a password, and a signature by a signing token.
 func FuzzOnlyTheSecretNudges(f *testing.F) {
 	right, key := string(signingToken), []byte("a key that nobody knows, 32 long")
 	signed := "v1," + base64.StdEncoding.EncodeToString(sum("a.1.x", key))

@@ -35,7 +35,7 @@ func TestACrowdDoesNotFillTheLog(t *testing.T) {
 	}
 }
 
-// sum is the HMAC-SHA256 of a text.
+// sum returns the HMAC-SHA256 of a text.
 func sum(text string, secret []byte) []byte {
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(text))
@@ -44,7 +44,7 @@ func sum(text string, secret []byte) []byte {
 
 func hexSum(text string, secret []byte) string { return hex.EncodeToString(sum(text, secret)) }
 
-// A sender is a forge: it makes the headers that prove a body.
+// A sender is a forge that makes the headers which prove a body.
 type sender struct {
 	name, path string
 	prove      func(body string, secret []byte) http.Header
@@ -61,8 +61,8 @@ func header(pairs ...string) http.Header {
 // signingToken is a secret in the form of GitLab's signing tokens.
 var signingToken = []byte("whsec_" + base64.StdEncoding.EncodeToString([]byte("a key that nobody knows, 32 long")))
 
-// senders are all forms of proof that there are. They are written down by hand, from the
-// forges' documentation, so that what the server computes is not compared with itself.
+// senders has all forms of proof. They are written by hand, from the forges'
+// documentation, so that the server's results are not compared with themselves.
 func senders() []sender {
 	return []sender{
 		{"GitHub", "/webhook/github", func(body string, secret []byte) http.Header {
@@ -104,7 +104,7 @@ func (s sender) provesBody() bool {
 	return !slices.Contains([]string{"GitLab", "Azure DevOps"}, s.name)
 }
 
-func TestWebhooks(t *testing.T) {
+func TestOnlyProvedDeliveriesPoll(t *testing.T) {
 	const push = `{"ref":"refs/heads/main","after":"eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"}`
 	large := strings.Repeat("x", maxDelivery+1)
 	for _, s := range senders() {
@@ -171,8 +171,8 @@ func TestWebhooks(t *testing.T) {
 	}
 }
 
-// A delivery proves itself in the form of its path, and in no other.
-func TestAProofCountsAtItsOwnPathOnly(t *testing.T) {
+// A delivery is proved only by a form that its path accepts.
+func TestAProofCountsOnlyAtItsOwnPath(t *testing.T) {
 	for _, s := range senders() {
 		for _, hook := range webhooks {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, hook.path, strings.NewReader("{}"))
@@ -201,7 +201,7 @@ func TestMalformedProofsAreRefusedUnread(t *testing.T) {
 		{"/webhook/gitlab", header("X-Gitlab-Token", "")},
 		{"/webhook/gitlab", header("X-Gitlab-Token", string(crowdSecret)+" ")},
 		{"/webhook/gitlab", header("X-Gitlab-Token", string(crowdSecret[1:]))},
-		{"/webhook/gitlab", header("Webhook-Id", "m", "Webhook-Timestamp", "1", "Webhook-Signature", "v1,"+digits)}, // the secret is no signing token
+		{"/webhook/gitlab", header("Webhook-Id", "m", "Webhook-Timestamp", "1", "Webhook-Signature", "v1,"+digits)}, // the secret is not a signing token
 		{"/webhook/bitbucket", header("X-Hub-Signature", good)},
 		{"/webhook/bitbucket", header("X-Hub-Signature", "", "X-Event-Key", "repo:refs_changed")},
 		{"/webhook/azuredevops", header("Authorization", "Bearer "+string(crowdSecret))},

@@ -9,35 +9,35 @@ import (
 	"sync/atomic"
 )
 
-// The limits on connections where the settings give none.
+// The limits on connections without settings.
 const (
-	// DefaultConnections is how many may be open in all. One costs about 20 KB here,
-	// and at most socketBuffer twice over in the kernel.
+	// DefaultConnections is how many may be open in total. One costs about 20 KB here,
+	// and at most two socketBuffers in the kernel.
 	DefaultConnections = 1024
 	// DefaultConnectionsPerAddress is how many one address may have open: more than a
-	// browser, a scraper and a prober together, and few enough that an address alone
-	// cannot have all.
+	// browser, a scraper and a prober together, and few enough that one address cannot
+	// take all.
 	DefaultConnectionsPerAddress = 256
 )
 
-// socketBuffer is what the kernel may keep for a connection in each direction, in
-// bytes. By itself it grows to megabytes for a client that does not read, which in a
-// container count as the daemon's.
+// socketBuffer is how much the kernel may buffer for a connection in each direction, in
+// bytes. By default the buffer grows to megabytes for a client that does not read, and
+// in a container these count as the daemon's memory.
 const socketBuffer = 64 << 10
 
-// endings is how many connections there may be for each that may be open, with those
-// that were closed and whose goroutine has not come to its end. Half a second is
-// usual: net/http gives a client that is refused that long to read why.
+// endings is how many connections may exist for each that may be open. It includes those
+// that were closed and whose goroutine has not ended. That usually takes half a second:
+// net/http gives a refused client that long to read the reason.
 const endings = 4
 
-// maxUnheard is how many connections there may be that the server has not begun to
-// read. Where processors are short it takes in no more than it comes to hear, or it
-// would be busy with closing those that it never heard for newer ones.
-const maxUnheard = 64
+// maxUnread is how many connections may exist that the server has not begun to read.
+// When processors are busy, the gate accepts no more than the server can read. Otherwise
+// it would only close connections that were never read in favour of newer ones.
+const maxUnread = 64
 
 // Limits bound what clients take of the server. Zero means the default.
 type Limits struct {
-	Connections           int // open in all
+	Connections           int // open in total
 	ConnectionsPerAddress int // open from one IPv4 address, or from one /64 of IPv6
 }
 
@@ -51,81 +51,80 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Counts learn what becomes of connections.
+// Counts count connections.
 type Counts interface {
-	// Connections is told how many are open.
+	// Connections sets how many are open.
 	Connections(open int)
-	// ShedOfAddress is told that one was closed for a newer one of the same address.
+	// ShedOfAddress counts one that was closed for a newer one from the same address.
 	ShedOfAddress()
-	// ShedOfAll is told that one was closed for a newer one of any address.
+	// ShedOfAll counts one that was closed for a newer one from any address.
 	ShedOfAll()
 }
 
-// uncounted is for nobody.
+// uncounted counts nothing.
 type uncounted struct{}
 
 func (uncounted) Connections(int) {}
 func (uncounted) ShedOfAddress()  {}
 func (uncounted) ShedOfAll()      {}
 
-// A gate is a listener that lets every client in, and bounds how many are inside:
-// where one is too many, that one is closed of which nothing came or went for the
-// longest.
+// A gate is a listener that accepts every client and bounds how many are connected. If
+// there is one too many, it closes the connection that has been quiet the longest.
 //
-// To refuse the newest would be simpler, and would let a thousand strangers who do
-// nothing keep out the prober of /healthz, so that the daemon were killed. To prefer
-// some kind, say those that wait between two requests, fails as soon as all strangers
-// are of another kind. By age, a client that asks and goes is never the one to go:
-// it is served in milliseconds, and a thousand others would have to come meanwhile.
+// Refusing the newest would be simpler, but a thousand idle strangers could then lock out
+// the prober of /healthz, and the daemon would be killed. Preferring one kind, such as
+// those waiting between two requests, fails when all strangers are of another kind. With
+// the longest quiet, a client that asks and leaves is never closed: it is served in
+// milliseconds, and a thousand others would have to come in that time.
 type gate struct {
 	net.Listener
 	limits Limits
 	counts Counts
-	// room has a place for each connection whose goroutine has not ended, and unheard
-	// for each that it has not begun to read.
-	room, unheard chan struct{}
+	// room has a place for each connection whose goroutine has not ended, and unread
+	// for each that the server has not begun to read.
+	room, unread chan struct{}
 
 	closed chan struct{}
 	once   sync.Once // closes closed
 
 	mu    sync.Mutex           // protects what follows, and each visitor's place
-	quiet list.List            // of *visitor: those that are open, the longest quiet first
-	from  map[netip.Prefix]int // how many of them come from an address
+	quiet list.List            // of *visitor: the open ones, the longest quiet first
+	from  map[netip.Prefix]int // how many of them come from each address
 }
 
 func newGate(l net.Listener, limits Limits, counts Counts) *gate {
 	limits = limits.withDefaults()
 	return &gate{
 		Listener: l, limits: limits, counts: counts,
-		room:    make(chan struct{}, endings*limits.Connections),
-		unheard: make(chan struct{}, maxUnheard),
-		closed:  make(chan struct{}),
-		from:    map[netip.Prefix]int{},
+		room:   make(chan struct{}, endings*limits.Connections),
+		unread: make(chan struct{}, maxUnread),
+		closed: make(chan struct{}),
+		from:   map[netip.Prefix]int{},
 	}
 }
 
-// visitor is a connection that was let in.
+// visitor is an accepted connection.
 type visitor struct {
 	net.Conn
 	gate    *gate
-	heard   atomic.Bool
+	read    atomic.Bool // the server has begun to read it
 	address netip.Prefix
-	place   *list.Element // among the quiet; nil once it was closed
+	place   *list.Element // in quiet; nil after it was closed
 }
 
 // Read implements net.Conn.
 func (v *visitor) Read(b []byte) (int, error) {
-	v.hear()
+	v.markRead()
 	return v.Conn.Read(b)
 }
 
-func (v *visitor) hear() {
-	if !v.heard.Swap(true) {
-		<-v.gate.unheard
+func (v *visitor) markRead() {
+	if !v.read.Swap(true) {
+		<-v.gate.unread
 	}
 }
 
-// CloseWrite lets the server end an answer before it ends the connection.
+// CloseWrite allows the server to end an answer before it ends the connection.
 func (v *visitor) CloseWrite() error {
 	if half, ok := v.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -135,7 +134,7 @@ func (v *visitor) CloseWrite() error {
 
 // Accept implements net.Listener.
 func (g *gate) Accept() (net.Conn, error) {
-	for _, place := range []chan struct{}{g.room, g.unheard} {
+	for _, place := range []chan struct{}{g.room, g.unread} {
 		select {
 		case place <- struct{}{}:
 		case <-g.closed:
@@ -145,11 +144,11 @@ func (g *gate) Accept() (net.Conn, error) {
 	conn, err := g.Listener.Accept()
 	if err != nil {
 		<-g.room
-		<-g.unheard
+		<-g.unread
 		return nil, err
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		// What cannot be set of a connection is of one that is closed already.
+		// An error means that the connection is closed already.
 		_ = tcp.SetReadBuffer(socketBuffer)
 		_ = tcp.SetWriteBuffer(socketBuffer)
 	}
@@ -166,7 +165,7 @@ func (g *gate) Close() error {
 	return g.Listener.Close()
 }
 
-// enter lets a visitor in, and returns the one that has to go for it; nil for none.
+// enter adds a visitor, and returns the one to close for it; nil for none.
 func (g *gate) enter(v *visitor) (quiet *visitor) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -190,12 +189,12 @@ func (g *gate) enter(v *visitor) (quiet *visitor) {
 func (g *gate) longestQuiet(address netip.Prefix) *visitor {
 	for e := g.quiet.Front(); ; e = e.Next() {
 		if v := e.Value.(*visitor); v.address == address {
-			return v // there is one: it was counted
+			return v // there is one, since from counts them
 		}
 	}
 }
 
-// remove is idempotent; g.mu is held.
+// remove removes a visitor. It is idempotent. g.mu is held.
 func (g *gate) remove(v *visitor) {
 	if v.place == nil {
 		return
@@ -207,9 +206,9 @@ func (g *gate) remove(v *visitor) {
 	}
 }
 
-// follow is told by the server what becomes of a connection.
+// follow is the server's ConnState hook.
 func (g *gate) follow(conn net.Conn, state http.ConnState) {
-	v := conn.(*visitor) // Accept gives no others
+	v := conn.(*visitor) // Accept returns no others
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch state {
@@ -221,13 +220,13 @@ func (g *gate) follow(conn net.Conn, state http.ConnState) {
 		g.remove(v)
 		g.counts.Connections(g.quiet.Len())
 		<-g.room
-		v.hear()
+		v.markRead()
 	case http.StateNew:
 	}
 }
 
-// abort closes a connection and drops what the kernel has of it still to send, which
-// a client that does not read would have it keep for minutes.
+// abort closes a connection and drops the data that the kernel has still to send. For a
+// client that does not read, the kernel would hold it for minutes.
 func abort(conn net.Conn) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
@@ -235,12 +234,12 @@ func abort(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// addressOf is whom a connection is counted for. Whoever has one address of IPv6 has
-// a network of them.
+// addressOf returns the address that a connection counts for. For IPv6 it is the /64
+// network, since a client that has one address has all of them.
 func addressOf(conn net.Conn) netip.Prefix {
 	peer, err := netip.ParseAddrPort(conn.RemoteAddr().String())
 	if err != nil {
-		return netip.Prefix{} // no TCP: all are one
+		return netip.Prefix{} // not TCP: all count as one
 	}
 	address := peer.Addr().Unmap().WithZone("")
 	bits := address.BitLen()
@@ -249,7 +248,7 @@ func addressOf(conn net.Conn) netip.Prefix {
 	}
 	prefix, err := address.Prefix(bits)
 	if err != nil {
-		return netip.Prefix{} // an address has that many bits
+		return netip.Prefix{} // cannot happen: an address has that many bits
 	}
 	return prefix
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// street is a listener at which clients of any address call.
+// street is a listener for clients of any address.
 type street struct {
 	next   net.Addr
 	closed chan struct{}
@@ -18,7 +18,7 @@ type street struct {
 func (s *street) Close() error   { close(s.closed); return nil }
 func (s *street) Addr() net.Addr { return &net.TCPAddr{} }
 
-// caller is the server's end of a pipe, which knows where it leads.
+// caller is the server's end of a pipe, with the client's address.
 type caller struct {
 	net.Conn
 
@@ -34,7 +34,7 @@ func (s *street) Accept() (net.Conn, error) {
 	return &caller{Conn: server, from: s.next}, nil
 }
 
-// doors is a gate, and those who came in.
+// doors is a gate with its visitors.
 type doors struct {
 	*gate
 
@@ -43,7 +43,7 @@ type doors struct {
 	told   *told
 }
 
-// told is what the counts were told.
+// told records calls of Counts.
 type told struct{ open, ofAddress, ofAll int }
 
 func (c *told) Connections(open int) { c.open = open }
@@ -63,7 +63,7 @@ func (d *doors) call(from string) *visitor {
 		d.t.Fatal(err)
 	}
 	v := conn.(*visitor)
-	v.hear()
+	v.markRead()
 	return v
 }
 
@@ -77,7 +77,7 @@ func TestAnAddressTakesNothingFromOthers(t *testing.T) {
 		strangers = append(strangers, d.call(fmt.Sprintf("192.0.2.2:%d", 2000+i)))
 	}
 	if shut(honest) {
-		t.Error("who came first was closed for a crowd from another address")
+		t.Error("the first client was closed for a crowd from another address")
 	}
 	for i, s := range strangers {
 		if want := i < 17; shut(s) != want {
@@ -123,9 +123,9 @@ func TestTheLongestQuietGoesFirst(t *testing.T) {
 	}
 }
 
-// Whatever clients do in whatever order, the limits hold and nothing is left of those
-// who have gone.
-func TestTheGateCountsWhoeverIsInside(t *testing.T) {
+// Whatever clients do in whatever order, the limits hold, and nothing remains of clients
+// that have left.
+func TestTheGateCountsOpenConnections(t *testing.T) {
 	limits := Limits{Connections: 20, ConnectionsPerAddress: 5}
 	d := newDoors(t, limits)
 	seed := rand.Uint64()
@@ -160,7 +160,7 @@ func TestTheGateCountsWhoeverIsInside(t *testing.T) {
 	}
 }
 
-func TestTheGateLetsNobodyInWhileTooManyHaveNotEnded(t *testing.T) {
+func TestTheGateAcceptsNobodyWhileTooManyConnectionsAreEnding(t *testing.T) {
 	d := newDoors(t, Limits{Connections: 1})
 	var all []*visitor
 	for i := range endings {
@@ -170,19 +170,19 @@ func TestTheGateLetsNobodyInWhileTooManyHaveNotEnded(t *testing.T) {
 	go func() { _, err := d.Accept(); let <- err }()
 	select {
 	case err := <-let:
-		t.Fatalf("another was let in, %v", err)
+		t.Fatalf("another was accepted, %v", err)
 	default:
 	}
 	d.follow(all[0], http.StateClosed)
 	if err := <-let; err != nil {
-		t.Errorf("after one has ended: %v", err)
+		t.Errorf("after one ended: %v", err)
 	}
-	// A server that ends does not wait for them.
+	// A server that shuts down does not wait for them.
 	go func() { _, err := d.Accept(); let <- err }()
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-let; err == nil {
-		t.Error("a gate that is closed lets in")
+		t.Error("a closed gate accepts a connection")
 	}
 }

@@ -11,22 +11,22 @@ import (
 	"go.uber.org/zap"
 )
 
-// The limits on what one client may take. A page is built in milliseconds, so
-// they only ever stop clients that are broken or mean no good.
+// The limits on what one client may take. A page is built in milliseconds, so they only
+// stop clients that are broken or malicious.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second // a webhook's body, at most 1 MiB
 	writeTimeout      = 30 * time.Second
-	idleTimeout       = 75 * time.Second // longer than the page's refresh, so that it keeps its connection
+	idleTimeout       = 75 * time.Second // longer than the page's refresh, so that the browser reuses its connection
 	maxHeaderBytes    = 32 << 10
 	drainTimeout      = 10 * time.Second
 )
 
-// Options are what Serve works with besides a listener and a handler.
+// Options are optional parameters of Serve.
 type Options struct {
 	Limits Limits
-	Counts Counts      // nil for nobody
-	Log    *zap.Logger // what the server has to say about connections; nil for nobody
+	Counts Counts      // nil for no counts
+	Log    *zap.Logger // for the server's errors on connections; nil for no log
 }
 
 func (o Options) withDefaults() Options {
@@ -39,9 +39,9 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Serve answers requests on the listener until the context ends. Then it takes
-// no more of them, gives those under way ten seconds, and returns nil when all
-// were answered. It closes the listener.
+// Serve answers requests on the listener until the context ends. Then it accepts no more
+// requests, gives those under way ten seconds, and returns nil if all were answered. It
+// closes the listener.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, o Options) error {
 	o = o.withDefaults()
 	g := newGate(l, o.Limits, o.Counts)
@@ -65,7 +65,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o Options) error
 	}()
 
 	err := srv.Serve(g)
-	cancel() // the listener may have failed by itself: the drain must end in any case
+	cancel() // if the listener failed, drain must still run and end
 	drainErr := <-drained
 	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
@@ -73,7 +73,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o Options) error
 	return drainErr
 }
 
-// drain lets the requests under way end, and ends those that do not.
+// drain waits for the requests under way to end, and aborts those that do not.
 func drain(ctx context.Context, srv *http.Server) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-func TestServeAnswersWhatIsUnderWayAndEnds(t *testing.T) {
+func TestServeAnswersRequestsUnderWayAndEnds(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -24,7 +24,7 @@ func TestServeAnswersWhatIsUnderWayAndEnds(t *testing.T) {
 		<-proceed
 		_, _ = io.WriteString(w, "answered")
 	})
-	served := make(chan error, 1) // one result, which nobody may wait for
+	served := make(chan error, 1) // room for a result that nobody receives
 	go func() { served <- Serve(ctx, l, h, Options{}) }()
 
 	answer := make(chan string, 1) // likewise
@@ -65,7 +65,7 @@ func TestServeAnswersWhatIsUnderWayAndEnds(t *testing.T) {
 	}
 }
 
-func TestServeSaysWhyItCannot(t *testing.T) {
+func TestServeNamesItsListenerInAnError(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

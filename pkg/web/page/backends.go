@@ -14,23 +14,23 @@ import (
 type endpointsRow struct {
 	Namespace string
 	Name      string
-	State     badge // empty where some are ready
+	State     badge // empty if some are ready
 	Ready     int
 	NotReady  int
 	Addresses string // "10.152.1.3:8080, 10.152.2.4:8080 and 3 more"
 }
 
-// ingressRow is what one Ingress does with requests, as kubectl describe has it.
+// ingressRow is how one Ingress routes requests, as kubectl describe shows it.
 type ingressRow struct {
 	Object string
-	TLS    []string // the Secrets that terminate
+	TLS    []string // the Secrets for TLS
 	Rules  []ruleRow
 }
 
 type ruleRow struct {
 	Host, Path string
 	Backend    string // "echoheaders-https:80"
-	Addresses  string // of the endpoints behind it; empty where they are not known
+	Addresses  string // of the endpoints behind it; empty if not known
 	State      badge  // of a backend without a ready endpoint
 }
 
@@ -50,7 +50,7 @@ func endpointsRows(c status.Cluster) ([]endpointsRow, int) {
 	return rows, len(c.Endpoints) - len(shown)
 }
 
-// endpointsBadge is empty where the load balancer has whom to send requests to.
+// endpointsBadge is empty if there is a ready endpoint for the load balancer.
 func endpointsBadge(e federation.Endpoints) badge {
 	if e.Ready > 0 {
 		return badge{}
@@ -65,8 +65,8 @@ func endpointAddresses(e federation.Endpoints) string {
 	return untrusted.Shorten(untrusted.SomeOf(e.Addresses, e.Ready), maxText)
 }
 
-// ingressRows leaves out what is more than a page of rules, and counts the
-// Ingresses of which that is.
+// ingressRows returns the Ingresses with at most a page of rules, and how many Ingresses
+// it leaves out.
 func ingressRows(c status.Cluster) (rows []ingressRow, left int) {
 	rules := 0
 	for _, o := range c.Objects {

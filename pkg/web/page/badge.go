@@ -5,8 +5,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// badge is a word with a colour and an icon. The word alone says it all; the
-// icon's shape says it to who cannot tell the colours apart.
+// badge is a word with a colour and an icon. The word alone is enough; the icon's shape
+// helps readers who cannot distinguish the colours.
 type badge struct {
 	Tone string // class in the style sheet: good, wait, warn, bad, dim
 	Icon string // symbol in the page: the tone's, or one of its own
@@ -52,7 +52,7 @@ func healthBadge(h federation.Health) badge {
 	case federation.Unknown:
 		return badge{"warn", "question", "Unknown"}
 	}
-	return badge{} // nothing to judge: the page shows a dash
+	return badge{} // health does not apply: the page shows a dash
 }
 
 func severityBadge(s federation.Severity) badge {

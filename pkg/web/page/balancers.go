@@ -13,12 +13,12 @@ import (
 type balancerRow struct {
 	objectName
 	App         string
-	Address     string // empty while it has none
+	Address     string // empty for none yet
 	AddressName string
 	State       badge
 	Spread      string // "12 of 13 clusters take traffic"
-	Refused     string // why it is not built, or not changed
-	Waits       string // why it is not built yet, or not changed yet
+	Refused     string // why it is not created or changed
+	Waits       string // why it is not created or changed yet
 	Cells       []trafficCell
 	CellsCut    int // clusters that are left out
 }
@@ -26,13 +26,13 @@ type balancerRow struct {
 // trafficCell is one cluster behind a load balancer.
 type trafficCell struct {
 	Cluster *link
-	Tone    string // empty where all its endpoints are healthy and serve
+	Tone    string // empty if all of its endpoints are healthy and serve
 	Healthy string // "6/6"
 	State   string
 	Reason  string
 }
 
-// trafficRow is how a cluster stands behind one load balancer, on its own page.
+// trafficRow is a cluster's state behind one load balancer, on the cluster's own page.
 type trafficRow struct {
 	objectName
 	Address string
@@ -41,7 +41,7 @@ type trafficRow struct {
 	Reason  string
 }
 
-// cloudView is what fedsync does on Compute Engine.
+// cloudView shows what fedsync does on Compute Engine.
 type cloudView struct {
 	Project    string
 	Looked     *moment
@@ -124,7 +124,8 @@ func (v view) trafficCell(c federation.BalancerCluster) trafficCell {
 	return cell
 }
 
-// traffic says how a cluster stands behind the load balancers.
+// traffic returns a cluster's state behind each load balancer, and how many load
+// balancers are left out.
 func (v view) traffic(cluster string) ([]trafficRow, int) {
 	var rows []trafficRow
 	behind := 0
@@ -147,7 +148,7 @@ func (v view) traffic(cluster string) ([]trafficRow, int) {
 	return rows, behind - len(rows)
 }
 
-// cloud gives nil where nobody asks Compute Engine.
+// cloud returns nil if Compute Engine is not read.
 func (v view) cloud() *cloudView {
 	c := v.report.Cloud
 	if c == nil {
@@ -190,7 +191,7 @@ func balancerBadge(b status.Balancer) badge {
 	case b.Complete:
 		return badge{"good", "check", "Complete"}
 	}
-	return badge{"wait", "clock", "Being made"}
+	return badge{"wait", "clock", "In progress"}
 }
 
 func trafficBadge(s federation.TrafficState) badge {

@@ -11,7 +11,7 @@ import (
 
 // shorten cuts every text in a page to maxText.
 func shorten(v reflect.Value) {
-	switch v.Kind() { //nolint:exhaustive // The others are no text, and a page has no maps.
+	switch v.Kind() { //nolint:exhaustive // Other kinds are not text, and a page has no maps.
 	case reflect.String:
 		if v.Len() > maxText {
 			v.SetString(untrusted.Shorten(v.String(), maxText))
@@ -38,7 +38,7 @@ type moment struct {
 	Age     string // "3m12s", as kubectl writes it
 }
 
-// at gives nil for the zero time, which the page leaves out.
+// at returns nil for the zero time, which the page leaves out.
 func at(t, now time.Time) *moment {
 	if t.IsZero() {
 		return nil
@@ -47,7 +47,7 @@ func at(t, now time.Time) *moment {
 	return &moment{
 		Machine: t.Format(time.RFC3339),
 		Full:    t.Format("2006-01-02 15:04:05 UTC"),
-		// Clocks differ a little between machines: nothing is younger than now.
+		// Clocks differ a little between machines: an age is never negative.
 		Age: duration.HumanDuration(max(0, now.Sub(t))),
 	}
 }

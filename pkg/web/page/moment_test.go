@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestAgesAreWrittenAsKubectlWritesThem(t *testing.T) {
+func TestAgesHaveTheFormOfKubectl(t *testing.T) {
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	for age, want := range map[time.Duration]string{
 		-time.Minute:           "0s", // another machine's clock is ahead

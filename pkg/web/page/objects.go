@@ -19,18 +19,18 @@ type clusterRow struct {
 	Version   string
 	Targeted  bool
 	Lost      bool
-	Counts    bool // it is targeted and not lost: its state is the federation's
+	Counts    bool // targeted and not lost: its state counts for the federation
 	State     badge
-	Failure   string // the class, when it does not answer as it should
+	Failure   string // the class, if it does not answer as it should
 	Since     *moment
 	Error     string
-	Reason    string // why it is no success, where the error does not say it
-	Failed    bool   // and it is a failure
+	Reason    string // why it is not a success, if Error does not contain it
+	Failed    bool   // it is a failure
 	Applied   string // abbreviated SHA; empty for never
 	Current   bool
-	Behind    bool // it should be current
+	Behind    bool // it should be current and is not
 	Health    badge
-	Pods      string // "2/3"; empty where none are wanted
+	Pods      string // "2/3"; empty if none are wanted
 	Addresses []string
 	LastSync  string // "2 created, 1 failed"; empty before the first
 }
@@ -39,7 +39,7 @@ type clusterRow struct {
 type objectGroup struct {
 	Cluster *link
 	State   badge
-	Stale   bool // as they were seen last: the cluster cannot be seen now
+	Stale   bool // the last known state: the cluster cannot be seen now
 	Rows    []objectRow
 }
 
@@ -57,7 +57,7 @@ type objectRow struct {
 	Message   string
 }
 
-// annotationGroup are what the ingress controller wrote on one object.
+// annotationGroup has the annotations that the ingress controller set on one object.
 type annotationGroup struct {
 	Object string
 	Pairs  []pair
@@ -104,7 +104,7 @@ func (v view) clusterRow(c status.Cluster, addresses []string) clusterRow {
 	return row
 }
 
-// someAddresses cuts a list to what fits into a cell.
+// someAddresses returns as many addresses as fit into a cell.
 func someAddresses(all []string) []string {
 	shown := make([]string, 0, min(maxNamed, len(all))+1)
 	for _, address := range all[:min(maxNamed, len(all))] {
@@ -120,8 +120,8 @@ func oddObject(o federation.Observation) bool {
 	return o.Health != federation.Healthy && o.Health != ""
 }
 
-// objectGroups gives the objects of all clusters, or, where those are too many
-// for a page, of the clusters that are not well, and the number of the others.
+// objectGroups returns the objects of all clusters. If there are too many for a page, it
+// returns those of unhealthy clusters, and how many clusters it leaves out.
 func (v view) objectGroups(clusters []status.Cluster) (groups []objectGroup, left int) {
 	total := 0
 	for _, c := range clusters {
@@ -132,8 +132,8 @@ func (v view) objectGroups(clusters []status.Cluster) (groups []objectGroup, lef
 		if len(c.Objects) == 0 {
 			continue
 		}
-		well := c.State == federation.ClusterReady && c.Health == federation.Healthy
-		if total > maxObjects && (well || rows+len(c.Objects) > maxObjects) {
+		healthy := c.State == federation.ClusterReady && c.Health == federation.Healthy
+		if total > maxObjects && (healthy || rows+len(c.Objects) > maxObjects) {
 			left++
 			continue
 		}
@@ -166,7 +166,7 @@ func (v view) objectGroup(c status.Cluster) objectGroup {
 	return g
 }
 
-// hosts gives * for an Ingress that names none, as kubectl does.
+// hosts returns * for an Ingress without hosts, as kubectl does.
 func hosts(o federation.Observation) string {
 	if len(o.Hosts) == 0 && o.Object.Kind == "Ingress" {
 		return "*"
@@ -174,8 +174,8 @@ func hosts(o federation.Observation) string {
 	return untrusted.Shorten(strings.Join(o.Hosts, ", "), maxText)
 }
 
-// ports are written as kubectl writes them: 80, 443 for an Ingress and
-// 80:30036/TCP for a Service's port with a node port.
+// ports formats ports as kubectl does: 80, 443 for an Ingress and 80:30036/TCP for a
+// Service's port with a node port.
 func ports(all []federation.Port) string {
 	words := make([]string, 0, len(all))
 	for _, p := range all {
@@ -191,7 +191,7 @@ func ports(all []federation.Port) string {
 	return untrusted.Shorten(strings.Join(words, ", "), maxText)
 }
 
-// readyPods is empty for what is no workload.
+// readyPods is empty for an object that is not a workload.
 func readyPods(o federation.Observation) string {
 	workload := o.Object.Group == "apps" || o.Object.Group == "batch" ||
 		o.Object.Kind == "Pod" || o.Object.Kind == "ReplicationController"
@@ -201,7 +201,7 @@ func readyPods(o federation.Observation) string {
 	return fmt.Sprintf("%d/%d", o.Ready, o.Desired)
 }
 
-// annotationGroups leaves out what is more than a page of annotations, and counts it.
+// annotationGroups returns at most a page of annotations, and how many it leaves out.
 func annotationGroups(objects []federation.Observation) (groups []annotationGroup, left int) {
 	shown := 0
 	for _, o := range objects {
@@ -221,8 +221,8 @@ func annotationGroups(objects []federation.Observation) (groups []annotationGrou
 	return groups, left
 }
 
-// changeRows are sorted by object, with failures first. It counts those that are left
-// out.
+// changeRows returns changes sorted by object, with failures first, and how many it
+// leaves out.
 func changeRows(changes []status.Change) (rows []changeRow, left int) {
 	changes = slices.SortedStableFunc(slices.Values(changes), func(a, b status.Change) int {
 		return cmp.Or(failedFirst(a)-failedFirst(b), a.Object.Compare(b.Object))

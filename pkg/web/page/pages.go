@@ -23,8 +23,8 @@ var assetFiles embed.FS
 // Pages are the parsed templates.
 type Pages struct{ templates *template.Template }
 
-// New parses the templates. It panics on one that does not parse, which a build with a
-// passing test cannot hold.
+// New parses the templates. It panics on one that does not parse, which the tests rule
+// out.
 func New() *Pages {
 	return &Pages{template.Must(template.ParseFS(templateFiles, "templates/*.html"))}
 }
@@ -32,25 +32,25 @@ func New() *Pages {
 // Frame is what every page has around its content.
 type Frame struct {
 	Title   string
-	Root    string // relative path to /, so that a proxy may serve us below a path
-	JSON    string // path of the same as JSON, relative to Root; empty for none
-	Icon    string // the favicon: the state, or none
-	Refresh int    // seconds until the page loads itself anew; 0 for never
-	Live    bool   // it would refresh, and refreshes unless paused
+	Root    string // relative path to /, so that a proxy may serve fedsync below a path
+	JSON    string // path of the same content as JSON, relative to Root; empty for none
+	Icon    string // the favicon: a state; empty for none
+	Refresh int    // seconds until the page reloads itself; 0 for never
+	Live    bool   // the page reloads itself unless it is paused
 	Version string
 }
 
-// Message says one thing, without a report.
+// Message is a page without a report.
 type Message struct {
 	Frame
 	Heading string
 	Text    string
-	Reason  string // why, as somebody else says it
+	Reason  string // why, as an error's text
 }
 
 // Subject is the report that a page shows.
 type Subject struct {
-	Report  *status.Report // nobody changes it
+	Report  *status.Report // never changed
 	Now     time.Time
 	Current bool // it is the newest report
 	Pinned  bool // the page's address names the revision
@@ -65,26 +65,26 @@ func (s Subject) view(f Frame) view {
 	return v
 }
 
-// Overview makes the page of the whole federation, with links to earlier revisions. It
-// gives the frame its title.
+// Overview returns the page of the whole federation, with links to earlier revisions. It
+// sets the frame's title.
 func (p *Pages) Overview(f Frame, s Subject, earlier []federation.Revision) ([]byte, error) {
 	f.Title = fmt.Sprintf("%s: %s, %s", title(string(s.Report.State)), s.Report.Federation, s.Report.Revision)
 	page := s.view(f).reportPage(f, earlier)
 	return p.make("report", &page)
 }
 
-// Cluster makes the page of one member cluster of the report. It gives the frame its title.
+// Cluster returns the page of one member cluster of the report. It sets the frame's title.
 func (p *Pages) Cluster(f Frame, s Subject, c status.Cluster) ([]byte, error) {
 	page := s.view(f).clusterPage(f, c)
 	return p.make("cluster", &page)
 }
 
-// Message makes a page that is small, whatever there is to report.
+// Message returns the page of a message, which is always small.
 func (p *Pages) Message(m Message) ([]byte, error) { return p.make("message", &m) }
 
-// make runs a template on what page points to, all of it before the first byte is
-// sent, so that an error is an error and not half a page. No text that it shows is
-// longer than maxText: whoever adds one to a page need not think of it.
+// make runs a template on the value that page points to. It returns the whole page, so
+// that an error does not leave half a page with the client. It cuts every text to
+// maxText, so the code that adds a text need not.
 func (p *Pages) make(name string, page any) ([]byte, error) {
 	shorten(reflect.ValueOf(page).Elem())
 	var b bytes.Buffer
@@ -100,14 +100,14 @@ func Asset(name string) (content []byte, contentType string, found bool) {
 	if err != nil {
 		return nil, "", false
 	}
-	// By the name's ending; the two kinds that there are need no system's table.
+	// Two types need no MIME table of the system.
 	if strings.HasSuffix(name, ".svg") {
 		return content, "image/svg+xml", true
 	}
 	return content, "text/css; charset=utf-8", true
 }
 
-// title gives a word its capital letter.
+// title returns a word with a capital letter.
 func title(word string) string {
 	if word == "" {
 		return "Unknown"

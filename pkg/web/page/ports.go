@@ -13,16 +13,16 @@ type portRow struct {
 	Namespace string
 	Name      string
 	Port      string // "80/TCP"
-	NodePort  string // empty where there is none
-	State     badge  // empty where the number is as it should be
+	NodePort  string // empty for none
+	State     badge  // empty if every cluster has the number or gets it
 	Origin    string // where it comes from, in words
-	Waits     string // the clusters whose facts are missing, where Origin does not name them
+	Waits     string // the clusters whose facts are missing, if Origin does not name them
 	Moves     string // the clusters where it changes
 	Clashes   []clashRow
 	MoreClash int // clashes that are left out
 }
 
-// clashRow is a cluster where somebody else has the port.
+// clashRow is a cluster where another object holds the port.
 type clashRow struct {
 	Cluster *link
 	Holder  string

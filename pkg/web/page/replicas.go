@@ -14,9 +14,9 @@ type workloadRow struct {
 	objectName
 	App       string
 	Total     string // in Git
-	Ready     string // "24/26": of what is placed, in the clusters that can be seen
+	Ready     string // "24/26": of the placed ones, in the clusters that can be seen
 	Spread    string // "2 in each of 13 clusters"
-	Shortfall string // how many could be placed nowhere, and why
+	Shortfall string // how many could not be placed, and why
 	Waits     string // the clusters whose facts are missing
 	Cells     []shareCell
 	CellsCut  int    // clusters that are left out
@@ -26,12 +26,12 @@ type workloadRow struct {
 // objectName is the name of an object in the columns of the page.
 type objectName struct{ Kind, Namespace, Name string }
 
-// shareCell is one cluster's part, in as few words as it takes.
+// shareCell is one cluster's part, in as few words as possible.
 type shareCell struct {
 	Cluster *link
-	Tone    string // empty where the cluster runs its share, which is by weight
+	Tone    string // empty if the share is by weight and the cluster runs it
 	Share   string
-	Notes   []string // what is not plain about it
+	Notes   []string // what is unusual about it
 }
 
 // shareRow is a cluster's part of one workload, on the cluster's own page.
@@ -40,7 +40,7 @@ type shareRow struct {
 	Tone  string
 	Share string
 	Notes []string
-	Live  string // empty where it is not known
+	Live  string // empty if not known
 	Total string
 }
 
@@ -93,7 +93,7 @@ func (v view) workloadRow(d federation.ReplicasDecision, ready int64) workloadRo
 		Waits:      named(d.Waits),
 	}
 	if d.Shortfall > 0 {
-		row.Shortfall = fmt.Sprintf("%d could be placed nowhere", d.Shortfall)
+		row.Shortfall = fmt.Sprintf("%d could not be placed", d.Shortfall)
 		if d.Reason != "" {
 			row.Shortfall += ": " + untrusted.Shorten(d.Reason, maxText)
 		}
@@ -110,7 +110,7 @@ func (v view) workloadRow(d federation.ReplicasDecision, ready int64) workloadRo
 	return row
 }
 
-// unnamed says whether a cluster has no part in a workload and never had one.
+// unnamed reports whether a cluster has no part in a workload and never had one.
 func unnamed(s federation.ReplicasShare) bool {
 	return s.Basis == federation.ShareNone && s.Share == 0 && s.Replicas == 0 && s.Live <= 0
 }
@@ -127,7 +127,7 @@ func placed(d federation.ReplicasDecision) int64 {
 	return n
 }
 
-// spread says over how many clusters the replicas are spread, and how evenly.
+// spread returns over how many clusters the replicas are spread, and how evenly, in words.
 func spread(d federation.ReplicasDecision) string {
 	clusters := 0
 	var least, most int64
@@ -177,18 +177,18 @@ func shareNotes(s federation.ReplicasShare) []string {
 	return notes
 }
 
-// held says whether something else is written than what the cluster is to run in
-// the end.
+// held reports whether the number written differs from what the cluster is to run in the
+// end.
 func held(s federation.ReplicasShare) bool {
 	return writable(s) && s.Replicas != s.Share+s.Overflow
 }
 
-// settled says whether the cluster runs what is written, or cannot be asked.
+// settled reports whether the cluster runs what is written, or cannot be seen.
 func (v view) settled(s federation.ReplicasShare) bool {
 	return !writable(s) || !v.visible[s.Cluster] || max(0, s.Live) == s.Replicas
 }
 
-// writable says whether something is written to the cluster at all.
+// writable reports whether anything is written to the cluster.
 func writable(s federation.ReplicasShare) bool {
 	switch s.Basis {
 	case federation.ShareOffline, federation.ShareLost, federation.ShareKept:
@@ -226,7 +226,7 @@ func (v view) shareTone(s federation.ReplicasShare) string {
 	return ""
 }
 
-// shareWords say what made a share, where it is not the weight.
+// shareWords returns the basis of a share in words; empty for the weight.
 func shareWords(b federation.ShareBasis) string {
 	switch b {
 	case federation.ShareByWeight:
@@ -255,7 +255,7 @@ func shareWords(b federation.ShareBasis) string {
 	return untrusted.Shorten(string(b), maxText)
 }
 
-// shares are one cluster's parts of all workloads. It counts those that are left out.
+// shares returns one cluster's parts of all workloads, and how many are left out.
 func (v view) shares(c status.Cluster) (rows []shareRow, left int) {
 	for _, d := range v.report.Replicas {
 		for _, s := range d.Shares {

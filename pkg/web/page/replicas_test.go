@@ -12,7 +12,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-func TestSharesSayInFewWordsWhatIsNotPlain(t *testing.T) {
+func TestShareCellsNoteWhatIsUnusual(t *testing.T) {
 	type share = federation.ReplicasShare
 	for _, c := range []struct {
 		name  string
@@ -48,7 +48,7 @@ func TestSharesSayInFewWordsWhatIsNotPlain(t *testing.T) {
 	}
 }
 
-func TestSpreadSaysHowEvenlyReplicasAreSpread(t *testing.T) {
+func TestSpreadDescribesHowEvenlyReplicasAreSpread(t *testing.T) {
 	for want, shares := range map[string][]int64{
 		"none":                    {0, 0},
 		"2 in one cluster":        {0, 2},
@@ -65,7 +65,7 @@ func TestSpreadSaysHowEvenlyReplicasAreSpread(t *testing.T) {
 	}
 }
 
-func TestReadyPodsAreCountedWhereTheyCanBeSeen(t *testing.T) {
+func TestReadyPodsAreCountedOnlyInVisibleClusters(t *testing.T) {
 	nginx := federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: "default", Name: "nginx"}
 	r := &status.Report{Replicas: []federation.ReplicasDecision{{
 		Object: nginx, Total: 4, Shares: []federation.ReplicasShare{{Cluster: "a", Share: 3}, {Cluster: "b", Share: 1}},
@@ -77,11 +77,11 @@ func TestReadyPodsAreCountedWhereTheyCanBeSeen(t *testing.T) {
 	}
 	rows, _ := newView(r, time.Now()).workloads()
 	if got := rows[0].Ready; got != "2/4" {
-		t.Errorf("ready = %s, want 2/4: what an Offline cluster ran last does not count", got)
+		t.Errorf("ready = %s, want 2/4: pods of an Offline cluster do not count", got)
 	}
 }
 
-func TestWhatIsOddComesFirstWhereMuchIsLeftOut(t *testing.T) {
+func TestOddItemsComeFirstIfItemsAreLeftOut(t *testing.T) {
 	odd := func(n int) bool { return n < 0 }
 	for _, c := range []struct {
 		all, want []int

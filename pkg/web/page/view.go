@@ -11,37 +11,36 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// The most that one page shows. Beyond it the page says how much is left out;
-// the JSON has all.
+// The most that one page shows. Beyond that, the page says how much it leaves out;
+// the JSON has everything.
 const (
 	maxAddresses = 50
 	maxFindings  = 200
 	maxObjects   = 400  // rows on the page of the whole federation
 	maxOwn       = 1000 // rows of each list on a cluster's own page
 	maxClusters  = 1000 // rows on the page of the whole federation
-	maxRevisions = 10   // links to earlier ones
+	maxRevisions = 10   // links to earlier revisions
 	maxNamed     = 20   // clusters named at an address
 	maxText      = 2000 // runes of one message
 	maxName      = 253  // runes of a name, as long as a DNS name may be
 	maxPorts     = 100  // node ports
 	maxWorkloads = 50   // workloads whose replicas are shown
-	maxShares    = 40   // clusters shown of one workload
+	maxShares    = 40   // clusters shown for one workload
 	maxRules     = 400  // rules of all Ingresses on a cluster's page
 	maxBalancers = 50   // load balancers
-	maxActions   = 15   // on Compute Engine, of those that wait and of those that ended
+	maxActions   = 15   // on Compute Engine: pending ones, and as many ended ones
 	maxReason    = 120  // runes of a reason in a cell
 )
 
-// view makes pages of a report. It only arranges: what a report means was
-// decided in package status.
+// view makes pages of a report.
 type view struct {
 	report   *status.Report
 	now      time.Time
 	current  bool   // it is the newest report
 	root     string // relative path to /
 	revision string // SHA, on pages below /revisions/
-	// visible are the clusters that can be seen: what was live in others is not
-	// shown as if it were now.
+	// visible has the clusters that can be seen. Counts of live replicas in other
+	// clusters are old and not shown.
 	visible map[string]bool
 }
 
@@ -63,7 +62,7 @@ type reportPage struct {
 	AddressesCut int
 	Balancers    []balancerRow
 	BalancersCut int
-	Cloud        *cloudView // nil where nobody asks Compute Engine
+	Cloud        *cloudView // nil if Compute Engine is not read
 	Findings     []findingRow
 	FindingsCut  int
 	Ports        []portRow
@@ -82,10 +81,10 @@ type clusterPage struct {
 	Frame
 	Summary     summary
 	Cluster     clusterRow
-	Tone        string // the state's, or, where the cluster can be seen, the health's
+	Tone        string // of the health if the cluster is Ready, else of the state
 	Findings    []findingRow
 	FindingsCut int
-	Probes      string // how many failed; empty where none did
+	Probes      string // how many failed; empty for none
 	Places      string // regions and zones of the nodes
 	Objects     []objectGroup
 	ObjectsCut  int
@@ -101,7 +100,7 @@ type clusterPage struct {
 	Unquoted    int // annotations that are left out
 	Changes     []changeRow
 	ChangesCut  int
-	Overview    string // path of the page it belongs to
+	Overview    string // path of the overview it belongs to
 }
 
 // summary is the head of a page: the revision and its outcome.
@@ -227,7 +226,7 @@ func (v view) summary() summary {
 	}
 }
 
-// counts are the figures that say at a glance how far things are.
+// counts returns the figures that summarise the report.
 func (v view) counts() []count {
 	var targeted, current int
 	var ready, desired int64
@@ -282,12 +281,12 @@ func (v view) addresses() ([]addressRow, int) {
 	return rows, len(v.report.Addresses) - len(shown)
 }
 
-// addressesByCluster turns the report's list round.
+// addressesByCluster returns the report's addresses by cluster.
 func (v view) addressesByCluster() map[string][]string {
 	by := map[string][]string{}
 	for _, a := range v.report.Addresses {
 		for _, name := range a.Clusters {
-			// The list is sorted by address, so that equal ones follow each other.
+			// The list is sorted by address, so equal ones are adjacent.
 			if have := by[name]; len(have) == 0 || have[len(have)-1] != a.Address {
 				by[name] = append(have, a.Address)
 			}
@@ -324,7 +323,7 @@ func (v view) findings(all []federation.Finding) ([]findingRow, int) {
 	return rows, federation.CountFindings(all) - federation.CountFindings(shown)
 }
 
-// clusterLink leads to a cluster's own page, of the same revision.
+// clusterLink links to a cluster's own page for the same revision.
 func (v view) clusterLink(name string) *link {
 	href := v.root
 	if v.revision != "" {
@@ -333,7 +332,7 @@ func (v view) clusterLink(name string) *link {
 	return &link{Href: href + "clusters/" + url.PathEscape(name), Text: name}
 }
 
-// otherRevisions links to what is kept, but for the page itself.
+// otherRevisions links to the other revisions that have a report.
 func (v view) otherRevisions(all []federation.Revision) []link {
 	var links []link
 	for _, r := range all {
@@ -348,7 +347,7 @@ func (v view) otherRevisions(all []federation.Revision) []link {
 	return links
 }
 
-// probeWords say how many of a cluster's last probes failed.
+// probeWords returns how many of a cluster's last probes failed, in words.
 func probeWords(p status.Probes) string {
 	if p.Failed == 0 {
 		return ""
@@ -356,7 +355,7 @@ func probeWords(p status.Probes) string {
 	return fmt.Sprintf("%d of the last %d %s failed", p.Failed, p.Of, plural(p.Of, "probe", "probes"))
 }
 
-// placeWords say where the nodes of a cluster are.
+// placeWords returns where the nodes of a cluster are, in words.
 func placeWords(c status.Cluster) string {
 	var words []string
 	if len(c.Regions) > 0 {
@@ -372,13 +371,13 @@ func oddCluster(c status.Cluster) bool {
 	return c.State != federation.ClusterReady || c.Health != federation.Healthy
 }
 
-// named lists names, and counts those that are too many.
+// named lists up to maxNamed names, and counts the rest.
 func named(names []string) string {
 	return untrusted.Some(names, maxNamed)
 }
 
-// oddFirst gives at most limit of all, and how many are left out. Where some are,
-// those that are odd come first.
+// oddFirst returns at most limit items, and how many it leaves out. If it leaves out
+// any, the odd ones come first.
 func oddFirst[T any](all []T, limit int, odd func(T) bool) ([]T, int) {
 	if len(all) <= limit {
 		return all, 0

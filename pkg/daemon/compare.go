@@ -20,10 +20,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// Look asks every cluster what it runs and what an apply would change, and changes
-// nothing. It waits for each cluster's answer, for at most the timeout. Its error
-// says that not even one cluster could be asked.
-func Look(ctx context.Context, cfg *config.Config, timeout time.Duration, log *zap.Logger) (*preview.Comparison, error) {
+// Compare reads what every cluster runs and what an apply would change there, and changes
+// nothing. It waits for each cluster's answer, within the timeout. It fails only if no
+// cluster at all could be read.
+func Compare(ctx context.Context, cfg *config.Config, timeout time.Duration, log *zap.Logger) (*preview.Comparison, error) {
 	d, err := newParts(cfg, Options{Log: log})
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func Look(ctx context.Context, cfg *config.Config, timeout time.Duration, log *z
 	if err != nil {
 		return nil, err
 	}
-	c, err := d.look(ctx, snapshot, timeout)
+	c, err := d.compare(ctx, snapshot, timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -45,15 +45,14 @@ func Look(ctx context.Context, cfg *config.Config, timeout time.Duration, log *z
 	return c, nil
 }
 
-// look is Look for a snapshot. With errNoAnswer it gives what can be said all the
-// same.
-func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout time.Duration) (*preview.Comparison, error) {
+// compare is Compare for a snapshot. With preview.ErrNoAnswer, it also returns what is known.
+func (d *Daemon) compare(ctx context.Context, snapshot federation.Snapshot, timeout time.Duration) (*preview.Comparison, error) {
 	d.events.put(source.Event{Snapshot: &snapshot})
 	loopCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	l := newLoop(d, true)
-	l.settled = func(*status.Report) {
-		if l.live != nil && l.members.looked() {
+	l.onReport = func(*status.Report) {
+		if l.live != nil && l.members.compared() {
 			cancel()
 		}
 	}
@@ -65,9 +64,9 @@ func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout
 
 	report := d.reports.Newest()
 	if report == nil || l.live == nil {
-		return nil, fmt.Errorf("nothing could be looked at within %s", timeout)
+		return nil, fmt.Errorf("nothing could be read within %s", timeout)
 	}
-	if l.lookAtCloudOnce(ctx, timeout); l.cloud.project != "" {
+	if l.readCloudOnce(ctx, timeout); l.cloud.project != "" {
 		r := l.report()
 		report = &r
 	}
@@ -90,8 +89,8 @@ func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout
 	return c, l.members.silence()
 }
 
-// silence returns errNoAnswer, with the reasons, where not one member was to be seen when
-// look asked them.
+// silence returns preview.ErrNoAnswer with the reasons if read saw no member that
+// answers.
 func (ms *members) silence() error {
 	var reasons []string
 	for _, name := range slices.Sorted(maps.Keys(ms.seen)) {

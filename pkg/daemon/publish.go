@@ -18,11 +18,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// What the loop says of a revision, and to whom: the second half of each of its turns.
+// This file is the second half of each turn: what the loop reports on a revision, and
+// where.
 
-// tell adds up what is known and tells the forge, the page and the metrics: each of
-// them keeps the newest, and nobody is waited for. The log was told where it happened.
-func (l *loop) tell() {
+// publish sums up what is known and publishes it to the forge, the page and the metrics.
+// Each of them holds the newest report, and none of them blocks. Log entries were
+// written where things happened.
+func (l *loop) publish() {
 	started := time.Now()
 	defer func() { l.metrics.Stage(metrics.StageStatus, time.Since(started)) }()
 	report := l.report()
@@ -39,13 +41,13 @@ func (l *loop) tell() {
 	if l.reviewer != nil {
 		l.reviewer.See(l.view(&report))
 	}
-	if l.settled != nil {
-		l.settled(&report)
+	if l.onReport != nil {
+		l.onReport(&report)
 	}
 }
 
-// hasYielded reports whether another instance writes this federation now: the forge
-// is its to tell as well.
+// hasYielded reports whether another instance writes this federation now. That
+// instance also posts to the forge.
 func (l *loop) hasYielded() bool {
 	if l.claims == nil {
 		return false
@@ -54,15 +56,15 @@ func (l *loop) hasYielded() bool {
 	return yielded
 }
 
-// report speaks of the newest revision. While that one is refused, the revision in
-// force has a report of its own, too.
+// report returns the report on the newest revision. While that one is refused, the
+// revision in force gets its own report, too.
 func (l *loop) report() status.Report {
-	in := l.known(l.newest)
+	in := l.baseInput(l.newest)
 	in.Previous = l.reports.Newest()
 	switch {
 	case l.newest == nil:
 	case l.newest.refusal != nil && l.live != nil:
-		inForce := l.judged(l.live)
+		inForce := l.judgedInput(l.live)
 		inForce.Previous, _ = l.reports.Of(l.live.sha())
 		r := status.Summarise(inForce)
 		l.clean(&r)
@@ -72,7 +74,7 @@ func (l *loop) report() status.Report {
 	case l.newest.refusal != nil:
 		in.Findings = append(in.Findings, l.newest.refusal...)
 	case l.newest == l.live && !l.live.partly:
-		judged := l.judged(l.live)
+		judged := l.judgedInput(l.live)
 		judged.Previous = in.Previous
 		in = judged
 	default:
@@ -83,16 +85,17 @@ func (l *loop) report() status.Report {
 	return r
 }
 
-// clean takes the secrets out of a report. A repository whose server sends them back may
-// have them anywhere; it is looked through only after that was seen.
+// clean removes secrets from a report. If the repository's server sends them back, they
+// may be anywhere in it. The report is searched only after that has happened.
 func (l *loop) clean(r *status.Report) {
 	if l.secrets.Found() {
 		*r = secret.Value(l.secrets, *r)
 	}
 }
 
-// known is what a report adds up whatever has come of its revision.
-func (l *loop) known(rev *revision) status.Input {
+// baseInput returns the input of a report that does not depend on what became of its
+// revision.
+func (l *loop) baseInput(rev *revision) status.Input {
 	in := status.Input{
 		Federation: l.federation(rev),
 		Repository: l.source.String(),
@@ -114,15 +117,16 @@ func (l *loop) known(rev *revision) status.Input {
 	return in
 }
 
-// judged is known with what is judged by a revision that is in force.
-func (l *loop) judged(rev *revision) status.Input {
-	in := l.known(rev)
+// judgedInput returns baseInput plus the plan and the findings of a revision in force.
+func (l *loop) judgedInput(rev *revision) status.Input {
+	in := l.baseInput(rev)
 	in.Plan = &rev.plan
 	in.Findings = slices.Concat(in.Findings, rev.findings(), l.diagnose(rev), l.cloud.state().Findings)
 	return in
 }
 
-// federation returns a revision's own, or the one whose clusters are shown meanwhile.
+// federation returns the revision's federation or, if it has none, the one whose clusters
+// are shown instead.
 func (l *loop) federation(rev *revision) *federation.Federation {
 	for _, r := range []*revision{rev, l.live, l.wanted} {
 		if r != nil && r.federation != nil {
@@ -132,11 +136,11 @@ func (l *loop) federation(rev *revision) *federation.Federation {
 	return nil
 }
 
-// post says what statuses, and what deployment, the report's revision should have. The
-// posters post them on their own time.
+// post hands the posters the statuses, and the deployment, that the report's revision
+// should have. They post in their own time.
 func (l *loop) post(report status.Report) {
 	if l.newest == nil || l.newest.searching && l.federation(l.newest) == nil {
-		return // what its context is follows from the one that is searched for
+		return // the fallback that is searched for determines the context
 	}
 	if l.poster != nil {
 		for _, c := range status.Commits(report, l.statusSettings()) {
@@ -148,7 +152,7 @@ func (l *loop) post(report status.Report) {
 	}
 }
 
-// statusSettings are those of the newest revision, without secrets.
+// statusSettings returns the status settings of the newest revision, without secrets.
 func (l *loop) statusSettings() federation.CommitStatus {
 	settings := federation.CommitStatus{Context: l.newest.context}
 	if f := l.federation(l.newest); f != nil {
@@ -161,10 +165,10 @@ func (l *loop) statusSettings() federation.CommitStatus {
 	return settings
 }
 
-// count counts a sync when it has come to an end: a revision is live, or has
-// failed, and again when that changes.
+// count counts a sync when it has ended, in success or failure, and again when that
+// outcome changes.
 func (l *loop) count(r *status.Report) {
-	end := outcomeOf{r.Revision.SHA, r.State}
+	end := syncEnd{r.Revision.SHA, r.State}
 	if r.State == status.Pending || end == l.ended {
 		return
 	}
@@ -178,23 +182,23 @@ func (l *loop) count(r *status.Report) {
 		zap.String("description", r.Description.String()))
 }
 
-// outcomeOf is what became of a revision.
-type outcomeOf struct {
+// syncEnd is a revision and its final state.
+type syncEnd struct {
 	sha   string
 	state status.State
 }
 
-// findings are those of what belongs to no revision and no cluster.
+// findings returns the findings that belong to no revision and no cluster.
 func (l *loop) findings() []federation.Finding {
 	all := l.roll.Findings(path.Join(l.source.Path(), federation.FileName))
 	if err := l.kubeconfig.Err(); err != nil {
 		message := err.Error()
 		if !l.readOnly {
-			message = "read the kubeconfig: fedsync's log says what is wrong with it" // and where it is
+			message = "read the kubeconfig: see fedsync's log for the reason" // which names the path
 		}
 		all = append(all, federation.Finding{
 			ID: federation.FindingNoContext, Severity: federation.SeverityError,
-			Message: untrusted.New(message), Remedy: untrusted.Const("correct the file; until then the one before stays in use"),
+			Message: untrusted.New(message), Remedy: untrusted.Const("correct the file; until then, its last readable version stays in use"),
 		})
 	}
 	for _, p := range l.posters() {
@@ -203,9 +207,9 @@ func (l *loop) findings() []federation.Finding {
 	return all
 }
 
-// diagnose names what takes more than one stage to see. It reads what the clusters
-// show, so nothing is said of the objects of one that shows another revision still,
-// nor of those of several while there is such a one.
+// diagnose returns the findings that take more than one stage to see. It reads what the
+// clusters show. It reports nothing on the objects of a cluster that still shows another
+// revision, nor on objects of several clusters while there is such a cluster.
 func (l *loop) diagnose(rev *revision) []federation.Finding {
 	in := diagnose.Input{
 		Federation: rev.federation, Plan: rev.plan, Facts: l.members.facts,
