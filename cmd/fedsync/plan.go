@@ -189,8 +189,7 @@ func writePlan(w io.Writer, p *plan.Plan) {
 		_ = printer.Findings(w, p.Merged(p.Findings)) // the verdict decides the exit status
 	}
 	if len(p.Mended) > 0 {
-		fmt.Fprintln(w, "\
-fixed:")
+		fmt.Fprintln(w, "\nfixed:")
 		for _, f := range p.Merged(p.Mended) {
 			fmt.Fprintf(w, "  %-4s %s\n", f.ID, printer.Indented(f.String(), "  "))
 		}
