@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -162,8 +163,8 @@ func printTakeoverNotes(w io.Writer, t *handover.Takeover) {
 				gone = append(gone, app)
 			}
 		}
-		for app, why := range c.Refused {
-			fmt.Fprintf(w, "\n%s: the inventory of app %s is left unchanged: %s\n", c.Name, untrusted.Clean(app, 64), untrusted.Line(why))
+		for _, app := range slices.Sorted(maps.Keys(c.Refused)) {
+			fmt.Fprintf(w, "\n%s: the inventory of app %s is left unchanged: %s\n", c.Name, untrusted.Clean(app, 64), untrusted.Line(c.Refused[app]))
 		}
 	}
 	if len(gone) > 0 {

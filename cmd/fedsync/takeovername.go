@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -51,8 +53,8 @@ func printRename(w io.Writer, r *handover.Rename) error {
 		return err
 	}
 	for _, c := range r.Clusters {
-		for app, why := range c.Refused {
-			fmt.Fprintf(w, "\n%s: the inventory of app %s is left unchanged: %s\n", c.Name, untrusted.Clean(app, 64), untrusted.Line(why))
+		for _, app := range slices.Sorted(maps.Keys(c.Refused)) {
+			fmt.Fprintf(w, "\n%s: the inventory of app %s is left unchanged: %s\n", c.Name, untrusted.Clean(app, 64), untrusted.Line(c.Refused[app]))
 		}
 	}
 	if r.Federation.GCP != nil {

@@ -46,7 +46,7 @@ func (s *Store) list(r *Request, k *kind) (int, []byte, error) {
 		return 0, nil, err
 	}
 	var items [][]byte
-	var next string
+	var next, last string
 	limit, _ := strconv.Atoi(r.query.Get("limit"))
 	if r.query.Get("resourceVersion") == "0" {
 		limit = 0 // the watch cache does not support pages
@@ -57,16 +57,12 @@ func (s *Store) list(r *Request, k *kind) (int, []byte, error) {
 		if len(after) > 0 && strings.Compare(key, string(after)) <= 0 || !selects(e) {
 			continue
 		}
-		if limit > 0 && len(items) == limit {
+		if limit > 0 && len(items) == limit { // there is one more
+			next = base64.RawURLEncoding.EncodeToString([]byte(last))
 			break
 		}
 		items = append(items, item(e, k))
-		if limit > 0 && len(items) == limit {
-			next = base64.RawURLEncoding.EncodeToString([]byte(key))
-		}
-	}
-	if limit > 0 && len(items) < limit {
-		next = ""
+		last = key
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `{"kind":"%sList","apiVersion":%q,"metadata":{"resourceVersion":"%d"`, k.gvk.Kind, k.gvk.GroupVersion().String(), s.version)

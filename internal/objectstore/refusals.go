@@ -100,15 +100,16 @@ func Forbid(user, resource string, verbs ...string) Fault {
 		if r.Resource.Resource != resource || len(verbs) > 0 && !slices.Contains(verbs, r.Verb) {
 			return Action{}
 		}
+		named := resource
 		if r.Subresource != "" {
-			resource += "/" + r.Subresource
+			named += "/" + r.Subresource
 		}
 		scope := "at the cluster scope"
 		if r.Namespace != "" {
 			scope = fmt.Sprintf("in the namespace %q", r.Namespace)
 		}
 		err := apierrors.NewForbidden(r.Resource.GroupResource(), r.Name,
-			fmt.Errorf("User %q cannot %s resource %q in API group %q %s", user, r.Verb, resource, r.Resource.Group, scope)) //nolint:staticcheck // as the API server writes it
+			fmt.Errorf("User %q cannot %s resource %q in API group %q %s", user, r.Verb, named, r.Resource.Group, scope)) //nolint:staticcheck // as the API server writes it
 		return Action{Status: &err.ErrStatus}
 	}
 }

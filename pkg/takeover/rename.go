@@ -239,29 +239,6 @@ func (r renaming) kept(ctx context.Context) error {
 	})
 }
 
-// each calls use for every object that the selector selects.
-func (r renaming) each(ctx context.Context, objects dynamic.ResourceInterface, selector string, use func(*unstructured.Unstructured) error) error {
-	options := metav1.ListOptions{LabelSelector: selector, Limit: pageSize}
-	for {
-		var page *unstructured.UnstructuredList
-		err := r.request(ctx, func(ctx context.Context) (err error) {
-			page, err = objects.List(ctx, options)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		for i := range page.Items {
-			if err := use(&page.Items[i]); err != nil {
-				return err
-			}
-		}
-		if options.Continue = page.GetContinue(); options.Continue == "" {
-			return nil
-		}
-	}
-}
-
 // label sets a label on an object, unless the object was replaced.
 func (r renaming) label(ctx context.Context, objects dynamic.ResourceInterface, u *unstructured.Unstructured, label, value string) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": u.GetUID(), "labels": map[string]any{label: value}}})

@@ -36,9 +36,10 @@ const (
 	requestTimeout = 10 * time.Second
 	// atOnce is how many clusters are asked at the same time.
 	atOnce = 32
-	// pageSize is the number of inventories per page, and maxPages bounds the pages.
+	// pageSize is the number of objects per page, and maxPages bounds the pages of a
+	// list: a cluster that never ends one must not keep the command running forever.
 	pageSize = 500
-	maxPages = 20
+	maxPages = 1000
 )
 
 var configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
@@ -104,24 +105,39 @@ func (c *Cluster) look(ctx context.Context, o Options, client dynamic.Interface)
 	if err != nil {
 		return err
 	}
-	options := metav1.ListOptions{LabelSelector: inventory.ParentSelector(o.Owner.Federation), Limit: pageSize}
+	parents := client.Resource(configMaps).Namespace(federation.SystemNamespace)
+	err = o.each(ctx, parents, inventory.ParentSelector(o.Owner.Federation), func(u *unstructured.Unstructured) error {
+		c.sort(o.Owner, u)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("list the inventories: %w", err)
+	}
+	return nil
+}
+
+// each calls use for every object that the selector selects.
+func (o Options) each(ctx context.Context, objects dynamic.ResourceInterface, selector string, use func(*unstructured.Unstructured) error) error {
+	options := metav1.ListOptions{LabelSelector: selector, Limit: pageSize}
 	for range maxPages {
-		var list *unstructured.UnstructuredList
+		var page *unstructured.UnstructuredList
 		err := o.request(ctx, func(ctx context.Context) (err error) {
-			list, err = client.Resource(configMaps).Namespace(federation.SystemNamespace).List(ctx, options)
+			page, err = objects.List(ctx, options)
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("list the inventories: %w", err)
+			return err
 		}
-		for i := range list.Items {
-			c.sort(o.Owner, &list.Items[i])
+		for i := range page.Items {
+			if err := use(&page.Items[i]); err != nil {
+				return err
+			}
 		}
-		if options.Continue = list.GetContinue(); options.Continue == "" {
-			break
+		if options.Continue = page.GetContinue(); options.Continue == "" {
+			return nil
 		}
 	}
-	return nil
+	return fmt.Errorf("the list has more than %d pages", maxPages)
 }
 
 // sort adds an inventory to those of its owner.

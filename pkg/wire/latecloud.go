@@ -83,13 +83,13 @@ func (c *lateCloud) Health(ctx context.Context, service, group gcp.ID) (gcp.Grou
 	return cloud.Health(ctx, service, group)
 }
 
-// Granted returns which of the permissions are missing, if that can be queried.
-func (c *lateCloud) Granted(ctx context.Context, permissions []string) ([]string, error) {
+// Missing returns which of the permissions are missing, if that can be queried.
+func (c *lateCloud) Missing(ctx context.Context, permissions []string) ([]string, error) {
 	cloud, err := c.surveyor(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return cloud.Granted(ctx, permissions)
+	return cloud.Missing(ctx, permissions)
 }
 
 // Quotas returns the quotas of the project.

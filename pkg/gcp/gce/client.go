@@ -71,7 +71,7 @@ type Client struct {
 	groups   map[gcp.ID]groupRead      // our endpoint groups, and when they are due to be read
 	zones    map[string]time.Time      // when machines are due to be read, by "project/zone"
 	missing  map[string]time.Time      // when machines were last found missing, by providerID
-	samples  map[gcp.Kind]gcp.Resource // one resource of ours of each kind, for Granted
+	samples  map[gcp.Kind]gcp.Resource // one resource of ours of each kind, for Missing
 }
 
 var _ gcp.Cloud = (*Client)(nil)

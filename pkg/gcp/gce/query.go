@@ -35,10 +35,10 @@ func (c *Client) Health(ctx context.Context, service, group gcp.ID) (gcp.GroupHe
 	return out, nil
 }
 
-// Granted returns which of the permissions ("compute.urlMaps.update") are missing,
+// Missing returns which of the permissions ("compute.urlMaps.update") are missing,
 // sorted. Permissions can be tested only for backend services, URL maps and firewall
 // rules, and only if a resource of ours of that kind exists. All others count as granted.
-func (c *Client) Granted(ctx context.Context, permissions []string) ([]string, error) {
+func (c *Client) Missing(ctx context.Context, permissions []string) ([]string, error) {
 	var missing []string
 	for _, kind := range []gcp.Kind{gcp.KindService, gcp.KindURLMap, gcp.KindFirewall} {
 		asked := slices.DeleteFunc(slices.Clone(permissions), func(p string) bool {

@@ -48,12 +48,12 @@ func TestPermissionsAndQuotasAreKnown(t *testing.T) {
 	denied := "compute.backendServices.update"
 	_, c := newStandIn(t, gcetest.Options{Denied: []string{denied}, Quotas: map[string]int{"backendServices": 9}})
 	permissions := []string{"compute.backendServices.get", denied, "compute.urlMaps.update", "compute.instances.get"}
-	if missing, err := c.Granted(t.Context(), permissions); err != nil || len(missing) > 0 {
+	if missing, err := c.Missing(t.Context(), permissions); err != nil || len(missing) > 0 {
 		t.Errorf("before there is anything: %v, %v", missing, err)
 	}
 	newFrontend(t).build(t, c)
 	mustObserve(t, c, gcp.Scope{})
-	if missing, err := c.Granted(t.Context(), permissions); err != nil || !slices.Equal(missing, []string{denied}) {
+	if missing, err := c.Missing(t.Context(), permissions); err != nil || !slices.Equal(missing, []string{denied}) {
 		t.Errorf("missing %v, %v", missing, err)
 	}
 	quotas, err := c.Quotas(t.Context())

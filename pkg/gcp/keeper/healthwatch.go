@@ -243,11 +243,16 @@ func (w *healthWatch) answer(p pair, health gcp.GroupHealth, err error, now time
 // probably happened to others.
 func (w *healthWatch) hurry(cluster string, now time.Time) {
 	for _, a := range w.pairs {
-		if a.cluster == cluster && now.Sub(a.health.At) >= healthSoon {
-			a.pause = healthSoon
-			if a.next.After(now) {
-				a.next = now
-			}
+		if a.cluster != cluster {
+			continue
+		}
+		a.pause = healthSoon
+		soon := a.health.At.Add(healthSoon)
+		if soon.Before(now) {
+			soon = now
+		}
+		if a.next.After(soon) {
+			a.next = soon
 		}
 	}
 }

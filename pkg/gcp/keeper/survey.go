@@ -9,18 +9,22 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// surveyInterval is how often permissions and quotas are read: they rarely change.
-const surveyInterval = 10 * time.Minute
+// Permissions and quotas rarely change: they are read every surveyInterval, or after
+// surveyRetry if a read failed.
+const (
+	surveyInterval = 10 * time.Minute
+	surveyRetry    = time.Minute
+)
 
 // surveyor is a Cloud that reports permissions and quotas, as package gce's does.
 type surveyor interface {
-	Granted(ctx context.Context, permissions []string) (missing []string, err error)
+	Missing(ctx context.Context, permissions []string) ([]string, error)
 	Quotas(ctx context.Context) ([]gcp.Quota, error)
 }
 
 // survey holds the last permissions and quotas that were read.
 type survey struct {
-	at      time.Time
+	next    time.Time // when they are read again
 	missing []string
 	quotas  map[string]gcp.Quota
 }
@@ -51,19 +55,25 @@ func permissions(gcp *federation.GCP) []string {
 // calls show what is missing.
 func (s *survey) read(ctx context.Context, cloud gcp.Cloud, in *gcp.Input) {
 	asks, ok := cloud.(surveyor)
-	if !ok || !s.at.IsZero() && in.Now.Sub(s.at) < surveyInterval {
+	if !ok || in.Now.Before(s.next) {
 		return
 	}
-	if missing, err := asks.Granted(ctx, permissions(in.Federation.GCP)); err == nil {
+	s.next = in.Now.Add(surveyInterval)
+	missing, err := asks.Missing(ctx, permissions(in.Federation.GCP))
+	if err == nil {
 		s.missing = missing
+	} else {
+		s.next = in.Now.Add(surveyRetry)
 	}
-	if quotas, err := asks.Quotas(ctx); err == nil {
+	quotas, err := asks.Quotas(ctx)
+	if err == nil {
 		s.quotas = map[string]gcp.Quota{}
 		for _, q := range quotas {
 			s.quotas[q.Metric] = q
 		}
+	} else {
+		s.next = in.Now.Add(surveyRetry)
 	}
-	s.at = in.Now
 }
 
 // metrics are the quotas that apply to the creation of each kind.

@@ -20,7 +20,7 @@ type surveyed struct {
 	asked   int
 }
 
-func (c *surveyed) Granted(context.Context, []string) ([]string, error) {
+func (c *surveyed) Missing(context.Context, []string) ([]string, error) {
 	c.asked++
 	return c.missing, c.err
 }
@@ -55,7 +55,7 @@ func TestSurveyReportsMissingPermissionsAndSmallQuotas(t *testing.T) {
 	if len(s.findings(planned)) != 2 {
 		t.Error("an answer that was lost granted something")
 	}
-	in.Now = in.Now.Add(surveyInterval)
+	in.Now = in.Now.Add(surveyRetry)
 	cloud.err, cloud.missing, cloud.quotas = nil, nil, nil
 	s.read(t.Context(), cloud, in)
 	if found := s.findings(planned); len(found) != 0 {

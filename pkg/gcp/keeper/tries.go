@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -122,7 +123,7 @@ func (t *tries) tried(a gcp.Action, err error, repair bool, now time.Time) {
 	}
 	f.action, f.err = a, err
 	f.times++
-	f.until = now.Add(pause(classOf(err), f.times))
+	f.until = now.Add(max(pause(classOf(err), f.times), retryAfter(err)))
 	t.failed[k] = f
 }
 
@@ -130,6 +131,14 @@ func (t *tries) tried(a gcp.Action, err error, repair bool, now time.Time) {
 func (t *tries) fails(a gcp.Action, err error) bool {
 	f, known := t.failed[key(a)]
 	return known && f.wish == wish(a) && classOf(f.err) == classOf(err)
+}
+
+// retryAfter returns how long Compute Engine asks the client to wait, at most longPause.
+func retryAfter(err error) time.Duration {
+	if e, ok := errors.AsType[*gcp.Error](err); ok {
+		return min(e.After, longPause)
+	}
+	return 0
 }
 
 func pause(c gcp.Class, times int) time.Duration {
