@@ -8,8 +8,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 	"github.com/fedsync/fedsync/pkg/status/gitea"
@@ -41,7 +40,11 @@ type real struct {
 func newReal(t *testing.T) *real {
 	t.Helper()
 	r := &real{forge: sandboxtest.Shared(t).Forge(t).NewRepository(t), outbox: filepath.Join(t.TempDir(), "outbox")}
-	r.shas = push(t, r.forge)
+	repo := sourcetest.New(t)
+	for i, content := range []string{"one", "two"} {
+		r.shas[i] = repo.Push(content, map[string]string{"file": content})
+	}
+	repo.Git("push", "--quiet", r.forge.PushURL(), "main")
 	address, err := url.Parse(r.forge.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -57,38 +60,6 @@ func newReal(t *testing.T) *real {
 	}))
 	t.Cleanup(r.proxy.Close)
 	return r
-}
-
-// push makes two commits and pushes them.
-func push(t *testing.T, f *sandboxtest.Forge) [2]string {
-	t.Helper()
-	dir := t.TempDir()
-	git := func(args ...string) string {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), "git", args...)
-		cmd.Dir = dir
-		cmd.Env = []string{
-			"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
-			"GIT_AUTHOR_NAME=test", "GIT_AUTHOR_EMAIL=test@example.com", "GIT_COMMITTER_NAME=test", "GIT_COMMITTER_EMAIL=test@example.com",
-		}
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("git %s: %v: %s", args[0], err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	git("init", "--quiet", "--initial-branch=main")
-	var shas [2]string
-	for i, content := range []string{"one", "two"} {
-		if err := os.WriteFile(filepath.Join(dir, "file"), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		git("add", "file")
-		git("commit", "--quiet", "-m", content)
-		shas[i] = git("rev-parse", "HEAD")
-	}
-	git("push", "--quiet", f.PushURL(), "main")
-	return shas
 }
 
 func (r *real) provider(t *testing.T, token string) *gitea.Provider {
