@@ -8,6 +8,9 @@ LDFLAGS    := -s -w -X main.version=$(VERSION)
 MODULES    := . sandbox
 FUZZTIME   ?= 30s
 
+# What starts a sandbox takes the program that `make sandbox` has built.
+export FEDSYNC_TEST_SANDBOX_PROGRAM := $(CURDIR)/bin/sandbox
+
 .DEFAULT_GOAL := help
 
 .PHONY: help

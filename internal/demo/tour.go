@@ -14,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 )
 
 // tour does what the invitation asks for, and shows what comes of it.
@@ -136,7 +135,7 @@ func (d *demo) whatRuns(ctx context.Context) error {
 
 // asking gives the arguments of a command that looks at everything once.
 func (d *demo) asking(command string) []string {
-	args := []string{command, "--repo", d.repository, "--kubeconfig", d.kubeconfig, "--log-level", "error"}
+	args := []string{command, "--repo", d.repository, "--kubeconfig", d.sandbox.Kubeconfig(), "--log-level", "error"}
 	if d.cloud != nil {
 		args = append(args, "--gcp-endpoint", d.cloud.Endpoint)
 	}
@@ -199,7 +198,7 @@ func (d *demo) outage(ctx context.Context) error {
 	others := slices.Delete(slices.Clone(d.clusters), 1, 2)
 	say("\nThe API server of %s is killed …", lost)
 	started := time.Now()
-	if err := d.act(ctx, "kill", lost); err != nil {
+	if err := d.sandbox.Do(ctx, "kill", lost); err != nil {
 		return err
 	}
 	if err := d.placed(ctx, others, 7, 7); err != nil {
@@ -227,7 +226,7 @@ func (d *demo) comeback(ctx context.Context) error {
 	lost := d.clusters[1]
 	say("\nThe API server of %s is started again …", lost)
 	started := time.Now()
-	if err := d.act(ctx, "start", lost); err != nil {
+	if err := d.sandbox.Do(ctx, "start", lost); err != nil {
 		return err
 	}
 	if err := d.placed(ctx, d.clusters, 4, 6, 4); err != nil {
@@ -239,15 +238,6 @@ func (d *demo) comeback(ctx context.Context) error {
 	}
 	say("\nAnd now, by `fedsync doctor`:\n")
 	return d.show(ctx, "", "bin/fedsync", d.asking("doctor")...)
-}
-
-// act makes an outage, or ends it.
-func (d *demo) act(ctx context.Context, action, cluster string) error {
-	out, err := exec.CommandContext(ctx, "bin/sandbox", action, cluster, "--dir", d.sandbox).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s %s: %w: %s", action, cluster, err, out)
-	}
-	return nil
 }
 
 // placed waits until echo has so many replicas in each of the clusters.
@@ -284,13 +274,7 @@ func (d *demo) replicas(ctx context.Context, clusters ...string) ([]int32, error
 }
 
 func (d *demo) client(cluster string) (*kubernetes.Clientset, error) {
-	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
-		&clientcmd.ClientConfigLoadingRules{ExplicitPath: d.kubeconfig},
-		&clientcmd.ConfigOverrides{CurrentContext: cluster}).ClientConfig()
-	if err != nil {
-		return nil, err
-	}
-	return kubernetes.NewForConfig(cfg)
+	return kubernetes.NewForConfig(d.sandbox.RESTConfig(cluster))
 }
 
 func (d *demo) edit(file, before, after string) error {

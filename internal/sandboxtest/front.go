@@ -95,7 +95,7 @@ func (f *Front) Kubeconfig() string { return f.kubeconfig }
 func (f *Front) RestrictedKubeconfig() string {
 	f.tb.Helper()
 	return f.sandbox.writeKubeconfig(f.tb, func(name string, cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) {
-		cluster.Server, user.Token = f.lent.Servers[name], f.sandbox.said.Restricted[name]
+		cluster.Server, user.Token = f.lent.Servers[name], f.sandbox.description.Restricted[name]
 	})
 }
 

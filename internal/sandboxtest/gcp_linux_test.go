@@ -17,7 +17,7 @@ import (
 )
 
 func TestOwnSandboxWithComputeEngine(t *testing.T) {
-	s := sandboxtest.Own(t, 2, false, sandboxtest.WithGCP(1), sandboxtest.WithOperationTime(20*time.Millisecond))
+	s := sandboxtest.Own(t, 2, sandboxtest.WithGCP(1), sandboxtest.WithOperationTime(20*time.Millisecond))
 	g := s.GCP(t)
 	if !slices.Equal(g.Outside, s.Clusters()[1:]) || g.OperationTimes["globalForwardingRules"] != 20*time.Millisecond {
 		t.Errorf("outside are %v, and operations take %v", g.Outside, g.OperationTimes)

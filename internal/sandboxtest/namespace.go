@@ -47,7 +47,7 @@ func (s *Sandbox) Namespace(tb testing.TB) string {
 func (s *Sandbox) everywhere(tb testing.TB, f func(cluster string, api typedcorev1.NamespaceInterface)) {
 	tb.Helper()
 	var calls sync.WaitGroup
-	for _, cluster := range s.said.Clusters {
+	for _, cluster := range s.description.Clusters {
 		api := s.Client(tb, cluster).CoreV1().Namespaces()
 		calls.Go(func() { f(cluster, api) })
 	}

@@ -17,6 +17,7 @@
 package sandboxtest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -48,14 +49,14 @@ const RestrictedUser = "restricted"
 
 // Sandbox is a running federation of clusters.
 type Sandbox struct {
-	said    description
-	configs map[string]*rest.Config // by cluster
-	shared  bool
-	running *running // nil if somebody else started it
+	description Description
+	configs     map[string]*rest.Config // by cluster
+	shared      bool
+	running     *running // nil if another process started it
 }
 
-// description is what a sandbox says of itself.
-type description struct {
+// Description is what a sandbox prints when it is ready.
+type Description struct {
 	Dir        string            `json:"dir"`
 	Pid        int               `json:"pid"`
 	Kubeconfig string            `json:"directKubeconfig"` // past the proxies of a faulty sandbox
@@ -63,7 +64,7 @@ type description struct {
 	Restricted map[string]string `json:"restrictedTokens"`
 	Repository string            `json:"repository"`
 	Control    string            `json:"control"`
-	GCP        *gcpDescription   `json:"gcp"`
+	GCP        *GCPDescription   `json:"gcp"`
 	Forge      *Forge            `json:"forge"`
 }
 
@@ -83,17 +84,26 @@ func Shared(tb testing.TB) *Sandbox {
 var shared = sync.OnceValues(func() (*Sandbox, error) {
 	path := os.Getenv(Variable)
 	if path == "" {
-		return start(options{clusters: 3, forge: true, shared: true})
+		s, err := Start(context.Background(), 3, WithForge())
+		if err == nil {
+			s.shared = true
+			started.Store(true)
+		}
+		return s, err
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("find the sandbox that $%s names: %w", Variable, err)
 	}
-	var said description
-	if err := json.Unmarshal(b, &said); err != nil {
+	var d Description
+	if err := json.Unmarshal(b, &d); err != nil {
 		return nil, fmt.Errorf("read the description of a sandbox in %s: %w", path, err)
 	}
-	return newSandbox(said, true, nil)
+	s, err := newSandbox(d, nil)
+	if err == nil {
+		s.shared = true
+	}
+	return s, err
 })
 
 // Main runs the tests of a package and then waits until a sandbox that [Shared]
@@ -104,8 +114,8 @@ func Main(m *testing.M) int {
 	code := m.Run()
 	// If no test has asked for a sandbox, one is not started for this.
 	if started.Load() {
-		if s, err := shared(); err == nil && s.running != nil {
-			s.running.stop()
+		if s, err := shared(); err == nil {
+			s.Stop()
 		}
 	}
 	return code
@@ -113,40 +123,35 @@ func Main(m *testing.M) int {
 
 // Own starts a sandbox for one test, which may pause and kill its clusters. It is
 // stopped at the test's end.
-func Own(tb testing.TB, clusters int, forge bool, more ...Option) *Sandbox {
+func Own(tb testing.TB, clusters int, more ...Option) *Sandbox {
 	tb.Helper()
-	o := options{clusters: clusters, forge: forge}
-	for _, option := range more {
-		option(&o)
-	}
-	s, err := start(o)
+	s, err := Start(tb.Context(), clusters, more...)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(s.running.stop)
+	tb.Cleanup(s.Stop)
 	return s
 }
 
-// Option is something that a sandbox of [Own] has besides.
-type Option func(*options)
+// Option is what a sandbox has besides its clusters: arguments of sandbox up.
+type Option []string
 
-// options are what a sandbox is to be.
-type options struct {
-	clusters      int
-	forge, shared bool
-	more          []string // arguments of sandbox up
-}
+// WithForge adds a forge. See [Sandbox.Forge].
+func WithForge() Option { return Option{"--forge"} }
 
-func newSandbox(said description, shared bool, r *running) (*Sandbox, error) {
-	s := &Sandbox{said: said, shared: shared, running: r, configs: map[string]*rest.Config{}}
-	kubeconfig, err := clientcmd.LoadFromFile(said.Kubeconfig)
+// WithLogs leaves the logs of the sandbox's programs in a folder.
+func WithLogs(dir string) Option { return Option{"--logs", dir} }
+
+func newSandbox(d Description, r *running) (*Sandbox, error) {
+	s := &Sandbox{description: d, running: r, configs: map[string]*rest.Config{}}
+	kubeconfig, err := clientcmd.LoadFromFile(d.Kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("read the kubeconfig of the sandbox in %s: %w", said.Dir, err)
+		return nil, fmt.Errorf("read the kubeconfig of the sandbox in %s: %w", d.Dir, err)
 	}
-	for _, cluster := range said.Clusters {
+	for _, cluster := range d.Clusters {
 		config, err := clientcmd.NewNonInteractiveClientConfig(*kubeconfig, cluster, nil, nil).ClientConfig()
 		if err != nil {
-			return nil, fmt.Errorf("read the context %s of %s: %w", cluster, said.Kubeconfig, err)
+			return nil, fmt.Errorf("read the context %s of %s: %w", cluster, d.Kubeconfig, err)
 		}
 		config.QPS = -1 // a test's own pace is limit enough
 		s.configs[cluster] = config
@@ -154,19 +159,22 @@ func newSandbox(said description, shared bool, r *running) (*Sandbox, error) {
 	return s, nil
 }
 
+// Description returns what the sandbox printed when it was ready.
+func (s *Sandbox) Description() Description { return s.description }
+
 // Clusters lists the names of the clusters, which are those of their contexts.
-func (s *Sandbox) Clusters() []string { return slices.Clone(s.said.Clusters) }
+func (s *Sandbox) Clusters() []string { return slices.Clone(s.description.Clusters) }
 
 // Kubeconfig is the path of a kubeconfig with a context for every cluster, in
 // which the user may do everything.
-func (s *Sandbox) Kubeconfig() string { return s.said.Kubeconfig }
+func (s *Sandbox) Kubeconfig() string { return s.description.Kubeconfig }
 
 // RESTConfig returns an administrator's access to a cluster, without a limit on
 // requests. It panics if there is no such cluster.
 func (s *Sandbox) RESTConfig(cluster string) *rest.Config {
 	config, ok := s.configs[cluster]
 	if !ok {
-		panic(fmt.Sprintf("sandboxtest: no cluster %q; there are %s", cluster, strings.Join(s.said.Clusters, ", ")))
+		panic(fmt.Sprintf("sandboxtest: no cluster %q; there are %s", cluster, strings.Join(s.description.Clusters, ", ")))
 	}
 	return rest.CopyConfig(config)
 }
@@ -174,7 +182,7 @@ func (s *Sandbox) RESTConfig(cluster string) *rest.Config {
 // Restricted returns the access of [RestrictedUser] to a cluster.
 func (s *Sandbox) Restricted(cluster string) *rest.Config {
 	config := s.RESTConfig(cluster)
-	config.BearerToken = s.said.Restricted[cluster]
+	config.BearerToken = s.description.Restricted[cluster]
 	return config
 }
 
@@ -183,7 +191,7 @@ func (s *Sandbox) Restricted(cluster string) *rest.Config {
 func (s *Sandbox) RestrictedKubeconfig(tb testing.TB) string {
 	tb.Helper()
 	return s.writeKubeconfig(tb, func(cluster string, _ *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) {
-		user.Token = s.said.Restricted[cluster]
+		user.Token = s.description.Restricted[cluster]
 	})
 }
 
@@ -191,11 +199,11 @@ func (s *Sandbox) RestrictedKubeconfig(tb testing.TB) string {
 // returns its path.
 func (s *Sandbox) writeKubeconfig(tb testing.TB, change func(name string, cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo)) string {
 	tb.Helper()
-	kubeconfig, err := clientcmd.LoadFromFile(s.said.Kubeconfig)
+	kubeconfig, err := clientcmd.LoadFromFile(s.description.Kubeconfig)
 	if err != nil {
 		tb.Fatalf("read the kubeconfig of the sandbox: %v", err)
 	}
-	for _, name := range s.said.Clusters {
+	for _, name := range s.description.Clusters {
 		change(name, kubeconfig.Clusters[name], kubeconfig.AuthInfos[name])
 	}
 	path := tb.TempDir() + "/kubeconfig"
@@ -243,7 +251,17 @@ func (s *Sandbox) act(tb testing.TB, action, cluster string) {
 	if s.shared {
 		tb.Fatalf("%s %s: other tests use this cluster: take one from sandboxtest.Own", action, cluster)
 	}
-	if err := s.control(tb.Context(), http.MethodPost, "/clusters/"+url.PathEscape(cluster)+"/"+action, nil, nil); err != nil {
-		tb.Fatalf("%s %s: %v", action, cluster, err)
+	if err := s.Do(tb.Context(), action, cluster); err != nil {
+		tb.Fatal(err)
 	}
+}
+
+// Do is Pause ("pause"), Resume, Kill, Start, KillNodes ("kill-nodes") or ReviveNodes
+// for a program that is no test. It goes on after the end of ctx, so that a program
+// that is interrupted can put things back.
+func (s *Sandbox) Do(ctx context.Context, action, cluster string) error {
+	if err := s.control(ctx, http.MethodPost, "/clusters/"+url.PathEscape(cluster)+"/"+action, nil, nil); err != nil {
+		return fmt.Errorf("%s %s: %w", action, cluster, err)
+	}
+	return nil
 }

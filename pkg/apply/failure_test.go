@@ -126,7 +126,7 @@ data: {password: "hunter2!"}`))
 }
 
 func TestAHungAPIServerCostsOneRequestsTime(t *testing.T) {
-	s := sandboxtest.Own(t, 1, false)
+	s := sandboxtest.Own(t, 1)
 	f := &fixture{T: t, sandbox: s, cluster: s.Clusters()[0], namespace: s.Namespace(t), seen: make(chan struct{}, 1)}
 	f.federation, f.config, f.admin = f.namespace, s.RESTConfig(s.Clusters()[0]), s.Dynamic(t, s.Clusters()[0])
 	defer func() { f.stop() }()

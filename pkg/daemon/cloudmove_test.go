@@ -16,7 +16,7 @@ import (
 // replaces, what it shows, who leaves it, who meddles with it and who else keeps it. The
 // cases share clusters, and nothing else.
 func TestLifeOfALoadBalancer(t *testing.T) {
-	s := sandboxtest.Own(t, 3, false, sandboxtest.WithGCP(1), sandboxtest.WithoutGLBC())
+	s := sandboxtest.Own(t, 3, sandboxtest.WithGCP(1), sandboxtest.WithoutGLBC())
 	for _, c := range []struct {
 		name string
 		run  func(*cloudWorld)

@@ -17,7 +17,7 @@ import (
 
 // The tests of failover share one sandbox of their own, one after the other.
 func TestReplicasMoveWhenAClusterIsLost(t *testing.T) {
-	s := sandboxtest.Own(t, 3, false)
+	s := sandboxtest.Own(t, 3)
 	t.Run("it hangs, and its share goes back", func(t *testing.T) {
 		relocation(t, s, s.Pause, s.Resume, true)
 	})

@@ -25,7 +25,7 @@ func TestOneAddressThatNoClusterCanTakeDown(t *testing.T) {
 	if os.Getenv(longTests) != "" {
 		clusters, outside = 13, 2
 	}
-	s := sandboxtest.Own(t, clusters, false, sandboxtest.WithGCP(outside))
+	s := sandboxtest.Own(t, clusters, sandboxtest.WithGCP(outside))
 	w := newCloudWorld(t, s)
 	d := w.start()
 

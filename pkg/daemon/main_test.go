@@ -15,14 +15,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/worker"
 )
 
-// childConfig names a file with the settings, in JSON, of a daemon that the test
-// binary is to run instead of the tests: one that can be killed.
+// childConfig has the settings, in JSON, of a daemon that the test binary is to run
+// instead of the tests: one that can be killed.
 const childConfig = "FEDSYNC_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	worker.Serve()
-	if file := os.Getenv(childConfig); file != "" {
-		fmt.Fprintln(os.Stderr, runChild(file))
+	if settings := os.Getenv(childConfig); settings != "" {
+		fmt.Fprintln(os.Stderr, runChild(settings))
 		os.Exit(1)
 	}
 	code := sandboxtest.Main(m)
@@ -42,16 +42,16 @@ func TestMain(m *testing.M) {
 }
 
 // runChild runs a daemon until the process is killed.
-func runChild(file string) error {
-	data, err := os.ReadFile(file)
+func runChild(settings string) error {
+	cfg := config.New()
+	if err := json.Unmarshal([]byte(settings), cfg); err != nil {
+		return err
+	}
+	log, err := zap.NewDevelopment()
 	if err != nil {
 		return err
 	}
-	cfg := config.New()
-	if err := json.Unmarshal(data, cfg); err != nil {
-		return err
-	}
-	d, err := New(cfg, Options{Version: testVersion, Log: zap.NewNop()})
+	d, err := New(cfg, Options{Version: testVersion, Log: log})
 	if err != nil {
 		return err
 	}

@@ -247,7 +247,7 @@ func TestAClusterThatLeavesIsEmptiedWhereTheFileSaysSo(t *testing.T) {
 
 // A choice needs every cluster's ports: while one is out of reach it waits.
 func TestANodePortIsNotChosenWhileAClusterIsOutOfReach(t *testing.T) {
-	s := sandboxtest.Own(t, 3, false)
+	s := sandboxtest.Own(t, 3)
 	w := failoverWorld(t, s)
 	all := s.Clusters()
 	away := all[1]

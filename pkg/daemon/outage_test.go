@@ -13,7 +13,7 @@ import (
 
 // The tests of outages share one sandbox of their own, one after the other.
 func TestAnOutageOfOneClusterCostsTheOthersNothing(t *testing.T) {
-	s := sandboxtest.Own(t, 3, false)
+	s := sandboxtest.Own(t, 3)
 	t.Run("it hangs", func(t *testing.T) {
 		outage(t, s, s.Pause, s.Resume)
 	})

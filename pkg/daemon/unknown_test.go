@@ -29,7 +29,7 @@ import (
 // The tests that change what belongs to no namespace share one sandbox of their
 // own, one after the other.
 func TestWhatAClusterDoesNotShowIsReportedAndLeftAlone(t *testing.T) {
-	s := sandboxtest.Own(t, 3, false)
+	s := sandboxtest.Own(t, 3)
 	t.Run("a cluster that does not let us look loses nothing", func(t *testing.T) { closedCluster(t, s) })
 	t.Run("the UIDs of Google's controllers", func(t *testing.T) { sharedUIDs(t, s) })
 }

@@ -152,7 +152,7 @@ func TestWatcherReportsAForbiddenKindAndGoesOnWithTheOthers(t *testing.T) {
 
 func TestWatcherWaitsForAKindThatIsNotServedYet(t *testing.T) {
 	t.Parallel()
-	s := sandboxtest.Own(t, 1, false) // a definition belongs to no namespace
+	s := sandboxtest.Own(t, 1) // a definition belongs to no namespace
 	m := membertest.NewMember(t, s)
 	shops := Watch{Resource: schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "shops"}}
 	events := newRecorder()
@@ -176,7 +176,7 @@ func TestWatcherWaitsForAKindThatIsNotServedYet(t *testing.T) {
 // a user that nobody else is.
 func TestWatcherIsIdleWhenTheClusterIs(t *testing.T) {
 	t.Parallel()
-	s := sandboxtest.Own(t, 1, false)
+	s := sandboxtest.Own(t, 1)
 	m := membertest.NewMember(t, s)
 	watches := []Watch{ours(m)}
 	for _, resource := range []string{"services", "pods", "secrets", "configmaps"} {
@@ -217,7 +217,7 @@ func TestWatcherIsIdleWhenTheClusterIs(t *testing.T) {
 // the daemon does.
 func TestWatcherSurvivesAnAPIServerThatIsKilledOrPaused(t *testing.T) {
 	t.Parallel()
-	m := membertest.NewMember(t, sandboxtest.Own(t, 1, false))
+	m := membertest.NewMember(t, sandboxtest.Own(t, 1))
 	shop := map[string]string{"app": "shop"}
 	m.Create(t, "a", shop)
 
