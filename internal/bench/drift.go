@@ -121,7 +121,7 @@ func (g *guide) repair(ctx context.Context, m *member, kind schema.GroupVersionR
 	g.sightings.mu.Unlock()
 	at, err := seen.wait(ctx, 30*time.Second)
 	if err != nil {
-		return 0, fmt.Errorf("repair of %s: %s in %s: %w\nfedsync's log ends with\n%s", e.name, kind.Resource, m.name, err, g.fedsync.lastWords())
+		return 0, fmt.Errorf("repair of %s: %s in %s: %w\nfedsync's log ends with\n%s", e.name, kind.Resource, m.name, err, g.fedsync.LastWords())
 	}
 	return at[e.name].Sub(answered), nil
 }
@@ -151,7 +151,7 @@ func removeLabel(ctx context.Context, m *member, kind schema.GroupVersionResourc
 func labelIsBack(u *unstructured.Unstructured) bool { return u.GetLabels()["tier"] == "web" }
 
 func deleteObject(ctx context.Context, m *member, kind schema.GroupVersionResource) (*unstructured.Unstructured, error) {
-	objects := m.admin.Resource(kind).Namespace(namespace)
+	objects := m.client.Resource(kind).Namespace(namespace)
 	last, err := objects.Get(ctx, guideName, metav1.GetOptions{})
 	if err != nil {
 		return nil, err
@@ -171,5 +171,5 @@ func (m *member) edit(ctx context.Context, kind schema.GroupVersionResource, op,
 	if err != nil {
 		return nil, err
 	}
-	return m.admin.Resource(kind).Namespace(namespace).Patch(ctx, guideName, types.JSONPatchType, body, metav1.PatchOptions{FieldManager: "somebody"})
+	return m.client.Resource(kind).Namespace(namespace).Patch(ctx, guideName, types.JSONPatchType, body, metav1.PatchOptions{FieldManager: "somebody"})
 }

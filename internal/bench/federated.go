@@ -60,7 +60,7 @@ func (b *bench) daemonDir(name string) string {
 }
 
 func (f *federated) start(ctx context.Context) (err error) {
-	f.fedsync, err = startDaemon(ctx, f.program, f.dir, f.repo.bare, f.kubeconfig, f.args...)
+	f.fedsync, err = startDaemon(ctx, f.program, f.dir, f.repo.bare, f.sandbox.Kubeconfig(), f.args...)
 	return err
 }
 
@@ -69,7 +69,7 @@ func (f *federated) close() error {
 	if f.fedsync == nil {
 		return nil
 	}
-	err := f.fedsync.stop()
+	err := f.fedsync.Stop()
 	f.fedsync = nil
 	return err
 }
@@ -77,7 +77,7 @@ func (f *federated) close() error {
 // restart kills fedsync and starts it again. It gives how long the new one took
 // until it knew that nothing is to be done.
 func (f *federated) restart(ctx context.Context) (time.Duration, error) {
-	f.fedsync.kill()
+	f.fedsync.Kill()
 	if err := f.start(ctx); err != nil {
 		return 0, err
 	}
@@ -89,7 +89,7 @@ func (f *federated) restart(ctx context.Context) (time.Duration, error) {
 		}
 		return live(f.repo.head)(r)
 	})
-	return time.Since(f.fedsync.began), err
+	return time.Since(f.fedsync.Began), err
 }
 
 // prepare commits files, and waits until git is done with it: what is left is to

@@ -61,7 +61,7 @@ func (f *floor) apply(ctx context.Context) (answered, seen time.Duration, err er
 
 func (f *floor) send(ctx context.Context, m *member, kind schema.GroupVersionResource, body []byte) error {
 	force := true
-	_, err := m.floor.Resource(kind).Namespace(namespace).Patch(ctx, floorName, types.ApplyPatchType, body,
+	_, err := m.client.Resource(kind).Namespace(namespace).Patch(ctx, floorName, types.ApplyPatchType, body,
 		metav1.PatchOptions{FieldManager: floorName, Force: &force})
 	if err != nil {
 		return fmt.Errorf("apply %s to %s: %w", kind.Resource, m.name, err)

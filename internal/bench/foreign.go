@@ -61,7 +61,7 @@ func (g *guide) untilForeign(ctx context.Context, cluster string, kind schema.Gr
 	}
 	// As often as a request to the page allows without being a load itself.
 	return wait(ctx, patience, 10*time.Millisecond, "report of a foreign addition in "+cluster, func(ctx context.Context) (bool, string) {
-		r, err := g.fedsync.report(ctx)
+		r, err := g.fedsync.Report(ctx)
 		if err != nil {
 			return false, err.Error()
 		}

@@ -62,7 +62,7 @@ func (g *guide) pushAs(ctx context.Context, expected []string, files func([]stri
 	}
 	at, err := seen.wait(ctx, patience)
 	if err != nil {
-		return nil, fmt.Errorf("push %d: %w\nfedsync's log ends with\n%s", g.round, err, g.fedsync.lastWords())
+		return nil, fmt.Errorf("push %d: %w\nfedsync's log ends with\n%s", g.round, err, g.fedsync.LastWords())
 	}
 	return lastOfEach(moved, at), nil
 }

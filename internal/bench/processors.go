@@ -81,7 +81,6 @@ func familyTicks(pid int) (float64, error) {
 type process struct {
 	pid, parent int
 	ticks       float64 // its own and its ended children's
-	ownTicks    float64
 }
 
 func readProcess(file string) (process, error) {
@@ -110,7 +109,6 @@ func readProcess(file string) (process, error) {
 		return p, fmt.Errorf("read %s: %w", file, err)
 	}
 	p.parent = int(numbers[0])
-	p.ownTicks = numbers[1] + numbers[2]
-	p.ticks = p.ownTicks + numbers[3] + numbers[4]
+	p.ticks = numbers[1] + numbers[2] + numbers[3] + numbers[4]
 	return p, nil
 }

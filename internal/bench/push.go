@@ -37,7 +37,7 @@ func measurePush(ctx context.Context, b *bench) ([]Row, error) {
 		if err := g.settle(ctx); err != nil {
 			return nil, err
 		}
-		before, err := g.fedsync.cpu()
+		before, err := g.fedsync.Processor()
 		if err != nil {
 			return nil, err
 		}
@@ -45,7 +45,7 @@ func measurePush(ctx context.Context, b *bench) ([]Row, error) {
 		if err != nil {
 			return nil, err
 		}
-		after, err := g.fedsync.cpu()
+		after, err := g.fedsync.Processor()
 		if err != nil {
 			return nil, err
 		}

@@ -92,7 +92,6 @@ func (r *repository) commit(ctx context.Context, files map[string]string, messag
 // is no part of what is measured.
 func (r *repository) openRefs() error {
 	r.refs = exec.Command("git", "-C", r.bare, "update-ref", "--stdin")
-	ownGroup(r.refs)
 	var err error
 	if r.in, err = r.refs.StdinPipe(); err != nil {
 		return err

@@ -78,17 +78,6 @@ func (t *tally) fewest() int64 {
 	return t.least
 }
 
-// now gives the counts of some clusters.
-func (t *tally) now(clusters []string) map[string]pods {
-	t.of.mu.Lock()
-	defer t.of.mu.Unlock()
-	counts := map[string]pods{}
-	for _, name := range clusters {
-		counts[name] = t.counts[name]
-	}
-	return counts
-}
-
 // until waits until it is so, and gives when that was seen.
 func (t *tally) until(ctx context.Context, limit time.Duration, what string, so func(map[string]pods) bool) (time.Time, error) {
 	w := &waiting{so: so, at: time.Now(), done: make(chan struct{})}

@@ -26,9 +26,13 @@ import (
 // test's own.
 func faultyWorld(t *testing.T) *world {
 	t.Helper()
-	s := sandboxtest.Shared(t)
-	w := newWorld(t, s)
-	w.front = s.Faults(t)
+	return newWorld(t, sandboxtest.Shared(t)).behindProxies()
+}
+
+// behindProxies puts proxies of the test's own in front of the clusters.
+func (w *world) behindProxies() *world {
+	w.t.Helper()
+	w.front = w.sandbox.Faults(w.t)
 	w.cfg.Kubeconfig = w.front.Kubeconfig()
 	return w
 }

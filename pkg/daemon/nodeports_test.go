@@ -77,8 +77,15 @@ func TestANodePortIsChosenOnceForAllClusters(t *testing.T) {
 		t.Fatalf("node ports are %v, want one from the band 30000-30085", chosen)
 	}
 
-	// The same repository, read by another daemon that never heard of the choice.
+	// The same repository, read by another daemon that never heard of the choice and
+	// finds no Service.
 	d.stop()
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	for _, cluster := range all {
+		if err := w.client(cluster).CoreV1().Services(w.namespace).Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	d = w.start()
 	d.live(w.repo.Push("a new daemon", map[string]string{"apps/web/note.yaml": w.settings("note", "1")}))
 	if got := w.nodePorts(all...); !slices.Equal(got, chosen) {
