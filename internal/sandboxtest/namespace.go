@@ -3,6 +3,8 @@ package sandboxtest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"math/big"
 	"regexp"
 	"strings"
 	"sync"
@@ -13,6 +15,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // Namespace creates a namespace of a new name in every cluster and returns the
@@ -52,6 +56,64 @@ func (s *Sandbox) everywhere(tb testing.TB, f func(cluster string, api typedcore
 		calls.Go(func() { f(cluster, api) })
 	}
 	calls.Wait()
+}
+
+// CleanUp deletes at the test's end what a fedsync keeps in its own namespace under
+// labels, and the namespaces whose names begin with that of the test and a dash.
+func (s *Sandbox) CleanUp(tb testing.TB, namespace, labels string) {
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), 10*time.Second)
+		defer cancel()
+		s.everywhere(tb, func(cluster string, namespaces typedcorev1.NamespaceInterface) {
+			core, kept := s.Client(tb, cluster).CoreV1(), metav1.ListOptions{LabelSelector: labels}
+			err := errors.Join(
+				core.ConfigMaps(federation.SystemNamespace).DeleteCollection(ctx, metav1.DeleteOptions{}, kept),
+				core.Secrets(federation.SystemNamespace).DeleteCollection(ctx, metav1.DeleteOptions{}, kept))
+			all, listErr := namespaces.List(ctx, metav1.ListOptions{})
+			err = errors.Join(err, listErr)
+			for i := range all.Items {
+				if name := all.Items[i].Name; strings.HasPrefix(name, namespace+"-") {
+					if deleteErr := namespaces.Delete(ctx, name, metav1.DeleteOptions{}); !apierrors.IsNotFound(deleteErr) {
+						err = errors.Join(err, deleteErr)
+					}
+				}
+			}
+			if err != nil && s.shared { // one of the test's own goes anyway
+				tb.Errorf("clean up in %s: %v", cluster, err)
+			}
+		})
+	})
+}
+
+// FreeNodePorts returns the first of n ports that no Service has in any cluster, above
+// the band that API servers choose from last.
+func (s *Sandbox) FreeNodePorts(tb testing.TB, n int) int {
+	tb.Helper()
+	taken := map[int]bool{}
+	for _, cluster := range s.description.Clusters {
+		services, err := s.Client(tb, cluster).CoreV1().Services("").List(tb.Context(), metav1.ListOptions{})
+		if err != nil {
+			tb.Fatalf("list the Services of %s: %v", cluster, err)
+		}
+		for i := range services.Items {
+			for _, p := range services.Items[i].Spec.Ports {
+				taken[int(p.NodePort)] = true
+			}
+		}
+	}
+	for {
+		drawn, err := rand.Int(rand.Reader, big.NewInt(2500))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		first, free := 30100+int(drawn.Int64()), true
+		for port := first; port < first+n; port++ {
+			free = free && !taken[port]
+		}
+		if free {
+			return first
+		}
+	}
 }
 
 // namespaceName makes the name of a test recognizable in a namespace's, and

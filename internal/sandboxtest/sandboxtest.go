@@ -13,7 +13,7 @@
 // namespace, takes [Own]. One that needs an API server which refuses, delays or
 // loses requests, or which is restored from a backup, puts proxies of its own in
 // front of the shared clusters with [Sandbox.Faults]. Where the programs of a sandbox are missing the tests
-// fail, with the command that builds them; they are never skipped.
+// fail, with the command that builds them; only go test -short skips them.
 package sandboxtest
 
 import (
@@ -28,6 +28,7 @@ import (
 	"sync"
 	"testing"
 
+	"go.uber.org/goleak"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -73,11 +74,20 @@ type Description struct {
 // binary starts once. It ends with the test binary, however that ends.
 func Shared(tb testing.TB) *Sandbox {
 	tb.Helper()
+	skipIfShort(tb)
 	s, err := shared()
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return s
+}
+
+// skipIfShort skips what needs a sandbox where that is asked for: see make unit.
+func skipIfShort(tb testing.TB) {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skip("it needs a sandbox")
+	}
 }
 
 // shared is started by the first test that asks for it.
@@ -106,8 +116,9 @@ var shared = sync.OnceValues(func() (*Sandbox, error) {
 	return s, err
 })
 
-// Main runs the tests of a package and then waits until a sandbox that [Shared]
-// started is gone. Only packages that look for goroutines left behind need it:
+// Main runs the tests of a package, waits until a sandbox that [Shared] started is gone,
+// and fails where a goroutine is left then, but for the readers of HTTP/2 connections that
+// this package's clients keep for later:
 //
 //	func TestMain(m *testing.M) { os.Exit(sandboxtest.Main(m)) }
 func Main(m *testing.M) int {
@@ -118,13 +129,25 @@ func Main(m *testing.M) int {
 			s.Stop()
 		}
 	}
-	return code
+	if code != 0 {
+		return code
+	}
+	if err := goleak.Find(
+		goleak.IgnoreAnyFunction("golang.org/x/net/http2.(*ClientConn).readLoop"),
+		goleak.IgnoreAnyFunction("net/http.(*http2ClientConn).readLoop"),
+		goleak.IgnoreAnyFunction("net/http/internal/http2.(*ClientConn).readLoop"),
+	); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 // Own starts a sandbox for one test, which may pause and kill its clusters. It is
 // stopped at the test's end.
 func Own(tb testing.TB, clusters int, more ...Option) *Sandbox {
 	tb.Helper()
+	skipIfShort(tb)
 	s, err := Start(tb.Context(), clusters, more...)
 	if err != nil {
 		tb.Fatal(err)

@@ -109,7 +109,7 @@ var mayImport = map[string][]string{
 	"internal/membertest":         {"internal/sandboxtest", "pkg/bounds"},
 	"internal/raced":              {},
 	"internal/strictyaml":         {},
-	"internal/sandboxtest":        {"internal/sandboxtest/faults", "pkg/gcp/gcetest", "pkg/status"},
+	"internal/sandboxtest":        {"internal/sandboxtest/faults", "pkg/federation", "pkg/gcp/gcetest", "pkg/status"},
 	"internal/sandboxtest/faults": {},
 	"internal/objectstore":        {},
 	"internal/badforge":           {"internal/canary"},

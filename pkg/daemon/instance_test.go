@@ -99,7 +99,7 @@ func TestAnotherRepositoryWithTheSameNamesIsRefused(t *testing.T) {
 	t.Run("of another federation", func(t *testing.T) {
 		other := *w
 		other.t, other.repo, other.name = t, sourcetest.New(t), w.name+"x"
-		defer other.cleanUp()
+		other.sandbox.CleanUp(t, other.namespace, inventory.ParentSelector(other.name))
 		cfg := *w.cfg
 		cfg.Repository, cfg.Instance = other.repo.Path, "other"
 		other.repo.Push("other", map[string]string{"fedsync.yaml": other.file("web"), "apps/web/all.yaml": w.settings("a", "other")})

@@ -7,7 +7,6 @@ import (
 	"os"
 	"testing"
 
-	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
@@ -25,20 +24,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, runChild(settings))
 		os.Exit(1)
 	}
-	code := sandboxtest.Main(m)
-	if code == 0 {
-		// The readers of HTTP/2 connections are sandboxtest's own clients', who keep
-		// them for later.
-		err := goleak.Find(
-			goleak.IgnoreAnyFunction("golang.org/x/net/http2.(*ClientConn).readLoop"),
-			goleak.IgnoreAnyFunction("net/http.(*http2ClientConn).readLoop"),
-			goleak.IgnoreAnyFunction("net/http/internal/http2.(*ClientConn).readLoop"))
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
+	os.Exit(sandboxtest.Main(m))
 }
 
 // runChild runs a daemon until the process is killed.

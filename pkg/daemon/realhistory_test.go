@@ -80,7 +80,7 @@ func newRealWorld(t *testing.T, seed uint64, within time.Duration) *realWorld {
 		history: history.New(seed, history.Options{
 			Clusters: w.sandbox.Clusters(),
 			Events:   24, Length: 20 * time.Second, Fault: 8 * time.Second, Backup: 10 * time.Second,
-			Namespace: w.namespace, NodePort: freeNodePorts(t, w.sandbox, 3),
+			Namespace: w.namespace, NodePort: w.sandbox.FreeNodePorts(t, 3),
 		}),
 		within: within, rests: w.cfg.StatusDeadline + w.grace, steady: 5 * time.Second, agrees: time.Minute,
 	}

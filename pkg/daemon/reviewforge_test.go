@@ -168,7 +168,7 @@ func (p *pulled) step(what string) {
 func TestAPullRequestIsPlannedMendedAndMergedOnARealForge(t *testing.T) {
 	p := newPulled(t)
 	holder := p.sandbox.Clusters()[1]
-	taken := freeNodePorts(t, p.sandbox, 1)
+	taken := p.sandbox.FreeNodePorts(t, 1)
 	p.occupy(holder, p.sandbox.Namespace(t), "legacy", taken)
 	first := p.push("main", map[string]string{"fedsync.yaml": p.file("web"), "apps/web/config.yaml": p.settings("config", "one")})
 	d := p.start()

@@ -3,11 +3,8 @@ package daemon
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"maps"
-	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,7 +62,7 @@ func newWorld(t *testing.T, s *sandboxtest.Sandbox) *world {
 	t.Helper()
 	w := &world{t: t, sandbox: s, repo: sourcetest.New(t), namespace: s.Namespace(t)}
 	w.name = "f" + w.namespace[strings.LastIndex(w.namespace, "-")+1:]
-	w.nodePort = freeNodePorts(t, s, 1)
+	w.nodePort = s.FreeNodePorts(t, 1)
 	w.cfg = config.New()
 	w.cfg.Repository = w.repo.Path
 	w.cfg.Kubeconfig = s.Kubeconfig()
@@ -76,54 +73,8 @@ func newWorld(t *testing.T, s *sandboxtest.Sandbox) *world {
 	w.cfg.ProbeInterval = 200 * time.Millisecond
 	w.cfg.ProbeTimeout = 10 * time.Second
 	w.cfg.RequestTimeout = 30 * time.Second
-	t.Cleanup(w.cleanUp)
+	s.CleanUp(t, w.namespace, inventory.ParentSelector(w.name))
 	return w
-}
-
-// cleanUp deletes what is not in the test's namespace.
-func (w *world) cleanUp() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), 10*time.Second)
-	defer cancel()
-	for _, cluster := range w.sandbox.Clusters() {
-		core := w.sandbox.Client(w.t, cluster).CoreV1()
-		ours := metav1.ListOptions{LabelSelector: inventory.ParentSelector(w.name)}
-		err := errors.Join(
-			core.ConfigMaps(federation.SystemNamespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours),
-			core.Secrets(federation.SystemNamespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours))
-		if err != nil && !w.t.Failed() {
-			w.t.Logf("clean up in %s: %v", cluster, err)
-		}
-	}
-}
-
-// freeNodePorts returns the first of n ports that no Service has in any cluster.
-func freeNodePorts(t *testing.T, s *sandboxtest.Sandbox, n int) int {
-	t.Helper()
-	taken := map[int]bool{}
-	for _, cluster := range s.Clusters() {
-		services, err := s.Client(t, cluster).CoreV1().Services("").List(t.Context(), metav1.ListOptions{})
-		if err != nil {
-			t.Fatalf("list the Services of %s: %v", cluster, err)
-		}
-		for _, service := range services.Items {
-			for _, p := range service.Spec.Ports {
-				taken[int(p.NodePort)] = true
-			}
-		}
-	}
-	for {
-		drawn, err := rand.Int(rand.Reader, big.NewInt(2500))
-		if err != nil {
-			t.Fatal(err)
-		}
-		first, free := 30100+int(drawn.Int64()), true
-		for port := first; port < first+n; port++ {
-			free = free && !taken[port]
-		}
-		if free {
-			return first
-		}
-	}
 }
 
 // file is fedsync.yaml with all clusters and the apps named, each in apps/NAME.
