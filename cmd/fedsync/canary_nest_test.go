@@ -36,8 +36,8 @@ import (
 	"github.com/fedsync/fedsync/internal/badforge"
 	"github.com/fedsync/fedsync/internal/badmember"
 	"github.com/fedsync/fedsync/internal/canary"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/internal/objectstore"
-	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
 
@@ -352,7 +352,7 @@ func (w *nest) objects() {
 // running is a daemon.
 type running struct {
 	*nest
-	*sandboxtest.Daemon
+	*lab.Daemon
 
 	searched int // how much of the log
 }
@@ -362,7 +362,7 @@ func (w *nest) start() *running {
 	w.t.Helper()
 	cmd := exec.Command("fedsync", "run", "--listen=127.0.0.1:0", "--log-level=debug", "--interval=1m")
 	cmd.Dir, cmd.Env = w.dir, w.env
-	daemon, err := sandboxtest.StartDaemon(w.t.Context(), filepath.Join(w.dir, "log"), cmd)
+	daemon, err := lab.StartDaemon(w.t.Context(), filepath.Join(w.dir, "log"), cmd)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 	"k8s.io/client-go/util/jsonpath"
 	"sigs.k8s.io/yaml"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -38,7 +38,7 @@ import (
 // with $NS, is deleted from the clusters.
 func clustersCommand(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) > 0, "clusters")
-	s := sandboxtest.Shared(tb(ts))
+	s := lab.Shared(tb(ts))
 	names := s.Clusters()[:3]
 	for i, name := range names {
 		ts.Setenv(fmt.Sprintf("C%d", i+1), name)
@@ -89,7 +89,7 @@ func kubeconfigCommand(ts *testscript.TestScript, neg bool, args []string) {
 	file := ts.Getenv("KUBECONFIG")
 	config, err := clientcmd.LoadFromFile(file)
 	ts.Check(err)
-	original, err := clientcmd.LoadFromFile(sandboxtest.Shared(tb(ts)).Kubeconfig())
+	original, err := clientcmd.LoadFromFile(lab.Shared(tb(ts)).Kubeconfig())
 	ts.Check(err)
 	usage(ts, original.Contexts[name] == nil, form)
 
@@ -205,7 +205,7 @@ type scriptCluster struct {
 }
 
 func newScriptCluster(ts *testscript.TestScript, name string) *scriptCluster {
-	s := sandboxtest.Shared(tb(ts))
+	s := lab.Shared(tb(ts))
 	client, err := discovery.NewDiscoveryClientForConfig(s.RESTConfig(name))
 	ts.Check(err)
 	return &scriptCluster{

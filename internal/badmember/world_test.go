@@ -18,9 +18,8 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/fedsync/fedsync/internal/badmember"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/internal/objectstore"
-	"github.com/fedsync/fedsync/internal/sandboxtest"
-	"github.com/fedsync/fedsync/internal/testprogram"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
 
@@ -30,7 +29,7 @@ type world struct {
 	members map[string]*badmember.Server
 	clients map[string]dynamic.Interface // of what is in the members' stores
 	repo    *sourcetest.Repo
-	daemon  *sandboxtest.Daemon
+	daemon  *lab.Daemon
 	dir     string // of the daemons' cache and log
 	config  string // of the clusters
 	pushes  int
@@ -70,7 +69,7 @@ func newWorld(t *testing.T) *world {
 var program string
 
 func TestMain(m *testing.M) {
-	os.Exit(testprogram.With(func(built string) int {
+	os.Exit(lab.WithProgram(func(built string) int {
 		program = built
 		return m.Run()
 	}))
@@ -95,7 +94,7 @@ func (w *world) start() {
 		"--instance", "test", "--interval", "1s", "--probe-interval", "200ms", "--probe-timeout", "10s", "--request-timeout", "30s",
 		"--log-format", "json", "--log-level", "debug")
 	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+w.dir)
-	daemon, err := sandboxtest.StartDaemon(w.t.Context(), filepath.Join(w.dir, "log"), cmd)
+	daemon, err := lab.StartDaemon(w.t.Context(), filepath.Join(w.dir, "log"), cmd)
 	if err != nil {
 		w.t.Fatal(err)
 	}

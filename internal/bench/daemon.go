@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
 // daemon is a fedsync that runs, as a program of its own.
-type daemon struct{ *sandboxtest.Daemon }
+type daemon struct{ *lab.Daemon }
 
 // startDaemon starts fedsync on a repository and returns when its page answers.
 // Its cache is in dir, so that no other fedsync of this machine has a say in it.
@@ -26,7 +26,7 @@ func startDaemon(ctx context.Context, program, dir, repository, kubeconfig strin
 		"--listen", "127.0.0.1:0", "--log-format", "json",
 	}, args...)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_CACHE_HOME=" + filepath.Join(dir, "cache")}
-	d, err := sandboxtest.StartDaemon(ctx, filepath.Join(dir, "fedsync.log"), cmd)
+	d, err := lab.StartDaemon(ctx, filepath.Join(dir, "fedsync.log"), cmd)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 // federated is a federation that runs: a repository, and fedsync that keeps
 // clusters equal to it.
 type federated struct {
-	*lab
+	*fleet
 	program string
 	dir     string   // of fedsync's cache and log
 	args    []string // of fedsync, besides those that it needs
@@ -33,11 +33,11 @@ const quiet = 300 * time.Millisecond
 // federate makes a repository, starts a fedsync on it and waits until its objects
 // are live.
 func (b *bench) federate(ctx context.Context, name string, files map[string]string, args ...string) (*federated, error) {
-	l, err := b.openLab(ctx)
+	l, err := b.openFleet(ctx)
 	if err != nil {
 		return nil, err
 	}
-	f := &federated{lab: l, program: b.fedsync, dir: b.daemonDir(name), args: args}
+	f := &federated{fleet: l, program: b.fedsync, dir: b.daemonDir(name), args: args}
 	if f.repo, err = newRepository(ctx, filepath.Join(b.dir, name), files); err != nil {
 		return nil, err
 	}

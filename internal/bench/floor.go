@@ -19,7 +19,7 @@ import (
 // connections, that has the objects in hand and sends a server-side apply of
 // each, all at once.
 type floor struct {
-	*lab
+	*fleet
 	round int
 }
 

@@ -14,7 +14,7 @@ import (
 // soon the report says that nothing moves, and how soon it moves when somebody
 // confirms in Git that the clusters are lost.
 func measureGuard(ctx context.Context, b *bench) ([]Row, error) {
-	l, err := b.openLab(ctx)
+	l, err := b.openFleet(ctx)
 	if err != nil {
 		return nil, err
 	}

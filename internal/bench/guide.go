@@ -22,7 +22,7 @@ func (b *bench) openGuide(ctx context.Context) (*guide, error) {
 	if b.guide != nil {
 		return b.guide, nil
 	}
-	l, err := b.openLab(ctx)
+	l, err := b.openFleet(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -8,11 +8,11 @@
 // and how.
 //
 // Each measurement is a file of its own: render.go, push.go, drift.go, outage.go,
-// restart.go, memory.go, relocation.go, guard.go, portwaiting.go, port.go, hundredports.go. What they share is the lab (clusters,
-// and clients of them), federations (a repository, and fedsync running on it; the
-// guide is the one with the objects of the Federated Ingress guide), the sightings
-// (who saw what in which cluster, and when) and the tally (what a ReplicaSet runs
-// everywhere).
+// restart.go, memory.go, relocation.go, guard.go, portwaiting.go, port.go,
+// hundredports.go. What they share is the fleet (clusters, and clients of them),
+// federations (a repository, and fedsync running on it; the guide is the one with the
+// objects of the Federated Ingress guide), the sightings (who saw what in which cluster,
+// and when) and the tally (what a ReplicaSet runs everywhere).
 package main
 
 import (
@@ -117,7 +117,7 @@ type bench struct {
 	version string    // of what is measured, for fedsync and the results
 	say     io.Writer // what goes on, for whoever waits
 
-	lab   *lab   // the clusters; nil until they are needed
+	fleet *fleet // the clusters; nil until they are needed
 	guide *guide // the running federation; nil until it is needed
 }
 
@@ -210,8 +210,8 @@ func (b *bench) close() error {
 	if b.guide != nil {
 		errs = append(errs, b.guide.close())
 	}
-	if b.lab != nil {
-		b.lab.close()
+	if b.fleet != nil {
+		b.fleet.close()
 	}
 	return errors.Join(errs...)
 }

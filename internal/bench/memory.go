@@ -17,7 +17,7 @@ const manyPerCluster = 300
 // brings them there, brings a change of every one of them, and is left alone.
 // What counts is what is resident then; the most that ever was is reported, too.
 func measureMemory(ctx context.Context, b *bench) (rows []Row, err error) {
-	l, err := b.openLab(ctx)
+	l, err := b.openFleet(ctx)
 	if err != nil {
 		return nil, err
 	}

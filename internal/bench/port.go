@@ -63,7 +63,7 @@ func measurePort(ctx context.Context, b *bench) (rows []Row, err error) {
 
 // createEverywhere is the least that Services in every cluster cost: a bare loop
 // that has them in hand, and numbers for their ports from first on.
-func (l *lab) createEverywhere(ctx context.Context, first int, names ...string) (time.Duration, error) {
+func (l *fleet) createEverywhere(ctx context.Context, first int, names ...string) (time.Duration, error) {
 	bodies := make([][]byte, len(names))
 	for i, name := range names {
 		var err error

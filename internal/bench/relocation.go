@@ -23,7 +23,7 @@ type relocating struct {
 
 // openRelocating brings a ReplicaSet of that name to clusters.
 func (b *bench) openRelocating(ctx context.Context, name string, clusters []string, args ...string) (*relocating, error) {
-	l, err := b.openLab(ctx)
+	l, err := b.openFleet(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (r *relocating) restored(ctx context.Context) error {
 // that its API server gets until as many pods as it ran exist elsewhere besides
 // those that did, and on its return until everything is as before.
 func measureRelocation(ctx context.Context, b *bench) (rows []Row, err error) {
-	l, err := b.openLab(ctx)
+	l, err := b.openFleet(ctx)
 	if err != nil {
 		return nil, err
 	}

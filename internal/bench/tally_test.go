@@ -82,7 +82,7 @@ func TestGuideAsksForAllClustersAndTheFloorForOne(t *testing.T) {
 	if got, want := replicas(guideFiles(clusters, 0)[appPath+"/base/replicaset.yaml"]), int64(guideReplicas*len(clusters)); got != want {
 		t.Errorf("Git asks for %d replicas, want %d", got, want)
 	}
-	f := &floor{lab: &lab{clusters: []*member{{name: "a"}}}}
+	f := &floor{fleet: &fleet{clusters: []*member{{name: "a"}}}}
 	objects, err := f.objects()
 	if err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ type unpinned struct {
 }
 
 func (b *bench) openUnpinned(ctx context.Context, name string) (*unpinned, error) {
-	l, err := b.openLab(ctx)
+	l, err := b.openFleet(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (u *unpinned) add(ctx context.Context, names ...string) (*expectation, time
 	var expected []string
 	for _, name := range names {
 		files[serviceFile(name)] = unpinnedService(name)
-		for _, cluster := range u.lab.names() {
+		for _, cluster := range u.fleet.names() {
 			expected = append(expected, cluster+" "+name)
 		}
 	}
@@ -128,7 +128,7 @@ func nodePort(service *unstructured.Unstructured) int64 {
 }
 
 // nodePorts gives the node ports of Services as they are now, by name and cluster.
-func (l *lab) nodePorts(ctx context.Context, names []string) (map[string]map[string]int64, error) {
+func (l *fleet) nodePorts(ctx context.Context, names []string) (map[string]map[string]int64, error) {
 	var mu sync.Mutex // protects all
 	all := map[string]map[string]int64{}
 	err := l.each(func(m *member) error {
@@ -178,7 +178,7 @@ func (m *member) occupy(ctx context.Context, name string, port int64) error {
 }
 
 // vacate deletes Services in all clusters, whoever made them.
-func (l *lab) vacate(ctx context.Context, names ...string) error {
+func (l *fleet) vacate(ctx context.Context, names ...string) error {
 	return l.each(func(m *member) error {
 		for _, name := range names {
 			err := m.client.Resource(services).Namespace(namespace).Delete(ctx, name, metav1.DeleteOptions{})

@@ -14,13 +14,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 )
 
 // cloud is the sandbox's Compute Engine, and the load balancer that fedsync made in
 // it. The demo has one unless it is told --gcp=false.
 type cloud struct {
-	*sandboxtest.GCPDescription
+	*lab.GCPDescription
 
 	address string // the load balancer's
 	client  *http.Client

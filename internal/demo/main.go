@@ -20,7 +20,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -40,11 +40,11 @@ func main() {
 // demo is what runs.
 type demo struct {
 	dir        string
-	sandbox    *sandboxtest.Sandbox
+	sandbox    *lab.Sandbox
 	clusters   []string
 	repository string // bare
 	work       string // a clone of it
-	daemon     *sandboxtest.Daemon
+	daemon     *lab.Daemon
 	cloud      *cloud // nil with --gcp=false
 }
 
@@ -55,13 +55,13 @@ func run(ctx context.Context, once, gcp bool) (err error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	d := &demo{dir: dir, work: filepath.Join(dir, "web")}
-	var options []sandboxtest.Option
+	var options []lab.Option
 	if gcp {
-		options = append(options, sandboxtest.WithGCP(0))
+		options = append(options, lab.WithGCP(0))
 	}
 
 	say("Starting three Kubernetes control planes …")
-	if d.sandbox, err = sandboxtest.Start(ctx, 3, options...); err != nil {
+	if d.sandbox, err = lab.Start(ctx, 3, options...); err != nil {
 		return err
 	}
 	defer d.sandbox.Stop()
@@ -169,7 +169,7 @@ func (d *demo) startDaemon(ctx context.Context) (err error) {
 	if d.cloud != nil {
 		args = append(args, "--gcp-endpoint", d.cloud.Endpoint)
 	}
-	d.daemon, err = sandboxtest.StartDaemon(ctx, filepath.Join(d.dir, "fedsync.log"), exec.Command("bin/fedsync", args...))
+	d.daemon, err = lab.StartDaemon(ctx, filepath.Join(d.dir, "fedsync.log"), exec.Command("bin/fedsync", args...))
 	return err
 }
 

@@ -23,7 +23,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 )
 
 func main() {
@@ -46,7 +46,7 @@ func runAll(ctx context.Context, wanted tests) error {
 	if err != nil {
 		return fmt.Errorf("find the packages: %w", err)
 	}
-	box, err := sandboxtest.Start(ctx, 3, sandboxtest.WithForge())
+	box, err := lab.Start(ctx, 3, lab.WithForge())
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ type event struct {
 
 // testAll makes one pass after the other, also after one that failed: beside each other
 // they would keep the processors from what tests wait for.
-func (t *tally) testAll(ctx context.Context, passes []pass, box *sandboxtest.Sandbox) error {
+func (t *tally) testAll(ctx context.Context, passes []pass, box *lab.Sandbox) error {
 	var all error
 	for _, p := range passes {
 		all = errors.Join(all, t.test(ctx, p, box))
@@ -128,11 +128,11 @@ func (t *tally) testAll(ctx context.Context, passes []pass, box *sandboxtest.San
 	return all
 }
 
-func (t *tally) test(ctx context.Context, p pass, box *sandboxtest.Sandbox) error {
+func (t *tally) test(ctx context.Context, p pass, box *lab.Sandbox) error {
 	cmd := exec.CommandContext(ctx, "go", p.arguments()...)
 	cmd.Dir, cmd.Stderr, cmd.Env = p.dir, os.Stderr, os.Environ()
 	if p.dir == "." {
-		cmd.Env = append(cmd.Env, sandboxtest.Variable+"="+filepath.Join(box.Description().Dir, "sandbox.json"))
+		cmd.Env = append(cmd.Env, lab.Variable+"="+filepath.Join(box.Description().Dir, "sandbox.json"))
 	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

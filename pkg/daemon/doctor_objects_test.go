@@ -15,13 +15,13 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 func TestFindingsOfObjectsComeAndGo(t *testing.T) {
 	t.Parallel()
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	p := newPatient(t, s, func(*patient) {})
 	for _, faults := range []func(*patient) []fault{replicaFaults, podFaults, portFaults, refusedObjects, ingressFaults} {
 		for _, f := range faults(p) {

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
-	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
+	"github.com/fedsync/fedsync/internal/lab"
+	"github.com/fedsync/fedsync/internal/lab/faults"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -22,7 +22,7 @@ import (
 // The tests of failover share one sandbox of their own, one after the other. So does the
 // one that counts every request: nobody else changes anything there.
 func TestReplicasMoveWhenAClusterIsLost(t *testing.T) {
-	s := sandboxtest.Own(t, 3)
+	s := lab.Own(t, 3)
 	t.Run("it hangs, and its share goes back", func(t *testing.T) {
 		relocation(t, s, s.Pause, s.Resume, true)
 	})
@@ -85,7 +85,7 @@ func (w *world) awaitReplicas(clusters []string, want ...int64) {
 	})
 }
 
-func failoverWorld(t *testing.T, s *sandboxtest.Sandbox) *world {
+func failoverWorld(t *testing.T, s *lab.Sandbox) *world {
 	w := newWorld(t, s)
 	// As by default: the figures are those that a user sees.
 	w.cfg.ProbeInterval, w.cfg.ProbeTimeout = 2*time.Second, 2*time.Second
@@ -94,7 +94,7 @@ func failoverWorld(t *testing.T, s *sandboxtest.Sandbox) *world {
 }
 
 // relocation loses one cluster of three and gets it back.
-func relocation(t *testing.T, s *sandboxtest.Sandbox, away, back func(testing.TB, string), rebalance bool) {
+func relocation(t *testing.T, s *lab.Sandbox, away, back func(testing.TB, string), rebalance bool) {
 	w := failoverWorld(t, s)
 	all := s.Clusters()
 	lost, others := all[1], []string{all[0], all[2]}
@@ -162,7 +162,7 @@ func (w *world) versionsIn(clusters []string) map[string]string {
 	return versions
 }
 
-func frozenFederation(t *testing.T, s *sandboxtest.Sandbox) {
+func frozenFederation(t *testing.T, s *lab.Sandbox) {
 	w := failoverWorld(t, s).behindProxies()
 	all := s.Clusters()
 	left, lost := all[0], all[1:]
@@ -208,7 +208,7 @@ func frozenFederation(t *testing.T, s *sandboxtest.Sandbox) {
 }
 
 // fewLostProbes has an API server lose one probe and then two, which is no outage yet.
-func fewLostProbes(t *testing.T, s *sandboxtest.Sandbox) {
+func fewLostProbes(t *testing.T, s *lab.Sandbox) {
 	w := failoverWorld(t, s).behindProxies()
 	all := s.Clusters()
 	d := w.start()
@@ -245,7 +245,7 @@ func fewLostProbes(t *testing.T, s *sandboxtest.Sandbox) {
 
 // atRest counts what is asked while nothing changes. A watch is begun again every five
 // minutes at most, so that the short form sees none.
-func atRest(t *testing.T, s *sandboxtest.Sandbox) {
+func atRest(t *testing.T, s *lab.Sandbox) {
 	span := 15 * time.Second
 	if os.Getenv(longTests) != "" {
 		span = 11 * time.Minute
@@ -271,7 +271,7 @@ func atRest(t *testing.T, s *sandboxtest.Sandbox) {
 	}
 }
 
-func failoverByHand(t *testing.T, s *sandboxtest.Sandbox) {
+func failoverByHand(t *testing.T, s *lab.Sandbox) {
 	w := failoverWorld(t, s)
 	all := s.Clusters()
 	lost, others := all[1], []string{all[0], all[2]}

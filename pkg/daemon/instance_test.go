@@ -9,7 +9,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
@@ -17,7 +17,7 @@ import (
 )
 
 func TestOfTwoInstancesTheOlderStopsWritingAndSaysSo(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	first := w.repo.Push("first", map[string]string{
 		"fedsync.yaml":      w.file("web"),
 		"apps/web/all.yaml": w.settings("a", "1"),
@@ -72,7 +72,7 @@ func TestOfTwoInstancesTheOlderStopsWritingAndSaysSo(t *testing.T) {
 }
 
 func TestAnotherRepositoryWithTheSameNamesIsRefused(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	files := map[string]string{"fedsync.yaml": w.file("web"), "apps/web/all.yaml": w.settings("a", "1")}
 	d := w.start()
 	mine := w.repo.Push("mine", files)

@@ -14,7 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
@@ -29,7 +29,7 @@ func TestADaemonKilledAtAnyMomentConverges(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	w.cfg.Instance = "" // a killed process leaves its name free
 
 	// The whole of an app may go at once here: that is not what is tested.
@@ -122,7 +122,7 @@ func (w *world) owned(cluster string) map[string]string {
 }
 
 // startChild runs a daemon in a process of its own.
-func startChild(t *testing.T, cfg *config.Config) *sandboxtest.Daemon {
+func startChild(t *testing.T, cfg *config.Config) *lab.Daemon {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -134,7 +134,7 @@ func startChild(t *testing.T, cfg *config.Config) *sandboxtest.Daemon {
 	}
 	child := exec.Command(exe)
 	child.Env = append(os.Environ(), childConfig+"="+string(settings))
-	d, err := sandboxtest.StartDaemon(t.Context(), tempFile(t, "log"), child)
+	d, err := lab.StartDaemon(t.Context(), tempFile(t, "log"), child)
 	if err != nil {
 		t.Fatal(err)
 	}

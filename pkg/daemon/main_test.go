@@ -9,7 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 )
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, runChild(settings))
 		os.Exit(1)
 	}
-	os.Exit(sandboxtest.Main(m))
+	os.Exit(lab.Main(m))
 }
 
 // runChild runs a daemon until the process is killed.

@@ -10,12 +10,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
 func TestAPushGoesLiveAndTheNextChangesOnlyWhatChanged(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	d := w.start()
 	first := w.repo.Push("first", map[string]string{
 		"fedsync.yaml":         w.file("web"),

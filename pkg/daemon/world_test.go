@@ -26,7 +26,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -44,21 +44,21 @@ const patience = 45 * time.Second
 // in every cluster and the settings of a daemon.
 type world struct {
 	t         *testing.T
-	sandbox   *sandboxtest.Sandbox
+	sandbox   *lab.Sandbox
 	repo      *sourcetest.Repo
 	cfg       *config.Config
 	namespace string
 	name      string // of the federation
 	nodePort  int
 	grace     time.Duration                          // of the diagnosis; the usual one when zero
-	front     *sandboxtest.Front                     // proxies between the daemons and the clusters; nil for none
+	front     *lab.Front                             // proxies between the daemons and the clusters; nil for none
 	direct    func(cluster string) dynamic.Interface // a client of a cluster that is in no sandbox; nil for none
 	change    func(*Daemon)                          // of each daemon before it runs; nil for none
 	logs      *lockedBuffer                          // gets what the daemons log, every level of it; nil for nobody
 	watch     func(*loop)                            // told of each daemon's loop before it runs; nil for nobody
 }
 
-func newWorld(t *testing.T, s *sandboxtest.Sandbox) *world {
+func newWorld(t *testing.T, s *lab.Sandbox) *world {
 	t.Helper()
 	w := &world{t: t, sandbox: s, repo: sourcetest.New(t), namespace: s.Namespace(t)}
 	w.name = "f" + w.namespace[strings.LastIndex(w.namespace, "-")+1:]

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
-	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
+	"github.com/fedsync/fedsync/internal/lab"
+	"github.com/fedsync/fedsync/internal/lab/faults"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -89,7 +89,7 @@ func TestOfTwoDaemonsThatStartTogetherOneWritesAllClusters(t *testing.T) {
 // A daemon that has yielded posts no commit statuses: what stands on a commit is
 // the word of who writes.
 func TestADaemonThatYieldedPostsNothing(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	w.cfg.CommitStatus = "gitnotes"
 	w.cfg.PublicURL = "https://fedsync.example.com"
 	older, newer := *w.cfg, *w.cfg
@@ -122,7 +122,7 @@ func TestADaemonThatYieldedPostsNothing(t *testing.T) {
 // A daemon that is stopped in the middle of a push, and goes on when another has
 // taken over, writes nothing but what was under way.
 func TestADaemonThatStoodStillWritesNothingAfterAnotherTookOver(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	all := w.sandbox.Clusters()
 	front := w.sandbox.Faults(t) // for the older alone
 	older := *w.cfg
@@ -181,7 +181,7 @@ func TestADaemonThatStoodStillWritesNothingAfterAnotherTookOver(t *testing.T) {
 }
 
 // pageSays asks that the newest report of a daemon has all of these words.
-func pageSays(t *testing.T, d *sandboxtest.Daemon, words ...string) string {
+func pageSays(t *testing.T, d *lab.Daemon, words ...string) string {
 	t.Helper()
 	report, err := d.Report(t.Context())
 	if err != nil {

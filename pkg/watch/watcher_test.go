@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/internal/membertest"
-	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
 	"github.com/fedsync/fedsync/pkg/probe"
@@ -26,7 +26,7 @@ func ours(m *membertest.Member) Watch {
 const soon = 3 * time.Second
 
 func TestWatcherFollowsTheObjectsOfALabel(t *testing.T) {
-	m := membertest.NewMember(t, sandboxtest.Shared(t))
+	m := membertest.NewMember(t, lab.Shared(t))
 	shop := map[string]string{"app": "shop"}
 	m.Create(t, "a", shop)
 	m.Create(t, "foreign", nil)
@@ -63,7 +63,7 @@ func TestWatcherFollowsTheObjectsOfALabel(t *testing.T) {
 }
 
 func TestWatcherListsAnewWhatItMissed(t *testing.T) {
-	m := membertest.NewMember(t, sandboxtest.Shared(t))
+	m := membertest.NewMember(t, lab.Shared(t))
 	shop := map[string]string{"app": "shop"}
 	for _, name := range []string{"stays", "goes", "changes", "renewed"} {
 		m.Create(t, name, shop)
@@ -103,7 +103,7 @@ func TestWatcherListsAnewWhatItMissed(t *testing.T) {
 }
 
 func TestWatcherReportsAForbiddenKindAndGoesOnWithTheOthers(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	m := membertest.NewMember(t, s)
 	secrets := Watch{Resource: schema.GroupVersionResource{Version: "v1", Resource: "secrets"}, Namespace: m.Namespace}
 	grant(t, m, "configmaps")
@@ -152,7 +152,7 @@ func TestWatcherReportsAForbiddenKindAndGoesOnWithTheOthers(t *testing.T) {
 
 func TestWatcherWaitsForAKindThatIsNotServedYet(t *testing.T) {
 	t.Parallel()
-	s := sandboxtest.Own(t, 1) // a definition belongs to no namespace
+	s := lab.Own(t, 1) // a definition belongs to no namespace
 	m := membertest.NewMember(t, s)
 	shops := Watch{Resource: schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "shops"}}
 	events := newRecorder()
@@ -176,7 +176,7 @@ func TestWatcherWaitsForAKindThatIsNotServedYet(t *testing.T) {
 // a user that nobody else is.
 func TestWatcherIsIdleWhenTheClusterIs(t *testing.T) {
 	t.Parallel()
-	s := sandboxtest.Own(t, 1)
+	s := lab.Own(t, 1)
 	m := membertest.NewMember(t, s)
 	watches := []Watch{ours(m)}
 	for _, resource := range []string{"services", "pods", "secrets", "configmaps"} {
@@ -217,7 +217,7 @@ func TestWatcherIsIdleWhenTheClusterIs(t *testing.T) {
 // the daemon does.
 func TestWatcherSurvivesAnAPIServerThatIsKilledOrPaused(t *testing.T) {
 	t.Parallel()
-	m := membertest.NewMember(t, sandboxtest.Own(t, 1))
+	m := membertest.NewMember(t, lab.Own(t, 1))
 	shop := map[string]string{"app": "shop"}
 	m.Create(t, "a", shop)
 
@@ -291,7 +291,7 @@ func TestWatcherSurvivesAnAPIServerThatIsKilledOrPaused(t *testing.T) {
 // nothing notices: HTTP/2 misses its pings after 45 s only.
 func TestWatcherGetsOverASilentPartition(t *testing.T) {
 	t.Parallel()
-	m := membertest.NewMember(t, sandboxtest.Shared(t))
+	m := membertest.NewMember(t, lab.Shared(t))
 	shop := map[string]string{"app": "shop"}
 	m.Create(t, "a", shop)
 	var wire membertest.Wire
@@ -340,7 +340,7 @@ func grant(t *testing.T, m *membertest.Member, resource string) {
 	apply(t, m, rbac.GroupVersion().WithResource("rolebindings"), map[string]any{
 		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": map[string]any{"name": resource},
 		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": resource},
-		"subjects": []any{map[string]any{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": sandboxtest.RestrictedUser}},
+		"subjects": []any{map[string]any{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": lab.RestrictedUser}},
 	})
 }
 

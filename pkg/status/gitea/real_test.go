@@ -16,7 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -28,7 +28,7 @@ import (
 // real is a repository with two commits on a real Gitea, and a proxy before it
 // that can be told to fail.
 type real struct {
-	forge *sandboxtest.Forge
+	forge *lab.Forge
 	shas  [2]string
 	proxy *httptest.Server
 	down  atomic.Bool
@@ -39,7 +39,7 @@ type real struct {
 
 func newReal(t *testing.T) *real {
 	t.Helper()
-	r := &real{forge: sandboxtest.Shared(t).Forge(t).NewRepository(t), outbox: filepath.Join(t.TempDir(), "outbox")}
+	r := &real{forge: lab.Shared(t).Forge(t).NewRepository(t), outbox: filepath.Join(t.TempDir(), "outbox")}
 	repo := sourcetest.New(t)
 	for i, content := range []string{"one", "two"} {
 		r.shas[i] = repo.Push(content, map[string]string{"file": content})
@@ -149,7 +149,7 @@ func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
 	await(t, results, post.Posted) // of the context that is new
 	stop()
 
-	got := [][]sandboxtest.Status{r.forge.Statuses(t, r.shas[0]), r.forge.Statuses(t, r.shas[1])}
+	got := [][]lab.Status{r.forge.Statuses(t, r.shas[0]), r.forge.Statuses(t, r.shas[1])}
 	for i, statuses := range got {
 		for j, s := range statuses {
 			if want := "https://fedsync.example/revisions/" + r.shas[i]; s.TargetURL != want {
@@ -158,7 +158,7 @@ func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
 			got[i][j].TargetURL = ""
 		}
 	}
-	want := [][]sandboxtest.Status{
+	want := [][]lab.Status{
 		{
 			{Context: "fedsync/web", State: "success", Description: "superseded by " + r.shas[1][:7] + " · it was: 203.0.113.10 · 13/13 clusters · 26/26 ready"},
 			{Context: "fedsync/web", State: "pending", Description: "0/13 synced"},
@@ -174,8 +174,8 @@ func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
 }
 
 // sorted makes the order of statuses plain that were posted within a second.
-func sorted(statuses []sandboxtest.Status) map[sandboxtest.Status]int {
-	m := map[sandboxtest.Status]int{}
+func sorted(statuses []lab.Status) map[lab.Status]int {
+	m := map[lab.Status]int{}
 	for _, s := range statuses {
 		m[s]++
 	}

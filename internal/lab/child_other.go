@@ -1,6 +1,6 @@
 //go:build !linux
 
-package sandboxtest
+package lab
 
 import "syscall"
 

@@ -1,4 +1,4 @@
-package sandboxtest_test
+package lab_test
 
 import (
 	"context"
@@ -21,12 +21,12 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
 
 func TestSharedClustersHaveTheNamespaceOfATest(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	if got := len(s.Clusters()); got < 3 {
 		t.Fatalf("the shared sandbox has %d clusters, want 3 at least", got)
 	}
@@ -56,7 +56,7 @@ func TestSharedClustersHaveTheNamespaceOfATest(t *testing.T) {
 }
 
 func TestKubeconfigHasAContextForEveryCluster(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	kubeconfig, err := clientcmd.LoadFromFile(s.Kubeconfig())
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func TestKubeconfigHasAContextForEveryCluster(t *testing.T) {
 }
 
 func TestRestrictedUserMayDoNothing(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	cluster := s.Clusters()[0]
 	client, err := kubernetes.NewForConfig(s.Restricted(cluster))
 	if err != nil {
@@ -97,7 +97,7 @@ func TestRestrictedUserMayDoNothing(t *testing.T) {
 }
 
 func TestOwnClusterCanBePausedAndKilled(t *testing.T) {
-	s := sandboxtest.Own(t, 1)
+	s := lab.Own(t, 1)
 	cluster := s.Clusters()[0]
 	ns := s.Namespace(t)
 	address := host(t, s.RESTConfig(cluster).Host)
@@ -121,7 +121,7 @@ func TestOwnClusterCanBePausedAndKilled(t *testing.T) {
 }
 
 func TestForgeTakesAPushAndTellsOfIt(t *testing.T) {
-	forge := sandboxtest.Shared(t).Forge(t).NewRepository(t)
+	forge := lab.Shared(t).Forge(t).NewRepository(t)
 	calls := make(chan string, 10) // more than one push can cause
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -153,7 +153,7 @@ func TestForgeTakesAPushAndTellsOfIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := forge.Statuses(t, sha)
-	want := sandboxtest.Status{Context: "fedsync/web", State: "pending", Description: "on its way"}
+	want := lab.Status{Context: "fedsync/web", State: "pending", Description: "on its way"}
 	if len(got) != 1 || got[0] != want {
 		t.Errorf("statuses of the commit are %v, want one: %v", got, want)
 	}

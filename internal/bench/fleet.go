@@ -12,12 +12,12 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 )
 
-// lab is the clusters, and clients of them.
-type lab struct {
-	sandbox   *sandboxtest.Sandbox
+// fleet is the clusters, and clients of them.
+type fleet struct {
+	sandbox   *lab.Sandbox
 	clusters  []*member
 	byName    map[string]*member
 	sightings *sightings
@@ -29,24 +29,24 @@ type member struct {
 	client dynamic.Interface // without a rate limit
 }
 
-// openLab returns the clusters, and starts them when they are first asked for.
-func (b *bench) openLab(ctx context.Context) (*lab, error) {
-	if b.lab != nil {
-		return b.lab, nil
+// openFleet returns the clusters, and starts them when they are first asked for.
+func (b *bench) openFleet(ctx context.Context) (*fleet, error) {
+	if b.fleet != nil {
+		return b.fleet, nil
 	}
 	if err := b.build(ctx); err != nil {
 		return nil, err
 	}
 	b.tell("starting %d clusters …", b.clusters)
-	var options []sandboxtest.Option
+	var options []lab.Option
 	if b.keep != "" {
-		options = append(options, sandboxtest.WithLogs(filepath.Join(b.keep, "clusters")))
+		options = append(options, lab.WithLogs(filepath.Join(b.keep, "clusters")))
 	}
-	s, err := sandboxtest.Start(ctx, b.clusters, options...)
+	s, err := lab.Start(ctx, b.clusters, options...)
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{sandbox: s, byName: map[string]*member{}}
+	l := &fleet{sandbox: s, byName: map[string]*member{}}
 	for _, name := range s.Clusters() {
 		config := s.RESTConfig(name)
 		config.WarningHandlerWithContext = rest.NoWarnings{}
@@ -60,17 +60,17 @@ func (b *bench) openLab(ctx context.Context) (*lab, error) {
 		l.byName[name] = m
 	}
 	l.sightings = watchClusters(l.clusters)
-	b.lab = l
+	b.fleet = l
 	return l, nil
 }
 
-func (l *lab) close() {
+func (l *fleet) close() {
 	l.sightings.close()
 	l.sandbox.Stop()
 }
 
 // each does something in all clusters at once.
-func (l *lab) each(f func(*member) error) error {
+func (l *fleet) each(f func(*member) error) error {
 	var all errgroup.Group
 	for _, m := range l.clusters {
 		all.Go(func() error {
@@ -84,7 +84,7 @@ func (l *lab) each(f func(*member) error) error {
 }
 
 // all does the same to several clusters at once: pause, resume, kill or start.
-func (l *lab) all(ctx context.Context, action string, clusters []string) error {
+func (l *fleet) all(ctx context.Context, action string, clusters []string) error {
 	var all errgroup.Group
 	for _, name := range clusters {
 		all.Go(func() error { return l.sandbox.Do(ctx, action, name) })
@@ -92,7 +92,7 @@ func (l *lab) all(ctx context.Context, action string, clusters []string) error {
 	return all.Wait()
 }
 
-func (l *lab) names() []string {
+func (l *fleet) names() []string {
 	names := make([]string, len(l.clusters))
 	for i, m := range l.clusters {
 		names[i] = m.name

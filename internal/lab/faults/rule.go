@@ -3,7 +3,7 @@
 //
 // They are those of the package of the same name in the sandbox's module, which
 // this one cannot import: the JSON in between is the contract. How to use them says
-// package sandboxtest.
+// package lab.
 package faults
 
 import (

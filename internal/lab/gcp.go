@@ -1,4 +1,4 @@
-package sandboxtest
+package lab
 
 import (
 	"fmt"
@@ -58,7 +58,7 @@ func (s *Sandbox) GCP(tb testing.TB) *GCP {
 	tb.Helper()
 	d := s.description.GCP
 	if d == nil {
-		tb.Fatalf("the sandbox in %s has no Compute Engine: take one from sandboxtest.Own with sandboxtest.WithGCP", s.description.Dir)
+		tb.Fatalf("the sandbox in %s has no Compute Engine: take one from lab.Own with lab.WithGCP", s.description.Dir)
 	}
 	g := &GCP{
 		Endpoint: d.Endpoint, Proxy: d.Proxy, Project: d.Project, Network: d.Network,

@@ -1,9 +1,10 @@
-// Package sandboxtest gives tests real clusters, a real Git repository and a real
-// forge: those of a sandbox, the program in the module of that name.
+// Package lab is what tests, the benchmark and the demo start: real clusters with a real
+// forge, which are those of a sandbox, the program in the module of that name; and fedsync
+// as a process of its own. Repositories are made by pkg/source/sourcetest.
 //
 // Most tests share one sandbox and keep apart by namespace:
 //
-//	s := sandboxtest.Shared(t)
+//	s := lab.Shared(t)
 //	ns := s.Namespace(t)
 //	for _, cluster := range s.Clusters() {
 //		s.Client(t, cluster).AppsV1().ReplicaSets(ns)…
@@ -12,9 +13,13 @@
 // A test that pauses or kills a cluster, or that changes what belongs to no
 // namespace, takes [Own]. One that needs an API server which refuses, delays or
 // loses requests, or which is restored from a backup, puts proxies of its own in
-// front of the shared clusters with [Sandbox.Faults]. Where the programs of a sandbox are missing the tests
-// fail, with the command that builds them; only go test -short skips them.
-package sandboxtest
+// front of the shared clusters with [Sandbox.Faults]. Where the programs of a sandbox
+// are missing the tests fail, with the command that builds them; only go test -short
+// skips them. Programs that are no tests take [Start].
+//
+// A daemon that a test looks into runs in the test's process; one that is killed or
+// measured is started with [StartDaemon].
+package lab
 
 import (
 	"context"
@@ -120,7 +125,7 @@ var shared = sync.OnceValues(func() (*Sandbox, error) {
 // and fails where a goroutine is left then, but for the readers of HTTP/2 connections that
 // this package's clients keep for later:
 //
-//	func TestMain(m *testing.M) { os.Exit(sandboxtest.Main(m)) }
+//	func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
 func Main(m *testing.M) int {
 	code := m.Run()
 	// If no test has asked for a sandbox, one is not started for this.
@@ -197,7 +202,7 @@ func (s *Sandbox) Kubeconfig() string { return s.description.Kubeconfig }
 func (s *Sandbox) RESTConfig(cluster string) *rest.Config {
 	config, ok := s.configs[cluster]
 	if !ok {
-		panic(fmt.Sprintf("sandboxtest: no cluster %q; there are %s", cluster, strings.Join(s.description.Clusters, ", ")))
+		panic(fmt.Sprintf("lab: no cluster %q; there are %s", cluster, strings.Join(s.description.Clusters, ", ")))
 	}
 	return rest.CopyConfig(config)
 }
@@ -272,7 +277,7 @@ func (s *Sandbox) Start(tb testing.TB, cluster string) { tb.Helper(); s.act(tb, 
 func (s *Sandbox) act(tb testing.TB, action, cluster string) {
 	tb.Helper()
 	if s.shared {
-		tb.Fatalf("%s %s: other tests use this cluster: take one from sandboxtest.Own", action, cluster)
+		tb.Fatalf("%s %s: other tests use this cluster: take one from lab.Own", action, cluster)
 	}
 	if err := s.Do(tb.Context(), action, cluster); err != nil {
 		tb.Fatal(err)

@@ -1,4 +1,4 @@
-package sandboxtest
+package lab
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,7 +44,7 @@ func Start(ctx context.Context, clusters int, more ...Option) (*Sandbox, error) 
 	if err != nil {
 		return nil, err
 	}
-	args := append(command, "up", "--clusters", strconv.Itoa(clusters))
+	args := slices.Concat(command, []string{"up", "--clusters", strconv.Itoa(clusters)})
 	for _, option := range more {
 		args = append(args, option...)
 	}

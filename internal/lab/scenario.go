@@ -1,4 +1,4 @@
-package sandboxtest
+package lab
 
 import (
 	"encoding/json"
@@ -8,7 +8,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
+	"github.com/fedsync/fedsync/internal/lab/faults"
 )
 
 // What real clusters do to their clients, as rules.

@@ -1,5 +1,4 @@
-// Package testprogram builds fedsync for tests that run it.
-package testprogram
+package lab
 
 import (
 	"fmt"
@@ -8,10 +7,10 @@ import (
 	"path/filepath"
 )
 
-// With builds fedsync, without the race detector, which takes a multiple of the memory,
+// WithProgram builds fedsync, without the race detector, which takes a multiple of the memory,
 // and calls use with its path. It returns what use does, as TestMain exits: 1 where fedsync
 // cannot be built.
-func With(use func(program string) int) int {
+func WithProgram(use func(program string) int) int {
 	dir, err := os.MkdirTemp("", "fedsync-program-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,4 +1,4 @@
-package sandboxtest
+package lab
 
 import (
 	"context"
@@ -20,12 +20,12 @@ import (
 	"k8s.io/client-go/rest"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
+	"github.com/fedsync/fedsync/internal/lab/faults"
 )
 
 // Front is a proxy in front of each cluster, for one test:
 //
-//	front := sandboxtest.Shared(t).Faults(t)
+//	front := lab.Shared(t).Faults(t)
 //	cfg.Kubeconfig = front.Kubeconfig()
 //	asia := front.Proxy(front.Clusters()[0])
 //	rule := asia.Add(faults.Rule{Method: "PATCH", Path: faults.Resource("configmaps"), Action: faults.Hang})
