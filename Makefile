@@ -109,8 +109,8 @@ gcp-campaign: ## Google Cloud: every call fails once in every way, COUNT random 
 	    -keeperseed=$(or $(SEED),1) -keepers=$(or $(COUNT),1000); } | grep -v '^ *\(=== \|--- PASS\)'
 
 .PHONY: long
-long: sandbox ## the long forms of the tests of refusals, of double starts, of load balancers, of crowds, of many pull requests and of what forges are told
-	FEDSYNC_TEST_LONG=1 $(GO) run ./internal/testrun -timeout 1h -run 'Together|LeftInPeace|CalledForbidding|OneAddress|LifeOfALoadBalancer|ManyPullRequests|KilledWhileItPlans' ./pkg/daemon
+long: sandbox ## the long forms of the tests of refusals, of double starts, of load balancers, of crowds, of rest, of many pull requests and of what forges are told
+	FEDSYNC_TEST_LONG=1 $(GO) run ./internal/testrun -timeout 1h -run 'Together|LeftInPeace|CalledForbidding|OneAddress|LifeOfALoadBalancer|ReplicasMoveWhen|ManyPullRequests|KilledWhileItPlans' ./pkg/daemon
 	FEDSYNC_TEST_LONG=1 $(GO) test -v -run 'CrowdOfAllKinds' ./pkg/web
 	FEDSYNC_TEST_LONG=1 $(GO) test -v -run 'AfterAnyHistory' ./pkg/status -timeout=3h
 	$(GO) test ./pkg/claim -run TestTwoStarts -large -timeout=1h

@@ -88,6 +88,7 @@ func pushCommand(ts *testscript.TestScript, neg bool, args []string) {
 		args = args[1:]
 	}
 	usage(ts, neg || len(args) != 2, "push [-amend] DIR SUBJECT")
+	// By the script's own git and settings, which its other commands see, too.
 	repo, dir := ts.Getenv("REPO"), ts.MkAbs(args[0])
 	if _, err := os.Stat(repo); errors.Is(err, fs.ErrNotExist) {
 		ts.Check(ts.Exec("git", "init", "--quiet", "--bare", "--initial-branch=main", "--template=", repo))

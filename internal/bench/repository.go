@@ -14,7 +14,8 @@ import (
 )
 
 // repository is a bare Git repository, and a clone of it in which commits are
-// made.
+// made. Other than in those of sourcetest, which are for tests, a commit is there before
+// the branch moves, and no program starts when it does.
 type repository struct {
 	bare, work string
 	head       string // what main leads to in the bare one
