@@ -18,7 +18,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// Daemon is fedsync as a process of its own, which can be killed.
+// Daemon is fedsync as a process of its own, which can be killed. Get and Report need its
+// URL alone.
 type Daemon struct {
 	URL   string // of its page: "http://127.0.0.1:41234"
 	Pid   int

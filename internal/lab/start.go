@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -53,7 +54,7 @@ func Start(ctx context.Context, clusters int, more ...Option) (*Sandbox, error) 
 	// Once the command has ended, its output is of no interest.
 	r.cmd.WaitDelay = 10 * time.Second
 	// A Ctrl-C at the terminal is this program's: it may need the clusters to end well.
-	r.cmd.SysProcAttr = apart()
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if r.hold, err = r.cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("start a sandbox: %w", err)
 	}
