@@ -48,7 +48,7 @@ func (d *daemon) until(ctx context.Context, limit time.Duration, what string, so
 	return err
 }
 
-// live says whether a report is a success at a commit.
+// live reports whether a report is a success at a commit.
 func live(id string) func(*status.Report) bool {
 	return func(r *status.Report) bool { return r.Revision.SHA == id && r.State == status.Success }
 }

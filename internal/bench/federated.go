@@ -74,7 +74,7 @@ func (f *federated) close() error {
 	return err
 }
 
-// restart kills fedsync and starts it again. It gives how long the new one took
+// restart kills fedsync and starts it again. It returns how long the new one took
 // until it knew that nothing is to be done.
 func (f *federated) restart(ctx context.Context) (time.Duration, error) {
 	f.fedsync.Kill()
@@ -101,7 +101,7 @@ func (f *federated) prepare(ctx context.Context, files map[string]string, messag
 	return id, sleep.For(ctx, quiet)
 }
 
-// deliver pushes files. It gives the time just before the branch moved.
+// deliver pushes files. It returns the time just before the branch moved.
 func (f *federated) deliver(ctx context.Context, files map[string]string, message string) (time.Time, error) {
 	id, err := f.prepare(ctx, files, message)
 	if err != nil {

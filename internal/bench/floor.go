@@ -28,7 +28,7 @@ const (
 	floorPort = 30037
 )
 
-// apply changes the floor's objects in every cluster. It gives how long it took
+// apply changes the floor's objects in every cluster. It returns how long it took
 // until every apply was answered, and until the watches had seen every change.
 func (f *floor) apply(ctx context.Context) (answered, seen time.Duration, err error) {
 	f.round++
@@ -69,7 +69,7 @@ func (f *floor) send(ctx context.Context, m *member, kind schema.GroupVersionRes
 	return nil
 }
 
-// objects gives what is to be sent, by cluster and kind: what the guide's
+// objects returns what is to be sent, by cluster and kind: what the guide's
 // overlays build, under the floor's name.
 func (f *floor) objects() (map[string]map[schema.GroupVersionResource][]byte, error) {
 	kindOf := map[string]schema.GroupVersionResource{"Service": services, "ReplicaSet": replicaSets, "Ingress": ingresses}

@@ -11,8 +11,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// foreign measures how long it takes until fedsync's report tells of a port or a
-// label that somebody else added beside ours.
+// foreign measures how long it takes until fedsync's report names a port or a
+// label that another client added.
 func (g *guide) foreign(ctx context.Context, b *bench) (Row, error) {
 	additions := []struct {
 		kind  schema.GroupVersionResource

@@ -16,7 +16,7 @@ type guide struct {
 	round int // of the newest push
 }
 
-// openGuide gives the running federation, and makes it when it is first asked
+// openGuide returns the running federation, and makes it when it is first asked
 // for.
 func (b *bench) openGuide(ctx context.Context) (*guide, error) {
 	if b.guide != nil {
@@ -35,7 +35,7 @@ func (b *bench) openGuide(ctx context.Context) (*guide, error) {
 	return b.guide, nil
 }
 
-// push changes all three objects in every cluster. It gives the time from the
+// push changes all three objects in every cluster. It returns the time from the
 // move of the branch until somebody outside fedsync has seen the last of an
 // expected cluster's objects, by cluster.
 func (g *guide) push(ctx context.Context, expected []string) (map[string]time.Duration, error) {
@@ -80,7 +80,7 @@ func changed(app string, round int) func(sighting) string {
 	}
 }
 
-// lastOfEach gives for every cluster how long its last key took from a moment on.
+// lastOfEach returns for every cluster how long its last key took from a moment on.
 func lastOfEach(from time.Time, seen map[string]time.Time) map[string]time.Duration {
 	last := map[string]time.Duration{}
 	for k, at := range seen {

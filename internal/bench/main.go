@@ -4,7 +4,7 @@
 //
 // In go flags; out come a table with the median and the worst of every
 // measurement and a verdict on each bar, on standard output and in bench/. The
-// exit status is 1 when a bar was missed. bench/README.md says what is measured
+// exit status is 1 when a bar was missed. bench/README.md describes what is measured
 // and how.
 //
 // Each measurement is a file of its own: render.go, push.go, drift.go, outage.go,
@@ -181,7 +181,7 @@ func (b *bench) measure(ctx context.Context, m measurement) (Section, error) {
 	return s, nil
 }
 
-// report prints the results, keeps them where they are to be kept and says
+// report prints the results, writes them to the output folder and reports
 // whether a bar was missed.
 func (b *bench) report(results Results) error {
 	if err := results.Markdown(os.Stdout); err != nil {
@@ -216,7 +216,7 @@ func (b *bench) close() error {
 	return errors.Join(errs...)
 }
 
-// tell says what goes on.
+// tell prints what the program is doing.
 func (b *bench) tell(format string, args ...any) {
 	fmt.Fprintf(b.say, "bench: "+format+"\n", args...)
 }
@@ -233,8 +233,8 @@ func (b *bench) span() time.Duration {
 	return 10 * time.Minute
 }
 
-// wait asks again and again until it is so. What is asked says what it saw last,
-// for the error.
+// wait asks again and again until the answer is true. The question also returns what
+// it saw last, for the error.
 func wait(ctx context.Context, limit, interval time.Duration, what string, so func(context.Context) (bool, string)) error {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -80,7 +80,7 @@ func measureMemory(ctx context.Context, b *bench) (rows []Row, err error) {
 	return append([]Row{steady.medianWithin(150)}, rows...), running.Stop()
 }
 
-// pushAll gives how long fedsync needs to bring changed files to all clusters.
+// pushAll returns how long fedsync needs to bring changed files to all clusters.
 func (d *daemon) pushAll(ctx context.Context, repo *repository, files map[string]string) (time.Duration, error) {
 	id, err := repo.commit(ctx, files, "Change everything")
 	if err != nil {

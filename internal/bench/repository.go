@@ -109,7 +109,7 @@ func (r *repository) openRefs() error {
 }
 
 // publish moves main to a commit, as the last step of a push does: the ref is
-// locked, and then its new value is renamed into place. It gives the time just
+// locked, and then its new value is renamed into place. It returns the time just
 // before that.
 func (r *repository) publish(id string) (time.Time, error) {
 	old := r.head

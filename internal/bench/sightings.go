@@ -98,7 +98,7 @@ func (s *sightings) follow(see func(sighting)) (stop func()) {
 	}).drop
 }
 
-// wait gives when each key was seen first.
+// wait returns when each key was seen first.
 func (e *expectation) wait(ctx context.Context, limit time.Duration) (map[string]time.Time, error) {
 	defer e.drop()
 	timer := time.NewTimer(limit)

@@ -75,7 +75,7 @@ func unpinnedService(name string) string {
 	return strings.Replace(guideObjects(name, 0, 0, 0)["service.yaml"], "    nodePort: 0\n", "", 1)
 }
 
-// add pushes more Services. It gives what waits for them to be seen with a node
+// add pushes more Services. It returns what waits for them to be seen with a node
 // port, and when the branch moved.
 func (u *unpinned) add(ctx context.Context, names ...string) (*expectation, time.Time, error) {
 	files := map[string]string{}
@@ -104,7 +104,7 @@ func (u *unpinned) add(ctx context.Context, names ...string) (*expectation, time
 	return seen, moved, err
 }
 
-// last gives when the last of what was expected was seen.
+// last returns when the last of what was expected was seen.
 func (u *unpinned) last(ctx context.Context, seen *expectation) (last time.Time, err error) {
 	at, err := seen.wait(ctx, patience)
 	if err != nil {
@@ -127,7 +127,7 @@ func nodePort(service *unstructured.Unstructured) int64 {
 	return port
 }
 
-// nodePorts gives the node ports of Services as they are now, by name and cluster.
+// nodePorts returns the node ports of Services as they are now, by name and cluster.
 func (l *fleet) nodePorts(ctx context.Context, names []string) (map[string]map[string]int64, error) {
 	var mu sync.Mutex // protects all
 	all := map[string]map[string]int64{}

@@ -26,7 +26,7 @@ type cloud struct {
 	client  *http.Client
 }
 
-// block is what the example's fedsync.yaml says with a Compute Engine.
+// block is what a Compute Engine adds to the example's fedsync.yaml.
 const block = "  gcp:\n    project: %s\n"
 
 // declare adds the project to fedsync.yaml.

@@ -1,7 +1,7 @@
 // Command demo shows fedsync at work: three real clusters, a repository, the
 // daemon. It prints where the page and the repository are and how to push a
 // change, and goes on until it is interrupted. With --once it does the tour by
-// itself, which tour.go tells in order.
+// itself, which tour.go has in order.
 package main
 
 import (

@@ -76,7 +76,7 @@ func (d *demo) change(ctx context.Context) error {
 	return d.chosen(ctx)
 }
 
-// divided says what became of the replicas.
+// divided prints how the replicas are divided.
 func (d *demo) divided(ctx context.Context) error {
 	counts, err := d.replicas(ctx, d.clusters...)
 	if err != nil {
@@ -94,7 +94,7 @@ func together(clusters []string, counts []int32) string {
 	return strings.Join(parts, ", ")
 }
 
-// chosen says which node port was chosen, and that it is the same everywhere.
+// chosen prints the node port that was chosen, if it is the same everywhere.
 func (d *demo) chosen(ctx context.Context) error {
 	var ports []int32
 	for _, cluster := range d.clusters {
@@ -133,7 +133,7 @@ func (d *demo) whatRuns(ctx context.Context) error {
 	})
 }
 
-// asking gives the arguments of a command that looks at everything once.
+// asking returns the arguments of a command that looks at everything once.
 func (d *demo) asking(command string) []string {
 	args := []string{command, "--repo", d.repository, "--kubeconfig", d.sandbox.Kubeconfig(), "--log-level", "error"}
 	if d.cloud != nil {
@@ -256,7 +256,7 @@ func (d *demo) placed(ctx context.Context, clusters []string, want ...int32) err
 
 func since(started time.Time) time.Duration { return time.Since(started).Round(10 * time.Millisecond) }
 
-// replicas gives spec.replicas of echo in each of the clusters.
+// replicas returns spec.replicas of echo in each of the clusters.
 func (d *demo) replicas(ctx context.Context, clusters ...string) ([]int32, error) {
 	counts := make([]int32, len(clusters))
 	for i, cluster := range clusters {

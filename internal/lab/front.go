@@ -340,7 +340,7 @@ func (p *Proxy) do(action string) {
 	}
 }
 
-// await waits for what only asking tells.
+// await asks until it is so: there is no event to wait for.
 func await(tb testing.TB, what string, is func() bool) {
 	tb.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)

@@ -47,7 +47,7 @@ func (p *Proxy) ExpireWatches() *Rule {
 }
 
 // ExpireRunningWatches lets every watch begin and ends it at once with an event
-// that says 410, as a kube-apiserver does.
+// of status 410, as a kube-apiserver does.
 func (p *Proxy) ExpireRunningWatches() *Rule {
 	p.front.tb.Helper()
 	status := apierrors.NewResourceExpired("too old resource version").ErrStatus
@@ -67,7 +67,7 @@ func (p *Proxy) DenyByPolicy(resource string) *Rule {
 		`$RESOURCE "$NAME" is forbidden: ValidatingAdmissionPolicy 'sandbox' with binding 'sandbox' denied request: not here`)
 }
 
-// DenyByWebhook refuses as an admission webhook that says no does.
+// DenyByWebhook refuses as an admission webhook does.
 func (p *Proxy) DenyByWebhook(resource string) *Rule {
 	p.front.tb.Helper()
 	return p.refuse(resource, http.StatusBadRequest, metav1.StatusReasonBadRequest,
