@@ -19,7 +19,6 @@ import (
 type fleet struct {
 	sandbox   *lab.Sandbox
 	clusters  []*member
-	byName    map[string]*member
 	sightings *sightings
 }
 
@@ -46,7 +45,7 @@ func (b *bench) openFleet(ctx context.Context) (*fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &fleet{sandbox: s, byName: map[string]*member{}}
+	l := &fleet{sandbox: s}
 	for _, name := range s.Clusters() {
 		config := s.RESTConfig(name)
 		config.WarningHandlerWithContext = rest.NoWarnings{}
@@ -55,9 +54,7 @@ func (b *bench) openFleet(ctx context.Context) (*fleet, error) {
 			s.Stop()
 			return nil, fmt.Errorf("make a client of %s: %w", name, err)
 		}
-		m := &member{name: name, client: client}
-		l.clusters = append(l.clusters, m)
-		l.byName[name] = m
+		l.clusters = append(l.clusters, &member{name: name, client: client})
 	}
 	l.sightings = watchClusters(l.clusters)
 	b.fleet = l

@@ -39,9 +39,9 @@ func (f *floor) apply(ctx context.Context) (answered, seen time.Duration, err er
 	expected := f.sightings.expect(keys(f.names()), changed(floorName, f.round))
 	began := time.Now()
 	var all errgroup.Group
-	for cluster, bodies := range objects {
+	for _, m := range f.clusters {
 		for _, kind := range kinds() {
-			all.Go(func() error { return f.send(ctx, f.byName[cluster], kind, bodies[kind]) })
+			all.Go(func() error { return f.send(ctx, m, kind, objects[m.name][kind]) })
 		}
 	}
 	if err := all.Wait(); err != nil {
