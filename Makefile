@@ -8,6 +8,9 @@ LDFLAGS    := -s -w -X main.version=$(VERSION)
 MODULES    := . sandbox
 FUZZTIME   ?= 30s
 
+# What starts a sandbox takes the program that `make sandbox` has built.
+export FEDSYNC_TEST_SANDBOX_PROGRAM := $(CURDIR)/bin/sandbox
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -37,8 +40,8 @@ test: sandbox ## all tests, on real clusters and a real Gitea, with the race det
 	$(GO) run ./internal/testrun $(if $(RUN),-run '$(RUN)') $(or $(PKG),./...)
 
 .PHONY: unit
-unit: ## the tests of all packages that need no cluster and no forge
-	$(GO) test $$($(GO) list -test -f '{{if eq .Name "main"}}{{.ImportPath}} {{.Deps}}{{end}}' ./... | grep '\.test ' | grep -v internal/sandboxtest | sed 's/\.test .*//')
+unit: ## all tests that need no cluster and no forge
+	$(GO) test -short ./...
 
 .PHONY: golden
 golden: ## rewrite the golden files, then show what changed
@@ -106,8 +109,8 @@ gcp-campaign: ## Google Cloud: every call fails once in every way, COUNT random 
 	    -keeperseed=$(or $(SEED),1) -keepers=$(or $(COUNT),1000); } | grep -v '^ *\(=== \|--- PASS\)'
 
 .PHONY: long
-long: sandbox ## the long forms of the tests of refusals, of double starts, of load balancers, of crowds, of many pull requests and of what forges are told
-	FEDSYNC_TEST_LONG=1 $(GO) run ./internal/testrun -timeout 1h -run 'Together|LeftInPeace|CalledForbidding|OneAddress|LifeOfALoadBalancer|ManyPullRequests|KilledWhileItPlans' ./pkg/daemon
+long: sandbox ## the long forms of the tests of refusals, of double starts, of load balancers, of crowds, of rest, of many pull requests and of what forges are told
+	FEDSYNC_TEST_LONG=1 $(GO) run ./internal/testrun -timeout 1h -run 'Together|LeftInPeace|CalledForbidding|OneAddress|LifeOfALoadBalancer|ReplicasMoveWhen|ManyPullRequests|KilledWhileItPlans' ./pkg/daemon
 	FEDSYNC_TEST_LONG=1 $(GO) test -v -run 'CrowdOfAllKinds' ./pkg/web
 	FEDSYNC_TEST_LONG=1 $(GO) test -v -run 'AfterAnyHistory' ./pkg/status -timeout=3h
 	$(GO) test ./pkg/claim -run TestTwoStarts -large -timeout=1h

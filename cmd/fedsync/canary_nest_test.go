@@ -16,7 +16,6 @@ import (
 	"io"
 	"maps"
 	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -37,6 +36,7 @@ import (
 	"github.com/fedsync/fedsync/internal/badforge"
 	"github.com/fedsync/fedsync/internal/badmember"
 	"github.com/fedsync/fedsync/internal/canary"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/internal/objectstore"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
@@ -352,58 +352,32 @@ func (w *nest) objects() {
 // running is a daemon.
 type running struct {
 	*nest
+	*lab.Daemon
 
-	cmd     *exec.Cmd
-	address string
-	ended   chan struct{}
-	stderr  *os.File
-
-	searched int // how much of it
+	searched int // how much of the log
 }
 
 // start runs the daemon until the test's end.
 func (w *nest) start() *running {
 	w.t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	cmd := exec.Command("fedsync", "run", "--listen=127.0.0.1:0", "--log-level=debug", "--interval=1m")
+	cmd.Dir, cmd.Env = w.dir, w.env
+	daemon, err := lab.StartDaemon(w.t.Context(), filepath.Join(w.dir, "log"), cmd)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	d := &running{nest: w, address: free.Addr().String(), ended: make(chan struct{})}
-	_ = free.Close() // for the daemon to take
-	if d.stderr, err = os.Create(filepath.Join(w.dir, "log")); err != nil {
-		w.t.Fatal(err)
-	}
-	d.cmd = exec.Command("fedsync", "run", "--listen="+d.address, "--log-level=debug", "--interval=1m")
-	d.cmd.Dir, d.cmd.Env, d.cmd.Stdout, d.cmd.Stderr = w.dir, w.env, d.stderr, d.stderr
-	if err := d.cmd.Start(); err != nil {
-		w.t.Fatal(err)
-	}
-	go func() {
-		_ = d.cmd.Wait() // it is ended by a signal
-		close(d.ended)
-	}()
 	w.t.Cleanup(func() {
-		_ = d.cmd.Process.Kill() // it may have ended
-		<-d.ended
+		daemon.Kill()
 		if w.t.Failed() {
-			w.t.Logf("log: %.6000s", d.log())
+			w.t.Logf("log: %.6000s", daemon.Log())
 		}
 	})
-	return d
-}
-
-func (d *running) log() string {
-	text, err := os.ReadFile(d.stderr.Name())
-	if err != nil {
-		d.t.Error(err)
-	}
-	return string(text)
+	return &running{nest: w, Daemon: daemon}
 }
 
 // ask makes a request, and returns all of the answer.
 func (d *running) ask(method, path string, header map[string]string, body string) string {
-	target := (&url.URL{Scheme: "http", Host: d.address}).String() + strings.ReplaceAll(path, "+", "%2B")
-	req, err := http.NewRequestWithContext(d.t.Context(), method, target, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(d.t.Context(), method, d.URL+strings.ReplaceAll(path, "+", "%2B"), strings.NewReader(body))
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -438,7 +412,7 @@ func (d *running) look(when string) {
 	for _, path := range paths {
 		d.search.in(path[:min(len(path), 20)]+" ("+when+")", d.get(path))
 	}
-	log := d.log()
+	log := d.Log()
 	d.search.in("log ("+when+")", log[max(0, d.searched-4096):]) // a line may have been begun before
 	d.searched = len(log)
 }
@@ -451,8 +425,8 @@ func (d *running) eventually(what string, done func() bool) {
 	defer again.Stop()
 	for !done() {
 		select {
-		case <-d.ended:
-			d.t.Fatalf("the daemon ended before %s: %.4000s", what, d.log())
+		case <-d.Ended:
+			d.t.Fatalf("the daemon ended before %s: %.4000s", what, d.Log())
 		case <-deadline.C:
 			d.t.Fatalf("waited a minute until %s; report: %.3000s", what, d.get("/api/v1/report"))
 		case <-again.C:

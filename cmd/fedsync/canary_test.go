@@ -191,7 +191,7 @@ func (w *nest) wrongUsage() {
 
 // process looks at what the system shows of the daemon and the process that renders.
 func (d *running) process() {
-	pid := strconv.Itoa(d.cmd.Process.Pid)
+	pid := strconv.Itoa(d.Pid)
 	children, err := exec.Command("pgrep", "-P", pid).Output()
 	if err != nil {
 		d.t.Fatalf("the process that renders is not there: %v", err)
@@ -222,9 +222,9 @@ func lineWith(text, begin string) string {
 
 // dump ends the daemon as a crash does: with all goroutines on standard error.
 func (d *running) dump() {
-	_ = d.cmd.Process.Signal(syscall.SIGQUIT) // it may have ended
-	<-d.ended
-	log := d.log()
+	_ = syscall.Kill(d.Pid, syscall.SIGQUIT) // it may have ended
+	<-d.Ended
+	log := d.Log()
 	if !strings.Contains(log, "goroutine ") || !strings.Contains(log, "DEBUG") {
 		d.t.Errorf("the daemon ended without a dump, or logged nothing for debugging: %.2000s", log)
 	}

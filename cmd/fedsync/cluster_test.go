@@ -2,14 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
-	"math/big"
 	"os"
 	"strings"
-	"sync"
-	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,14 +14,13 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/client-go/util/jsonpath"
 	"sigs.k8s.io/yaml"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -44,7 +38,7 @@ import (
 // with $NS, is deleted from the clusters.
 func clustersCommand(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) > 0, "clusters")
-	s := sandboxtest.Shared(tb(ts))
+	s := lab.Shared(tb(ts))
 	names := s.Clusters()[:3]
 	for i, name := range names {
 		ts.Setenv(fmt.Sprintf("C%d", i+1), name)
@@ -53,10 +47,10 @@ func clustersCommand(ts *testscript.TestScript, neg bool, args []string) {
 	fed := "fed-" + ns[strings.LastIndex(ns, "-")+1:]
 	ts.Setenv("NS", ns)
 	ts.Setenv("FED", fed)
-	for i, port := range freeNodePorts(tb(ts), s, 2) {
-		ts.Setenv(fmt.Sprintf("PORT%d", i+1), fmt.Sprint(port))
-	}
-	tb(ts).Cleanup(func() { cleanUp(tb(ts), s, ns, fed) })
+	port := s.FreeNodePorts(tb(ts), 2)
+	ts.Setenv("PORT1", fmt.Sprint(port))
+	ts.Setenv("PORT2", fmt.Sprint(port+1))
+	s.CleanUp(tb(ts), ns, inventory.ParentSelector(fed))
 
 	config, err := clientcmd.LoadFromFile(s.Kubeconfig())
 	ts.Check(err)
@@ -79,71 +73,6 @@ var settingsOfScripts = map[string]string{
 	"FEDSYNC_COMMIT_STATUS":   "none",
 }
 
-// freeNodePorts gives ports that no Service has in any cluster, above the band
-// that API servers choose from last.
-func freeNodePorts(tb testing.TB, s *sandboxtest.Sandbox, n int) []int64 {
-	tb.Helper()
-	taken := map[int64]bool{}
-	for _, cluster := range s.Clusters() {
-		services, err := s.Client(tb, cluster).CoreV1().Services("").List(tb.Context(), metav1.ListOptions{})
-		if err != nil {
-			tb.Fatalf("list the Services of %s: %v", cluster, err)
-		}
-		for i := range services.Items {
-			for _, p := range services.Items[i].Spec.Ports {
-				taken[int64(p.NodePort)] = true
-			}
-		}
-	}
-	var ports []int64
-	for len(ports) < n {
-		random, err := rand.Int(rand.Reader, big.NewInt(2500))
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if port := 30100 + random.Int64(); !taken[port] {
-			taken[port] = true
-			ports = append(ports, port)
-		}
-	}
-	return ports
-}
-
-// cleanUp deletes what a script, or the fedsync in it, left in the clusters. The
-// namespace itself is deleted by whoever made it.
-func cleanUp(tb testing.TB, s *sandboxtest.Sandbox, ns, fed string) {
-	ctx := context.WithoutCancel(tb.Context())
-	var calls sync.WaitGroup
-	for _, cluster := range s.Clusters() {
-		calls.Go(func() {
-			if err := cleanUpCluster(ctx, s.Client(tb, cluster), ns, fed); err != nil {
-				tb.Errorf("clean up in %s: %v", cluster, err)
-			}
-		})
-	}
-	calls.Wait()
-}
-
-func cleanUpCluster(ctx context.Context, client kubernetes.Interface, ns, fed string) error {
-	ours := metav1.ListOptions{LabelSelector: inventory.ParentSelector(fed)}
-	err := errors.Join(
-		client.CoreV1().ConfigMaps(federation.SystemNamespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours),
-		client.CoreV1().Secrets(federation.SystemNamespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours),
-	)
-	all, listErr := client.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
-	if listErr != nil {
-		return errors.Join(err, listErr)
-	}
-	for i := range all.Items {
-		if strings.HasPrefix(all.Items[i].Name, ns+"-") {
-			if e := client.CoreV1().Namespaces().Delete(ctx, all.Items[i].Name, metav1.DeleteOptions{}); !apierrors.IsNotFound(e) {
-				err = errors.Join(err, e)
-			}
-		}
-	}
-	return err
-}
-
 // kubeconfigCommand changes the script's kubeconfig, as an operator would while
 // fedsync runs:
 //
@@ -160,7 +89,7 @@ func kubeconfigCommand(ts *testscript.TestScript, neg bool, args []string) {
 	file := ts.Getenv("KUBECONFIG")
 	config, err := clientcmd.LoadFromFile(file)
 	ts.Check(err)
-	original, err := clientcmd.LoadFromFile(sandboxtest.Shared(tb(ts)).Kubeconfig())
+	original, err := clientcmd.LoadFromFile(lab.Shared(tb(ts)).Kubeconfig())
 	ts.Check(err)
 	usage(ts, original.Contexts[name] == nil, form)
 
@@ -276,7 +205,7 @@ type scriptCluster struct {
 }
 
 func newScriptCluster(ts *testscript.TestScript, name string) *scriptCluster {
-	s := sandboxtest.Shared(tb(ts))
+	s := lab.Shared(tb(ts))
 	client, err := discovery.NewDiscoveryClientForConfig(s.RESTConfig(name))
 	ts.Check(err)
 	return &scriptCluster{

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -88,6 +87,7 @@ func pushCommand(ts *testscript.TestScript, neg bool, args []string) {
 		args = args[1:]
 	}
 	usage(ts, neg || len(args) != 2, "push [-amend] DIR SUBJECT")
+	// By the script's own git and settings, which its other commands see, too.
 	repo, dir := ts.Getenv("REPO"), ts.MkAbs(args[0])
 	if _, err := os.Stat(repo); errors.Is(err, fs.ErrNotExist) {
 		ts.Check(ts.Exec("git", "init", "--quiet", "--bare", "--initial-branch=main", "--template=", repo))
@@ -130,9 +130,10 @@ func waitreportCommand(ts *testscript.TestScript, neg bool, args []string) {
 		sha, args = args[1], args[2:]
 	}
 	usage(ts, neg || len(args) == 0, "waitreport [-at SHA] STATE [REGEXP…]")
+	daemon := &lab.Daemon{URL: "http://" + ts.Getenv("ADDRESS")}
 	var last string
 	wait(ts, func() (bool, error) {
-		report, err := readReport("http://" + ts.Getenv("ADDRESS") + "/api/v1/report")
+		report, err := daemon.Report(tb(ts).Context())
 		if err != nil {
 			last = err.Error()
 			return false, nil //nolint:nilerr // It is asked again until it answers.
@@ -149,28 +150,6 @@ func waitreportCommand(ts *testscript.TestScript, neg bool, args []string) {
 		return true, nil
 	}, func() string { return fmt.Sprintf("no report of %.7s with %q; the last:\n%s", sha, args, last) })
 	fmt.Fprint(ts.Stdout(), last)
-}
-
-func readReport(url string) (*status.Report, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %s", url, resp.Status)
-	}
-	var report status.Report
-	if err := json.NewDecoder(resp.Body).Decode(&report); err != nil {
-		return nil, err
-	}
-	return &report, nil
 }
 
 // words are what a report says, for scripts to look for.

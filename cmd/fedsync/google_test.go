@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/gcp/gcetest"
 )
 
@@ -52,7 +52,7 @@ func googleCommand(ts *testscript.TestScript, neg bool, args []string) {
 
 // machinesOfNodes gives a machine for each node of the script's clusters.
 func machinesOfNodes(ts *testscript.TestScript) []gcetest.Instance {
-	s := sandboxtest.Shared(tb(ts))
+	s := lab.Shared(tb(ts))
 	var machines []gcetest.Instance
 	for i, variable := range []string{"C1", "C2", "C3"} {
 		cluster := ts.Getenv(variable)

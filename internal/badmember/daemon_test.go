@@ -86,9 +86,9 @@ func measure(t *testing.T, mode badmember.Mode) figures {
 	w.divided(2, 2, 2)
 	w.reached("1", "asia", "bad", "europe")
 	f.before = w.pushed()
-	usual := w.daemon.memory()
 
-	asked, lines, processor, began := bad.Asked(), w.logs.count(), w.daemon.processor(), time.Now()
+	usual, processor := w.used()
+	asked, lines, began := bad.Asked(), strings.Count(w.log(), "\n"), time.Now()
 	bad.SetMode(mode)
 	if mode.Start {
 		w.start()
@@ -119,8 +119,9 @@ func measure(t *testing.T, mode badmember.Mode) figures {
 		f.rest = bad.Asked() - before
 	}
 	w.clean()
-	f.memory, f.processor = w.daemon.memory()-usual, w.daemon.processor()-processor
-	f.requests, f.lines = bad.Asked()-asked, w.logs.count()-lines
+	f.memory, f.processor = w.used()
+	f.memory, f.processor = f.memory-usual, f.processor-processor
+	f.requests, f.lines = bad.Asked()-asked, strings.Count(w.log(), "\n")-lines
 	if f.memory > memory {
 		t.Errorf("%d MiB more than before, want %d at most", f.memory>>20, memory>>20)
 	}

@@ -3,10 +3,8 @@ package badmember_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +18,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/fedsync/fedsync/internal/badmember"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/internal/objectstore"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
@@ -30,10 +29,8 @@ type world struct {
 	members map[string]*badmember.Server
 	clients map[string]dynamic.Interface // for the members' stores
 	repo    *sourcetest.Repo
-	address string // of the page
-	logs    *buffer
-	daemon  *process
-	cache   string
+	daemon  *lab.Daemon
+	dir     string // of the daemons' cache and log
 	config  string // of the clusters
 	pushes  int
 }
@@ -41,7 +38,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, members: map[string]*badmember.Server{}, clients: map[string]dynamic.Interface{},
-		repo: sourcetest.New(t), logs: &buffer{}, cache: t.TempDir(),
+		repo: sourcetest.New(t), dir: t.TempDir(),
 	}
 	for i, name := range []string{"asia", "bad", "europe"} {
 		token := "token-of-" + name
@@ -60,29 +57,57 @@ func newWorld(t *testing.T) *world {
 	if err := os.WriteFile(w.config, []byte(badmember.Kubeconfig(w.members)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.address = free.Addr().String()
-	_ = free.Close() // the daemon uses the port
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("log: %.20000s", w.logs.String())
+			t.Logf("log: %.20000s", w.log())
 		}
 	})
 	return w
+}
+
+// program is the fedsync under test.
+var program string
+
+func TestMain(m *testing.M) {
+	os.Exit(lab.WithProgram(func(built string) int {
+		program = built
+		return m.Run()
+	}))
+}
+
+// log returns what all daemons of the test have logged.
+func (w *world) log() string {
+	text, err := os.ReadFile(filepath.Join(w.dir, "log"))
+	if err != nil {
+		w.t.Error(err)
+	}
+	return string(text)
 }
 
 // start runs a daemon until the end of the test, and replaces the running one.
 func (w *world) start() {
 	w.t.Helper()
 	if w.daemon != nil {
-		w.daemon.end()
+		_ = w.daemon.Stop() // how it ended the test has seen
 	}
-	w.daemon = run(w.t, w.logs, w.cache, "run", "--repo", w.repo.Path, "--kubeconfig", w.config, "--listen", w.address,
+	cmd := exec.Command(program, "run", "--repo", w.repo.Path, "--kubeconfig", w.config, "--listen", "127.0.0.1:0",
 		"--instance", "test", "--interval", "1s", "--probe-interval", "200ms", "--probe-timeout", "10s", "--request-timeout", "30s",
 		"--log-format", "json", "--log-level", "debug")
+	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+w.dir)
+	daemon, err := lab.StartDaemon(w.t.Context(), filepath.Join(w.dir, "log"), cmd)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.daemon = daemon
+	w.t.Cleanup(func() { _ = daemon.Stop() })
+}
+
+// used returns the most memory that the daemon had so far, in bytes, and the processor time
+// that it used; 0 where the system does not report them.
+func (w *world) used() (memory int64, processor time.Duration) {
+	_, memory, _ = w.daemon.Memory()
+	processor, _ = w.daemon.Processor()
+	return memory, processor
 }
 
 // push changes the value of the app's ConfigMap, and returns it.
@@ -167,16 +192,7 @@ func (w *world) pushed() time.Duration {
 
 // page reads a path of the daemon's page.
 func (w *world) page(path string) string {
-	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, "http://"+w.address+path, http.NoBody)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return ""
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, _ := io.ReadAll(resp.Body) // a part is enough
+	body, _ := w.daemon.Get(w.t.Context(), path) // an unreachable page is empty
 	return string(body)
 }
 
@@ -229,7 +245,7 @@ func (w *world) within(limit time.Duration, what string, done func() bool) {
 func (w *world) clean() {
 	w.t.Helper()
 	for where, text := range map[string]string{
-		"log": w.logs.String(), "report": w.page("/api/v1/report"), "page": w.page("/"), "metrics": w.page("/metrics"), "cluster": w.page("/clusters/bad"),
+		"log": w.log(), "report": w.page("/api/v1/report"), "page": w.page("/"), "metrics": w.page("/metrics"), "cluster": w.page("/clusters/bad"),
 	} {
 		for _, shape := range append(badmember.Shapes(canary), "0123456789abcdef") {
 			if i := strings.Index(text, shape); i >= 0 {

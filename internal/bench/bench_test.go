@@ -47,47 +47,6 @@ func TestVerdictSaysByHowMuch(t *testing.T) {
 	}
 }
 
-func TestWatchesAndProbesAreToldApartFromOtherRequests(t *testing.T) {
-	const metrics = `# TYPE apiserver_flowcontrol_dispatched_requests_total counter
-apiserver_flowcontrol_dispatched_requests_total{flow_schema="bench-patch",priority_level="exempt"} 6
-apiserver_flowcontrol_dispatched_requests_total{flow_schema="bench-readyz",priority_level="exempt"} 30
-apiserver_flowcontrol_dispatched_requests_total{flow_schema="bench-watch",priority_level="exempt"} 4
-apiserver_flowcontrol_dispatched_requests_total{flow_schema="exempt",priority_level="exempt"} 1.2e+06
-`
-	got, err := parseCounts([]byte(metrics))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(counts{"patch": 6, "readyz": 30, "watch": 4}, got); diff != "" {
-		t.Errorf("counts (-want +got):\n%s", diff)
-	}
-	made := got.since(counts{"patch": 1, "readyz": 30})
-	if got, want := made.String(), "patch 5, watch 4"; got != want {
-		t.Errorf("since then: %q, want %q", got, want)
-	}
-	if got := made.besides(probes, verbWatch); got != 5 {
-		t.Errorf("besides probes and watches: %v, want 5", got)
-	}
-}
-
-func TestFlowSchemasTellEveryVerbApartAndProbesFirst(t *testing.T) {
-	names := map[string]bool{}
-	for _, s := range flowSchemas() {
-		names[s.Name] = true
-		if s.Name > "probes" {
-			t.Errorf("%s comes after the system's own schema for probes, and would miss them", s.Name)
-		}
-	}
-	for _, name := range append(verbs(), probes, otherPaths) {
-		if !names[flowPrefix+name] {
-			t.Errorf("no schema counts %s", name)
-		}
-	}
-	if otherPaths < probes {
-		t.Errorf("%q comes before %q and would take the probes", otherPaths, probes)
-	}
-}
-
 func TestExpectationHoldsWhatWasSeenFirst(t *testing.T) {
 	s := &sightings{expected: map[*expectation]bool{}}
 	e := s.expect(keys([]string{"a"}), changed("nginx", 3))
@@ -224,7 +183,7 @@ func TestKeptResultsKeepTheSectionsOfEarlierStarts(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"push": "1", "drift": "2"}, commits(keep(machine, section("drift", "2")))); diff != "" {
 		t.Errorf("after a start that measured drift alone (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]string{"idle": "3"}, commits(keep(Machine{CPU: "another"}, section("idle", "3")))); diff != "" {
+	if diff := cmp.Diff(map[string]string{"memory": "3"}, commits(keep(Machine{CPU: "another"}, section("memory", "3")))); diff != "" {
 		t.Errorf("on another machine (-want +got):\n%s", diff)
 	}
 }

@@ -17,9 +17,9 @@ import (
 // edit is something that another client does to an object of ours.
 type edit struct {
 	name string
-	// do makes the edit and gives the object as it was left, or last was.
+	// do makes the edit and returns the object as it was left, or last was.
 	do func(context.Context, *member, schema.GroupVersionResource) (*unstructured.Unstructured, error)
-	// undone says whether an object is again as Git says, given how it was left.
+	// undone reports whether an object is as in Git again, given how it was left.
 	undone func(kind schema.GroupVersionResource, left, now *unstructured.Unstructured) bool
 }
 
@@ -89,7 +89,7 @@ func measureDrift(ctx context.Context, b *bench) ([]Row, error) {
 	return append(rows, foreign), g.settle(ctx)
 }
 
-// repair edits an object and gives how long the edit stood, from its answer on.
+// repair edits an object and returns how long the edit lasted, from its answer on.
 func (g *guide) repair(ctx context.Context, m *member, kind schema.GroupVersionResource, e edit) (time.Duration, error) {
 	var left *unstructured.Unstructured // protected by the sightings' mutex, as is early
 	var early []sighting                // what was seen before the answer was
@@ -121,7 +121,7 @@ func (g *guide) repair(ctx context.Context, m *member, kind schema.GroupVersionR
 	g.sightings.mu.Unlock()
 	at, err := seen.wait(ctx, 30*time.Second)
 	if err != nil {
-		return 0, fmt.Errorf("repair of %s: %s in %s: %w\nfedsync's log ends with\n%s", e.name, kind.Resource, m.name, err, g.fedsync.lastWords())
+		return 0, fmt.Errorf("repair of %s: %s in %s: %w\nfedsync's log ends with\n%s", e.name, kind.Resource, m.name, err, g.fedsync.LastWords())
 	}
 	return at[e.name].Sub(answered), nil
 }
@@ -151,7 +151,7 @@ func removeLabel(ctx context.Context, m *member, kind schema.GroupVersionResourc
 func labelIsBack(u *unstructured.Unstructured) bool { return u.GetLabels()["tier"] == "web" }
 
 func deleteObject(ctx context.Context, m *member, kind schema.GroupVersionResource) (*unstructured.Unstructured, error) {
-	objects := m.admin.Resource(kind).Namespace(namespace)
+	objects := m.client.Resource(kind).Namespace(namespace)
 	last, err := objects.Get(ctx, guideName, metav1.GetOptions{})
 	if err != nil {
 		return nil, err
@@ -171,5 +171,5 @@ func (m *member) edit(ctx context.Context, kind schema.GroupVersionResource, op,
 	if err != nil {
 		return nil, err
 	}
-	return m.admin.Resource(kind).Namespace(namespace).Patch(ctx, guideName, types.JSONPatchType, body, metav1.PatchOptions{FieldManager: "somebody"})
+	return m.client.Resource(kind).Namespace(namespace).Patch(ctx, guideName, types.JSONPatchType, body, metav1.PatchOptions{FieldManager: "somebody"})
 }

@@ -15,7 +15,7 @@ import (
 // federated is a federation that runs: a repository, and fedsync that keeps
 // clusters equal to it.
 type federated struct {
-	*lab
+	*fleet
 	program string
 	dir     string   // of fedsync's cache and log
 	args    []string // of fedsync, besides those that it needs
@@ -33,11 +33,11 @@ const quiet = 300 * time.Millisecond
 // federate makes a repository, starts a fedsync on it and waits until its objects
 // are live.
 func (b *bench) federate(ctx context.Context, name string, files map[string]string, args ...string) (*federated, error) {
-	l, err := b.openLab(ctx)
+	l, err := b.openFleet(ctx)
 	if err != nil {
 		return nil, err
 	}
-	f := &federated{lab: l, program: b.fedsync, dir: b.daemonDir(name), args: args}
+	f := &federated{fleet: l, program: b.fedsync, dir: b.daemonDir(name), args: args}
 	if f.repo, err = newRepository(ctx, filepath.Join(b.dir, name), files); err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (b *bench) daemonDir(name string) string {
 }
 
 func (f *federated) start(ctx context.Context) (err error) {
-	f.fedsync, err = startDaemon(ctx, f.program, f.dir, f.repo.bare, f.kubeconfig, f.args...)
+	f.fedsync, err = startDaemon(ctx, f.program, f.dir, f.repo.bare, f.sandbox.Kubeconfig(), f.args...)
 	return err
 }
 
@@ -69,15 +69,15 @@ func (f *federated) close() error {
 	if f.fedsync == nil {
 		return nil
 	}
-	err := f.fedsync.stop()
+	err := f.fedsync.Stop()
 	f.fedsync = nil
 	return err
 }
 
-// restart kills fedsync and starts it again. It gives how long the new one took
+// restart kills fedsync and starts it again. It returns how long the new one took
 // until it knew that nothing is to be done.
 func (f *federated) restart(ctx context.Context) (time.Duration, error) {
-	f.fedsync.kill()
+	f.fedsync.Kill()
 	if err := f.start(ctx); err != nil {
 		return 0, err
 	}
@@ -89,7 +89,7 @@ func (f *federated) restart(ctx context.Context) (time.Duration, error) {
 		}
 		return live(f.repo.head)(r)
 	})
-	return time.Since(f.fedsync.began), err
+	return time.Since(f.fedsync.Began), err
 }
 
 // prepare commits files, and waits until git is done with it: what is left is to
@@ -101,7 +101,7 @@ func (f *federated) prepare(ctx context.Context, files map[string]string, messag
 	return id, sleep.For(ctx, quiet)
 }
 
-// deliver pushes files. It gives the time just before the branch moved.
+// deliver pushes files. It returns the time just before the branch moved.
 func (f *federated) deliver(ctx context.Context, files map[string]string, message string) (time.Time, error) {
 	id, err := f.prepare(ctx, files, message)
 	if err != nil {

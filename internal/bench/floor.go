@@ -19,7 +19,7 @@ import (
 // connections, that has the objects in hand and sends a server-side apply of
 // each, all at once.
 type floor struct {
-	*lab
+	*fleet
 	round int
 }
 
@@ -28,7 +28,7 @@ const (
 	floorPort = 30037
 )
 
-// apply changes the floor's objects in every cluster. It gives how long it took
+// apply changes the floor's objects in every cluster. It returns how long it took
 // until every apply was answered, and until the watches had seen every change.
 func (f *floor) apply(ctx context.Context) (answered, seen time.Duration, err error) {
 	f.round++
@@ -39,9 +39,9 @@ func (f *floor) apply(ctx context.Context) (answered, seen time.Duration, err er
 	expected := f.sightings.expect(keys(f.names()), changed(floorName, f.round))
 	began := time.Now()
 	var all errgroup.Group
-	for cluster, bodies := range objects {
+	for _, m := range f.clusters {
 		for _, kind := range kinds() {
-			all.Go(func() error { return f.send(ctx, f.byName[cluster], kind, bodies[kind]) })
+			all.Go(func() error { return f.send(ctx, m, kind, objects[m.name][kind]) })
 		}
 	}
 	if err := all.Wait(); err != nil {
@@ -61,7 +61,7 @@ func (f *floor) apply(ctx context.Context) (answered, seen time.Duration, err er
 
 func (f *floor) send(ctx context.Context, m *member, kind schema.GroupVersionResource, body []byte) error {
 	force := true
-	_, err := m.floor.Resource(kind).Namespace(namespace).Patch(ctx, floorName, types.ApplyPatchType, body,
+	_, err := m.client.Resource(kind).Namespace(namespace).Patch(ctx, floorName, types.ApplyPatchType, body,
 		metav1.PatchOptions{FieldManager: floorName, Force: &force})
 	if err != nil {
 		return fmt.Errorf("apply %s to %s: %w", kind.Resource, m.name, err)
@@ -69,7 +69,7 @@ func (f *floor) send(ctx context.Context, m *member, kind schema.GroupVersionRes
 	return nil
 }
 
-// objects gives what is to be sent, by cluster and kind: what the guide's
+// objects returns what is to be sent, by cluster and kind: what the guide's
 // overlays build, under the floor's name.
 func (f *floor) objects() (map[string]map[schema.GroupVersionResource][]byte, error) {
 	kindOf := map[string]schema.GroupVersionResource{"Service": services, "ReplicaSet": replicaSets, "Ingress": ingresses}

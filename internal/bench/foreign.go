@@ -11,8 +11,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// foreign measures how long it takes until fedsync's report tells of a port or a
-// label that somebody else added beside ours.
+// foreign measures how long it takes until fedsync's report names a port or a
+// label that another client added.
 func (g *guide) foreign(ctx context.Context, b *bench) (Row, error) {
 	additions := []struct {
 		kind  schema.GroupVersionResource
@@ -61,7 +61,7 @@ func (g *guide) untilForeign(ctx context.Context, cluster string, kind schema.Gr
 	}
 	// As often as a request to the page allows without being a load itself.
 	return wait(ctx, patience, 10*time.Millisecond, "report of a foreign addition in "+cluster, func(ctx context.Context) (bool, string) {
-		r, err := g.fedsync.report(ctx)
+		r, err := g.fedsync.Report(ctx)
 		if err != nil {
 			return false, err.Error()
 		}

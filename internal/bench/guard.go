@@ -7,15 +7,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/sleep"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// measureGuard takes more than half of a federation away at once: nothing may move,
-// and the report must say why, until a person says in Git that the clusters are
-// lost.
+// measureGuard takes more than half of a federation away at once, and measures how
+// soon the report says that nothing moves, and how soon it moves when somebody
+// confirms in Git that the clusters are lost.
 func measureGuard(ctx context.Context, b *bench) ([]Row, error) {
-	l, err := b.openLab(ctx)
+	l, err := b.openFleet(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -49,8 +48,6 @@ func guard(ctx context.Context, b *bench, name string, clusters []string, lost i
 	defer func() { err = errors.Join(err, r.close()) }()
 	head := fmt.Sprintf("%d of %d lost: ", lost, len(clusters))
 	frozen := Row{What: head + "until the report says frozen", Unit: "ms", Of: "outages"}
-	written := Row{What: head + "write requests to those that are left", Unit: "requests", Of: "outages"}
-	changed := Row{What: head + "clusters that are left and whose replicas changed", Unit: "clusters", Of: "outages"}
 	confirmed := Row{What: head + "from the push of confirmLost until the replacements are created", Unit: "ms", Of: "pushes"}
 	for run := range b.some(6) {
 		signal := [][2]string{{"kill", "start"}, {"pause", "resume"}}[run%2]
@@ -58,34 +55,25 @@ func guard(ctx context.Context, b *bench, name string, clusters []string, lost i
 		if err != nil {
 			return nil, err
 		}
-		frozen.Values = append(frozen.Values, milliseconds(x.said))
-		b.tell("%s%s: frozen after %.1f s, %.0f writes, replicas changed in %d clusters, %.0f ms from confirmLost to the replacements",
-			head, signal[0], x.said.Seconds(), x.written, x.changed, milliseconds(x.moved))
-		written.Values = append(written.Values, x.written)
-		changed.Values = append(changed.Values, float64(x.changed))
+		frozen.Values = append(frozen.Values, milliseconds(x.reported))
+		b.tell("%s%s: frozen after %.1f s, %.0f ms from confirmLost to the replacements",
+			head, signal[0], x.reported.Seconds(), milliseconds(x.moved))
 		confirmed.Values = append(confirmed.Values, milliseconds(x.moved))
 	}
 	if lost == len(clusters) {
 		return []Row{frozen}, nil
 	}
-	return []Row{frozen, written.worstWithin(0), changed.worstWithin(0), confirmed}, nil
+	return []Row{frozen, confirmed}, nil
 }
 
 // freezing is what the loss of too many clusters at once led to.
 type freezing struct {
-	said    time.Duration // until the report said so
-	written float64
-	changed int           // clusters that are left and whose spec.replicas is another
-	moved   time.Duration // from the push of confirmLost on; 0 where none is left
+	reported time.Duration // until the report said so
+	moved    time.Duration // from the push of confirmLost on; 0 where none is left
 }
 
 func (r *relocating) freeze(ctx context.Context, lost []string, away, back string) (x freezing, err error) {
 	left := without(r.clusters, lost)
-	before, err := r.requestsIn(ctx, left)
-	if err != nil {
-		return x, err
-	}
-	counts := r.tally.now(left)
 	areBack := false
 	defer func() {
 		if !areBack { // even when ctx has ended: else they could not be ended well
@@ -99,25 +87,10 @@ func (r *relocating) freeze(ctx context.Context, lost []string, away, back strin
 	if err := r.untilFound(ctx, "frozen", true); err != nil {
 		return x, err
 	}
-	x.said = time.Since(began)
+	x.reported = time.Since(began)
 	if err := r.untilState(ctx, federation.ClusterOffline, lost...); err != nil {
 		return x, err
 	}
-	// Whatever would move has moved by then.
-	if err := sleep.For(ctx, 5*time.Second); err != nil {
-		return x, err
-	}
-	now, err := r.requestsIn(ctx, left)
-	if err != nil {
-		return x, err
-	}
-	x.written = total(since(now, before)).sum(writes()...)
-	for cluster, p := range r.tally.now(left) {
-		if p.wanted != counts[cluster].wanted {
-			x.changed++
-		}
-	}
-
 	confirm := fmt.Sprintf("  failover: {confirmLost: [%s]}\n", strings.Join(lost, ", "))
 	pushed, err := r.deliver(ctx, r.files(confirm), "Confirm the loss")
 	if err != nil {
@@ -129,7 +102,7 @@ func (r *relocating) freeze(ctx context.Context, lost []string, away, back strin
 	if len(left) > 0 {
 		at, err := r.tally.until(ctx, patience, "move what is confirmed", made(left, r.total()))
 		if err != nil {
-			return x, fmt.Errorf("%w\nfedsync's log ends with\n%s", err, r.fedsync.lastWords())
+			return x, fmt.Errorf("%w\nfedsync's log ends with\n%s", err, r.fedsync.LastWords())
 		}
 		x.moved = at.Sub(pushed)
 	}

@@ -16,13 +16,13 @@ type guide struct {
 	round int // of the newest push
 }
 
-// openGuide gives the running federation, and makes it when it is first asked
+// openGuide returns the running federation, and makes it when it is first asked
 // for.
 func (b *bench) openGuide(ctx context.Context) (*guide, error) {
 	if b.guide != nil {
 		return b.guide, nil
 	}
-	l, err := b.openLab(ctx)
+	l, err := b.openFleet(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (b *bench) openGuide(ctx context.Context) (*guide, error) {
 	return b.guide, nil
 }
 
-// push changes all three objects in every cluster. It gives the time from the
+// push changes all three objects in every cluster. It returns the time from the
 // move of the branch until somebody outside fedsync has seen the last of an
 // expected cluster's objects, by cluster.
 func (g *guide) push(ctx context.Context, expected []string) (map[string]time.Duration, error) {
@@ -62,7 +62,7 @@ func (g *guide) pushAs(ctx context.Context, expected []string, files func([]stri
 	}
 	at, err := seen.wait(ctx, patience)
 	if err != nil {
-		return nil, fmt.Errorf("push %d: %w\nfedsync's log ends with\n%s", g.round, err, g.fedsync.lastWords())
+		return nil, fmt.Errorf("push %d: %w\nfedsync's log ends with\n%s", g.round, err, g.fedsync.LastWords())
 	}
 	return lastOfEach(moved, at), nil
 }
@@ -80,7 +80,7 @@ func changed(app string, round int) func(sighting) string {
 	}
 }
 
-// lastOfEach gives for every cluster how long its last key took from a moment on.
+// lastOfEach returns for every cluster how long its last key took from a moment on.
 func lastOfEach(from time.Time, seen map[string]time.Time) map[string]time.Duration {
 	last := map[string]time.Duration{}
 	for k, at := range seen {

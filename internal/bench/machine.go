@@ -25,7 +25,7 @@ func (m Machine) String() string {
 	return fmt.Sprintf("%d cores of %s, %.0f GiB, %s/%s, %s", m.Cores, m.CPU, m.Memory, m.OS, m.Arch, m.Go)
 }
 
-// same says whether figures of both may stand in one table.
+// same reports whether figures of both belong in one table.
 func (m Machine) same(o Machine) bool {
 	m.Commit, o.Commit = "", ""
 	return m == o

@@ -1,19 +1,18 @@
 // Command bench measures fedsync on a federation of real clusters, from outside:
-// it starts a sandbox, pushes to a repository, watches the clusters with clients
-// of its own and asks the API servers what reached them.
+// it starts a sandbox, pushes to a repository and watches the clusters with clients
+// of its own. What must not happen at all is tested, in pkg/daemon.
 //
 // In go flags; out come a table with the median and the worst of every
 // measurement and a verdict on each bar, on standard output and in bench/. The
-// exit status is 1 when a bar was missed. bench/README.md says what is measured
+// exit status is 1 when a bar was missed. bench/README.md describes what is measured
 // and how.
 //
 // Each measurement is a file of its own: render.go, push.go, drift.go, outage.go,
-// restart.go, idle.go, memory.go, relocation.go, lostprobes.go, guard.go,
-// portwaiting.go, port.go, hundredports.go. What they share is the lab (clusters,
-// and clients of them), federations (a repository, and fedsync running on it; the
-// guide is the one with the objects of the Federated Ingress guide), the sightings
-// (who saw what in which cluster, and when) and the tally (what a ReplicaSet runs
-// everywhere).
+// restart.go, memory.go, relocation.go, guard.go, portwaiting.go, port.go,
+// hundredports.go. What they share is the fleet (clusters, and clients of them),
+// federations (a repository, and fedsync running on it; the guide is the one with the
+// objects of the Federated Ingress guide), the sightings (who saw what in which cluster,
+// and when) and the tally (what a ReplicaSet runs everywhere).
 package main
 
 import (
@@ -47,7 +46,6 @@ func main() {
 	flag.BoolVar(&o.quick, "quick", false, "few runs and short waits: shows that everything works; a missed bar is no failure, and nothing is written unless -out is given")
 	flag.StringVar(&o.out, "out", "", "folder for results.md, results.json and new.txt (default: bench)")
 	flag.StringVar(&o.fedsync, "fedsync", "", "measure this program (default: build bin/fedsync)")
-	flag.StringVar(&o.sandbox, "sandbox", "", "start clusters with this program (default: build bin/sandbox)")
 	flag.StringVar(&o.keep, "keep", "", "folder for the logs of fedsync and the clusters, which stays")
 	flag.Parse()
 
@@ -68,7 +66,6 @@ type options struct {
 	quick    bool
 	out      string // empty for the default, or with quick for nowhere
 	fedsync  string
-	sandbox  string
 	keep     string
 }
 
@@ -87,10 +84,8 @@ func measurements() []measurement {
 		{"drift", measureDrift},
 		{"outage", measureOutage},
 		{"restart", measureRestart},
-		{"idle", measureIdle},
 		{"memory", measureMemory},
 		{"relocation", measureRelocation},
-		{"lost-probes", measureLostProbes},
 		{"guard", measureGuard},
 		{"port-waiting", measurePortWaiting},
 		{"port", measurePort},
@@ -122,7 +117,7 @@ type bench struct {
 	version string    // of what is measured, for fedsync and the results
 	say     io.Writer // what goes on, for whoever waits
 
-	lab   *lab   // the clusters; nil until they are needed
+	fleet *fleet // the clusters; nil until they are needed
 	guide *guide // the running federation; nil until it is needed
 }
 
@@ -186,7 +181,7 @@ func (b *bench) measure(ctx context.Context, m measurement) (Section, error) {
 	return s, nil
 }
 
-// report prints the results, keeps them where they are to be kept and says
+// report prints the results, writes them to the output folder and reports
 // whether a bar was missed.
 func (b *bench) report(results Results) error {
 	if err := results.Markdown(os.Stdout); err != nil {
@@ -215,13 +210,13 @@ func (b *bench) close() error {
 	if b.guide != nil {
 		errs = append(errs, b.guide.close())
 	}
-	if b.lab != nil {
-		errs = append(errs, b.lab.close())
+	if b.fleet != nil {
+		b.fleet.close()
 	}
 	return errors.Join(errs...)
 }
 
-// tell says what goes on.
+// tell prints what the program is doing.
 func (b *bench) tell(format string, args ...any) {
 	fmt.Fprintf(b.say, "bench: "+format+"\n", args...)
 }
@@ -230,7 +225,7 @@ func (b *bench) tell(format string, args ...any) {
 // at least once.
 func (b *bench) some(of int) int { return max(1, b.runs/of) }
 
-// span is how long the clusters are left alone where idleness is measured.
+// span is how long the clusters are left alone where memory is measured.
 func (b *bench) span() time.Duration {
 	if b.quick {
 		return 2 * time.Minute
@@ -238,8 +233,8 @@ func (b *bench) span() time.Duration {
 	return 10 * time.Minute
 }
 
-// wait asks again and again until it is so. What is asked says what it saw last,
-// for the error.
+// wait asks again and again until the answer is true. The question also returns what
+// it saw last, for the error.
 func wait(ctx context.Context, limit, interval time.Duration, what string, so func(context.Context) (bool, string)) error {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

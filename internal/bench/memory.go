@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,10 +15,9 @@ const manyPerCluster = 300
 
 // measureMemory measures a fedsync that keeps 300 objects in every cluster: it
 // brings them there, brings a change of every one of them, and is left alone.
-// What counts is what is resident then; the most that ever was and what it asks
-// meanwhile stand beside it.
+// What counts is what is resident then; the most that ever was is reported, too.
 func measureMemory(ctx context.Context, b *bench) (rows []Row, err error) {
-	l, err := b.openLab(ctx)
+	l, err := b.openFleet(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -34,18 +32,14 @@ func measureMemory(ctx context.Context, b *bench) (rows []Row, err error) {
 		return nil, err
 	}
 	defer repo.close()
-	requests, err := l.requests(ctx)
-	if err != nil {
-		return nil, err
-	}
 	b.tell("bringing %d objects to %d clusters …", manyPerCluster, len(l.clusters))
-	d, err := startDaemon(ctx, b.fedsync, b.daemonDir(manyName), repo.bare, l.kubeconfig)
+	d, err := startDaemon(ctx, b.fedsync, b.daemonDir(manyName), repo.bare, l.sandbox.Kubeconfig())
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if d != nil {
-			d.kill() // some error is on its way already
+			d.Kill() // some error is on its way already
 		}
 	}()
 	if err := d.succeeds(ctx, repo.head); err != nil {
@@ -54,12 +48,8 @@ func measureMemory(ctx context.Context, b *bench) (rows []Row, err error) {
 	count := manyPerCluster * len(l.clusters)
 	rows = append(rows, Row{
 		What: fmt.Sprintf("from the start until %d objects are live", count),
-		Unit: "ms", Of: "start", Values: []float64{milliseconds(time.Since(d.began))},
+		Unit: "ms", Of: "start", Values: []float64{milliseconds(time.Since(d.Began))},
 	})
-	now, err := l.requests(ctx)
-	if err != nil {
-		return nil, err
-	}
 	took, err := d.pushAll(ctx, repo, manyFiles(l.names(), manyPerCluster, 1))
 	if err != nil {
 		return nil, err
@@ -68,33 +58,29 @@ func measureMemory(ctx context.Context, b *bench) (rows []Row, err error) {
 		What: fmt.Sprintf("push that changes all %d objects, until fedsync says so", count),
 		Unit: "ms", Of: "push", Values: []float64{milliseconds(took)},
 	})
-	_, most, err := d.memory()
+	_, most, err := d.Memory()
 	if err != nil {
 		return nil, err
 	}
 
-	b.tell("%.0f MB at most; leaving it alone for %s …", most, b.span())
+	b.tell("%.0f MB at most; leaving it alone for %s …", megabytes(most), b.span())
 	steady := Row{What: "VmRSS at rest, in the last tenth of the wait", Unit: "MB", Of: "samples"}
-	idle, err := l.idle(ctx, b, watches(since(now, requests)), func() (err error) {
-		if err := sleep.For(ctx, b.span()*9/10); err != nil {
-			return err
-		}
-		steady.Values, err = d.samples(ctx, b.runs, b.span()/10)
-		return err
-	})
-	if err != nil {
+	if err := sleep.For(ctx, b.span()*9/10); err != nil {
 		return nil, err
 	}
-	if _, most, err = d.memory(); err != nil {
+	if steady.Values, err = d.samples(ctx, b.runs, b.span()/10); err != nil {
 		return nil, err
 	}
-	rows = append(rows, Row{What: "VmHWM, the most that ever was resident", Unit: "MB", Of: "start", Values: []float64{most}})
+	if _, most, err = d.Memory(); err != nil {
+		return nil, err
+	}
+	rows = append(rows, Row{What: "VmHWM, the most that ever was resident", Unit: "MB", Of: "start", Values: []float64{megabytes(most)}})
 	running := d
 	d = nil
-	return slices.Concat([]Row{steady.medianWithin(150)}, rows, idle), running.stop()
+	return append([]Row{steady.medianWithin(150)}, rows...), running.Stop()
 }
 
-// pushAll gives how long fedsync needs to bring changed files to all clusters.
+// pushAll returns how long fedsync needs to bring changed files to all clusters.
 func (d *daemon) pushAll(ctx context.Context, repo *repository, files map[string]string) (time.Duration, error) {
 	id, err := repo.commit(ctx, files, "Change everything")
 	if err != nil {
@@ -118,14 +104,17 @@ func (d *daemon) samples(ctx context.Context, n int, over time.Duration) ([]floa
 		if err := sleep.For(ctx, over/time.Duration(n)); err != nil {
 			return nil, err
 		}
-		now, _, err := d.memory()
+		now, _, err := d.Memory()
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, now)
+		all = append(all, megabytes(now))
 	}
 	return all, nil
 }
+
+// megabytes are of 10⁶ bytes.
+func megabytes(bytes int64) float64 { return float64(bytes) / 1e6 }
 
 // succeeds waits until the newest report is a success at a commit. It asks the
 // metrics, which are short: to make the report of so many objects would be the
@@ -133,7 +122,7 @@ func (d *daemon) samples(ctx context.Context, n int, over time.Duration) ([]floa
 func (d *daemon) succeeds(ctx context.Context, id string) error {
 	want := []string{`fedsync_report_state{state="success"} 1`, fmt.Sprintf(`fedsync_revision_info{revision=%q} 1`, id)}
 	err := wait(ctx, 5*time.Minute, 250*time.Millisecond, "bring everything to all clusters", func(ctx context.Context) (bool, string) {
-		body, err := d.get(ctx, "/metrics")
+		body, err := d.Get(ctx, "/metrics")
 		if err != nil {
 			return false, err.Error()
 		}
@@ -145,7 +134,7 @@ func (d *daemon) succeeds(ctx context.Context, id string) error {
 		return true, ""
 	})
 	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("%w\nfedsync's log ends with\n%s", err, d.lastWords())
+		return fmt.Errorf("%w\nfedsync's log ends with\n%s", err, d.LastWords())
 	}
 	return err
 }

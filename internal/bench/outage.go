@@ -98,7 +98,7 @@ func (g *guide) pushWithout(ctx context.Context, away, there []string) (first, l
 	return first, later, err
 }
 
-// among gives some clusters' part.
+// among returns some clusters' part.
 func among[V any](all map[string]V, clusters []string) map[string]V {
 	all = maps.Clone(all)
 	maps.DeleteFunc(all, func(name string, _ V) bool { return !slices.Contains(clusters, name) })

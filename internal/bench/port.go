@@ -16,9 +16,7 @@ import (
 
 // measurePort pushes Services without node ports, each while somebody else has its
 // first candidate in one cluster, in turns with a floor that creates a Service with
-// a given port in every cluster. Then it asks twice for the same ports: of a fedsync
-// that was killed, and of one that has an empty cache and finds none of the
-// Services.
+// a given port in every cluster.
 func measurePort(ctx context.Context, b *bench) (rows []Row, err error) {
 	u, err := b.openUnpinned(ctx, "port")
 	if err != nil {
@@ -31,12 +29,10 @@ func measurePort(ctx context.Context, b *bench) (rows []Row, err error) {
 	}()
 	floor := Row{What: "floor: a Service with a given port, until all creations are answered", Unit: "ms", Of: "rounds"}
 	chosen := Row{What: "a Service without node port: push to live, until seen", Unit: "ms", Of: "pushes"}
-	wrong := Row{What: "ports that are not one everywhere, not from the band, or taken", Unit: "ports", Of: "pushes"}
 	for run := range b.some(2) {
 		name, legacy := fmt.Sprintf("port-%d", run), fmt.Sprintf("legacy-%d", run)
 		others = append(others, legacy, "floor-"+name)
-		taken := firstCandidate(name)
-		if err := u.clusters[run*5%len(u.clusters)].occupy(ctx, legacy, taken); err != nil {
+		if err := u.clusters[run*5%len(u.clusters)].occupy(ctx, legacy, firstCandidate(name)); err != nil {
 			return nil, err
 		}
 		if err := sleep.For(ctx, quiet); err != nil {
@@ -57,38 +53,17 @@ func measurePort(ctx context.Context, b *bench) (rows []Row, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := u.settle(ctx); err != nil {
-			return nil, err
-		}
-		ports, err := u.nodePorts(ctx, []string{name})
-		if err != nil {
-			return nil, err
-		}
-		mistakes := 0.0
-		if port := u.onePort(ports[name]); !inBand(port) || port == taken {
-			mistakes++
-			b.tell("%s has the node ports %v, and %d was taken in one cluster", name, ports[name], taken)
-		}
 		floor.Values = append(floor.Values, milliseconds(least))
 		chosen.Values = append(chosen.Values, milliseconds(last.Sub(moved)))
-		wrong.Values = append(wrong.Values, mistakes)
 		b.tell("floor %.0f ms, push %.0f ms", milliseconds(least), milliseconds(last.Sub(moved)))
 	}
-	restarted, err := u.again(ctx, b, "after kill -9 and a restart", false)
-	if err != nil {
-		return nil, err
-	}
-	afresh, err := u.again(ctx, b, "chosen anew from a fresh clone, with the Services deleted", true)
-	if err != nil {
-		return nil, err
-	}
 	ratio := chosen.Median() / floor.Median()
-	return []Row{floor, chosen.must("median", ratio, 4, "× floor").medianWithin(1000), wrong.worstWithin(0), restarted, afresh}, nil
+	return []Row{floor, chosen.must("median", ratio, 4, "× floor").medianWithin(1000)}, nil
 }
 
 // createEverywhere is the least that Services in every cluster cost: a bare loop
 // that has them in hand, and numbers for their ports from first on.
-func (l *lab) createEverywhere(ctx context.Context, first int, names ...string) (time.Duration, error) {
+func (l *fleet) createEverywhere(ctx context.Context, first int, names ...string) (time.Duration, error) {
 	bodies := make([][]byte, len(names))
 	for i, name := range names {
 		var err error
@@ -103,7 +78,7 @@ func (l *lab) createEverywhere(ctx context.Context, first int, names ...string) 
 		all.SetLimit(8) // more at once are no faster
 		for i, name := range names {
 			all.Go(func() error {
-				_, err := m.floor.Resource(services).Namespace(namespace).Patch(ctx, name, types.ApplyPatchType, bodies[i],
+				_, err := m.client.Resource(services).Namespace(namespace).Patch(ctx, name, types.ApplyPatchType, bodies[i],
 					metav1.PatchOptions{FieldManager: floorName, Force: &force})
 				return err
 			})
@@ -111,46 +86,4 @@ func (l *lab) createEverywhere(ctx context.Context, first int, names ...string) 
 		return all.Wait()
 	})
 	return time.Since(began), err
-}
-
-// again gives how many node ports are others with another fedsync: one that was
-// started again, or one that must choose again and has nothing to choose by but
-// Git.
-func (u *unpinned) again(ctx context.Context, b *bench, how string, afresh bool) (Row, error) {
-	row := Row{What: "node ports that are others " + how, Unit: "ports", Of: "start"}
-	before, err := u.nodePorts(ctx, u.names)
-	if err != nil {
-		return row, err
-	}
-	if afresh {
-		if err := u.fedsync.stop(); err != nil {
-			return row, err
-		}
-		if err := u.vacate(ctx, u.names...); err != nil {
-			return row, err
-		}
-		u.dir = b.daemonDir("port-anew")
-		if err := u.start(ctx); err != nil {
-			return row, err
-		}
-		err = u.settle(ctx)
-	} else {
-		_, err = u.restart(ctx)
-	}
-	if err != nil {
-		return row, err
-	}
-	now, err := u.nodePorts(ctx, u.names)
-	if err != nil {
-		return row, err
-	}
-	others := 0.0
-	for _, name := range u.names {
-		if port := u.onePort(now[name]); port == 0 || port != u.onePort(before[name]) {
-			others++
-			b.tell("%s: %s has the node ports %v, had %v", how, name, now[name], before[name])
-		}
-	}
-	row.Values = []float64{others}
-	return row.worstWithin(0), nil
 }

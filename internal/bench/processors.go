@@ -17,7 +17,7 @@ type processors struct {
 	own  float64 // for this program, and for all that it started
 }
 
-// others gives the share of the machine that somebody else used since before:
+// others returns the share of the machine that somebody else used since before:
 // figures of a machine that others use are no verdict.
 func (p processors) others(before processors) float64 {
 	all := p.all - before.all
@@ -53,7 +53,7 @@ func readProcessors() (processors, error) {
 	return p, err
 }
 
-// familyTicks gives the processor time of a process, of its descendants, and of
+// familyTicks returns the processor time of a process, of its descendants, and of
 // those of them that have ended.
 func familyTicks(pid int) (float64, error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -77,11 +77,10 @@ func familyTicks(pid int) (float64, error) {
 	return sum, nil
 }
 
-// process is what /proc/PID/stat says of one.
+// process is what /proc/PID/stat has about one.
 type process struct {
 	pid, parent int
 	ticks       float64 // its own and its ended children's
-	ownTicks    float64
 }
 
 func readProcess(file string) (process, error) {
@@ -110,7 +109,6 @@ func readProcess(file string) (process, error) {
 		return p, fmt.Errorf("read %s: %w", file, err)
 	}
 	p.parent = int(numbers[0])
-	p.ownTicks = numbers[1] + numbers[2]
-	p.ticks = p.ownTicks + numbers[3] + numbers[4]
+	p.ticks = numbers[1] + numbers[2] + numbers[3] + numbers[4]
 	return p, nil
 }

@@ -11,7 +11,7 @@ func measurePush(ctx context.Context, b *bench) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &floor{lab: g.lab}
+	f := &floor{fleet: g.fleet}
 	for range 2 { // creates the objects, and makes the connections warm
 		if _, _, err := f.apply(ctx); err != nil {
 			return nil, err
@@ -37,7 +37,7 @@ func measurePush(ctx context.Context, b *bench) ([]Row, error) {
 		if err := g.settle(ctx); err != nil {
 			return nil, err
 		}
-		before, err := g.fedsync.cpu()
+		before, err := g.fedsync.Processor()
 		if err != nil {
 			return nil, err
 		}
@@ -45,7 +45,7 @@ func measurePush(ctx context.Context, b *bench) ([]Row, error) {
 		if err != nil {
 			return nil, err
 		}
-		after, err := g.fedsync.cpu()
+		after, err := g.fedsync.Processor()
 		if err != nil {
 			return nil, err
 		}

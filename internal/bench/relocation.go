@@ -23,7 +23,7 @@ type relocating struct {
 
 // openRelocating brings a ReplicaSet of that name to clusters.
 func (b *bench) openRelocating(ctx context.Context, name string, clusters []string, args ...string) (*relocating, error) {
-	l, err := b.openLab(ctx)
+	l, err := b.openFleet(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func (r *relocating) files(more string) map[string]string {
 // restored waits until everything is as before an outage.
 func (r *relocating) restored(ctx context.Context) error {
 	if _, err := r.tally.until(ctx, patience, "share the replicas equally", shared(r.clusters, r.total())); err != nil {
-		return fmt.Errorf("%w\nfedsync's log ends with\n%s", err, r.fedsync.lastWords())
+		return fmt.Errorf("%w\nfedsync's log ends with\n%s", err, r.fedsync.LastWords())
 	}
 	return r.settle(ctx)
 }
@@ -65,7 +65,7 @@ func (r *relocating) restored(ctx context.Context) error {
 // that its API server gets until as many pods as it ran exist elsewhere besides
 // those that did, and on its return until everything is as before.
 func measureRelocation(ctx context.Context, b *bench) (rows []Row, err error) {
-	l, err := b.openLab(ctx)
+	l, err := b.openFleet(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -131,18 +131,18 @@ type loss struct {
 func (r *relocating) lose(ctx context.Context, name, away, back string) (x loss, err error) {
 	left := without(r.clusters, []string{name})
 	began := time.Now()
-	if err := r.sandbox.do(ctx, away, name); err != nil {
+	if err := r.sandbox.Do(ctx, away, name); err != nil {
 		return x, err
 	}
 	isBack := false
 	defer func() {
 		if !isBack { // even when ctx has ended: else it could not be ended well
-			err = errors.Join(err, r.sandbox.do(context.WithoutCancel(ctx), back, name))
+			err = errors.Join(err, r.sandbox.Do(context.WithoutCancel(ctx), back, name))
 		}
 	}()
 	at, err := r.tally.until(ctx, time.Minute, "create the replacements", made(left, r.total()))
 	if err != nil {
-		return x, fmt.Errorf("%w\nfedsync's log ends with\n%s", err, r.fedsync.lastWords())
+		return x, fmt.Errorf("%w\nfedsync's log ends with\n%s", err, r.fedsync.LastWords())
 	}
 	x.moved = at.Sub(began)
 	if _, err := r.tally.until(ctx, patience, "share the replicas equally", shared(left, r.total())); err != nil {
@@ -154,12 +154,12 @@ func (r *relocating) lose(ctx context.Context, name, away, back string) (x loss,
 
 	r.tally.mark()
 	isBack = true
-	if err := r.sandbox.do(ctx, back, name); err != nil {
+	if err := r.sandbox.Do(ctx, back, name); err != nil {
 		return x, err
 	}
 	returned := time.Now()
 	if at, err = r.tally.until(ctx, patience, "be as before", shared(r.clusters, r.total())); err != nil {
-		return x, fmt.Errorf("%w\nfedsync's log ends with\n%s", err, r.fedsync.lastWords())
+		return x, fmt.Errorf("%w\nfedsync's log ends with\n%s", err, r.fedsync.LastWords())
 	}
 	x.settled = at.Sub(returned)
 	x.missing = max(0, r.total()-r.tally.fewest())

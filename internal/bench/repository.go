@@ -14,7 +14,8 @@ import (
 )
 
 // repository is a bare Git repository, and a clone of it in which commits are
-// made.
+// made. Other than in those of sourcetest, which are for tests, a commit is there before
+// the branch moves, and no program starts when it does.
 type repository struct {
 	bare, work string
 	head       string // what main leads to in the bare one
@@ -92,7 +93,6 @@ func (r *repository) commit(ctx context.Context, files map[string]string, messag
 // is no part of what is measured.
 func (r *repository) openRefs() error {
 	r.refs = exec.Command("git", "-C", r.bare, "update-ref", "--stdin")
-	ownGroup(r.refs)
 	var err error
 	if r.in, err = r.refs.StdinPipe(); err != nil {
 		return err
@@ -109,7 +109,7 @@ func (r *repository) openRefs() error {
 }
 
 // publish moves main to a commit, as the last step of a push does: the ref is
-// locked, and then its new value is renamed into place. It gives the time just
+// locked, and then its new value is renamed into place. It returns the time just
 // before that.
 func (r *repository) publish(id string) (time.Time, error) {
 	old := r.head

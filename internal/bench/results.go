@@ -77,7 +77,7 @@ func (r Results) Markdown(w io.Writer) error {
 // measured.
 const tolerable = 0.1
 
-// caution says why figures are not to be trusted.
+// caution explains why figures are not to be trusted.
 func caution(s Section) string {
 	var why string
 	if s.Quick {

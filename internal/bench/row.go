@@ -24,10 +24,10 @@ type Bar struct {
 	Unit   string  `json:"unit"`
 }
 
-// Met says whether the figure stays within the limit.
+// Met reports whether the figure stays within the limit.
 func (b Bar) Met() bool { return b.Got <= b.Limit }
 
-// String gives the verdict: "median 41 ms ≤ 50 ms: met, 18 % below".
+// String returns the verdict: "median 41 ms ≤ 50 ms: met, 18 % below".
 func (b Bar) String() string {
 	head := fmt.Sprintf("%s %s", b.Figure, number(b.Got, b.Unit))
 	switch limit := number(b.Limit, b.Unit); {
@@ -48,16 +48,16 @@ func (r Row) Median() float64 { return median(r.Values) }
 // Worst is the largest value: everything that is measured here should be small.
 func (r Row) Worst() float64 { return slices.Max(r.Values) }
 
-// must gives the row with a bar that was found for one of its figures.
+// must returns the row with a bar that was found for one of its figures.
 func (r Row) must(figure string, got, limit float64, unit string) Row {
 	r.Bars = append(slices.Clone(r.Bars), Bar{Figure: figure, Got: got, Limit: limit, Unit: unit})
 	return r
 }
 
-// medianWithin gives the row with a bar for its median.
+// medianWithin returns the row with a bar for its median.
 func (r Row) medianWithin(limit float64) Row { return r.must("median", r.Median(), limit, r.Unit) }
 
-// worstWithin gives the row with a bar for its worst value.
+// worstWithin returns the row with a bar for its worst value.
 func (r Row) worstWithin(limit float64) Row { return r.must("worst", r.Worst(), limit, r.Unit) }
 
 func median(values []float64) float64 {
@@ -69,10 +69,10 @@ func median(values []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// milliseconds gives a duration as rows hold it.
+// milliseconds returns a duration as rows hold it.
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// number gives a value with as many digits as mean something.
+// number returns a value with as many digits as mean something.
 func number(value float64, unit string) string {
 	var digits string
 	switch size := math.Abs(value); {

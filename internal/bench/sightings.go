@@ -98,7 +98,7 @@ func (s *sightings) follow(see func(sighting)) (stop func()) {
 	}).drop
 }
 
-// wait gives when each key was seen first.
+// wait returns when each key was seen first.
 func (e *expectation) wait(ctx context.Context, limit time.Duration) (map[string]time.Time, error) {
 	defer e.drop()
 	timer := time.NewTimer(limit)
@@ -142,7 +142,7 @@ func (s *sightings) see(x sighting) {
 // watch lists and watches one kind in one cluster until ctx ends. A cluster that
 // is stopped meanwhile is listed anew.
 func (s *sightings) watch(ctx context.Context, m *member, kind schema.GroupVersionResource) {
-	client := m.admin.Resource(kind).Namespace(namespace)
+	client := m.client.Resource(kind).Namespace(namespace)
 	see := func(object *unstructured.Unstructured, deleted bool) {
 		s.see(sighting{cluster: m.name, kind: kind, object: object, deleted: deleted, at: time.Now()})
 	}

@@ -71,25 +71,14 @@ func (t *tally) mark() {
 	t.least = t.ready()
 }
 
-// fewest gives the fewest Ready pods in all since mark.
+// fewest returns the fewest Ready pods in all since mark.
 func (t *tally) fewest() int64 {
 	t.of.mu.Lock()
 	defer t.of.mu.Unlock()
 	return t.least
 }
 
-// now gives the counts of some clusters.
-func (t *tally) now(clusters []string) map[string]pods {
-	t.of.mu.Lock()
-	defer t.of.mu.Unlock()
-	counts := map[string]pods{}
-	for _, name := range clusters {
-		counts[name] = t.counts[name]
-	}
-	return counts
-}
-
-// until waits until it is so, and gives when that was seen.
+// until waits until it is so, and returns when that was seen.
 func (t *tally) until(ctx context.Context, limit time.Duration, what string, so func(map[string]pods) bool) (time.Time, error) {
 	w := &waiting{so: so, at: time.Now(), done: make(chan struct{})}
 	t.of.mu.Lock()
@@ -114,7 +103,7 @@ func (t *tally) until(ctx context.Context, limit time.Duration, what string, so 
 	}
 }
 
-// made says whether some clusters have so many pods in all.
+// made reports whether some clusters have so many pods in all.
 func made(clusters []string, total int64) func(map[string]pods) bool {
 	return func(counts map[string]pods) bool {
 		var sum int64
@@ -125,7 +114,7 @@ func made(clusters []string, total int64) func(map[string]pods) bool {
 	}
 }
 
-// shared says whether so many pods are Ready in all of some clusters, shared
+// shared reports whether so many pods are Ready in all of some clusters, shared
 // equally.
 func shared(clusters []string, total int64) func(map[string]pods) bool {
 	return func(counts map[string]pods) bool {
@@ -141,7 +130,7 @@ func shared(clusters []string, total int64) func(map[string]pods) bool {
 	}
 }
 
-// without gives the names of a list that are not in another.
+// without returns the names of a list that are not in another.
 func without(all, some []string) []string {
 	return slices.DeleteFunc(slices.Clone(all), func(name string) bool { return slices.Contains(some, name) })
 }

@@ -32,9 +32,6 @@ func TestTallyHoldsTheFewestReadyPods(t *testing.T) {
 	if got := c.fewest(); got != 4 {
 		t.Errorf("the fewest were %d, want 4", got)
 	}
-	if got, want := c.now([]string{"b"})["b"], (pods{4, 4, 4}); got != want {
-		t.Errorf("b has %v, want %v", got, want)
-	}
 }
 
 func TestTallyWaitsUntilItIsSo(t *testing.T) {
@@ -85,7 +82,7 @@ func TestGuideAsksForAllClustersAndTheFloorForOne(t *testing.T) {
 	if got, want := replicas(guideFiles(clusters, 0)[appPath+"/base/replicaset.yaml"]), int64(guideReplicas*len(clusters)); got != want {
 		t.Errorf("Git asks for %d replicas, want %d", got, want)
 	}
-	f := &floor{lab: &lab{clusters: []*member{{name: "a"}}}}
+	f := &floor{fleet: &fleet{clusters: []*member{{name: "a"}}}}
 	objects, err := f.objects()
 	if err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ type unpinned struct {
 }
 
 func (b *bench) openUnpinned(ctx context.Context, name string) (*unpinned, error) {
-	l, err := b.openLab(ctx)
+	l, err := b.openFleet(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -75,14 +75,14 @@ func unpinnedService(name string) string {
 	return strings.Replace(guideObjects(name, 0, 0, 0)["service.yaml"], "    nodePort: 0\n", "", 1)
 }
 
-// add pushes more Services. It gives what waits for them to be seen with a node
+// add pushes more Services. It returns what waits for them to be seen with a node
 // port, and when the branch moved.
 func (u *unpinned) add(ctx context.Context, names ...string) (*expectation, time.Time, error) {
 	files := map[string]string{}
 	var expected []string
 	for _, name := range names {
 		files[serviceFile(name)] = unpinnedService(name)
-		for _, cluster := range u.lab.names() {
+		for _, cluster := range u.fleet.names() {
 			expected = append(expected, cluster+" "+name)
 		}
 	}
@@ -104,11 +104,11 @@ func (u *unpinned) add(ctx context.Context, names ...string) (*expectation, time
 	return seen, moved, err
 }
 
-// last gives when the last of what was expected was seen.
+// last returns when the last of what was expected was seen.
 func (u *unpinned) last(ctx context.Context, seen *expectation) (last time.Time, err error) {
 	at, err := seen.wait(ctx, patience)
 	if err != nil {
-		return last, fmt.Errorf("%w\nfedsync's log ends with\n%s", err, u.fedsync.lastWords())
+		return last, fmt.Errorf("%w\nfedsync's log ends with\n%s", err, u.fedsync.LastWords())
 	}
 	for _, t := range at {
 		last = slices.MaxFunc([]time.Time{last, t}, time.Time.Compare)
@@ -127,12 +127,12 @@ func nodePort(service *unstructured.Unstructured) int64 {
 	return port
 }
 
-// nodePorts gives the node ports of Services as they are now, by name and cluster.
-func (l *lab) nodePorts(ctx context.Context, names []string) (map[string]map[string]int64, error) {
+// nodePorts returns the node ports of Services as they are now, by name and cluster.
+func (l *fleet) nodePorts(ctx context.Context, names []string) (map[string]map[string]int64, error) {
 	var mu sync.Mutex // protects all
 	all := map[string]map[string]int64{}
 	err := l.each(func(m *member) error {
-		list, err := m.admin.Resource(services).Namespace(namespace).List(ctx, metav1.ListOptions{})
+		list, err := m.client.Resource(services).Namespace(namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
 		}
@@ -153,18 +153,6 @@ func (l *lab) nodePorts(ctx context.Context, names []string) (map[string]map[str
 	return all, err
 }
 
-// onePort gives the port that a Service has everywhere; 0 where clusters differ or
-// lack it.
-func (l *lab) onePort(ports map[string]int64) int64 {
-	one := ports[l.clusters[0].name]
-	for _, m := range l.clusters {
-		if ports[m.name] != one {
-			return 0
-		}
-	}
-	return one
-}
-
 // firstCandidate is the port that a Service of one port, 80/TCP, gets where it is
 // free: the order is fixed for ever, so this program finds it by itself.
 func firstCandidate(name string) int64 {
@@ -175,7 +163,7 @@ func firstCandidate(name string) int64 {
 
 // occupy makes a Service of somebody else's that has a node port.
 func (m *member) occupy(ctx context.Context, name string, port int64) error {
-	_, err := m.admin.Resource(services).Namespace(namespace).Create(ctx, &unstructured.Unstructured{Object: map[string]any{
+	_, err := m.client.Resource(services).Namespace(namespace).Create(ctx, &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "Service",
 		"metadata": map[string]any{"name": name},
 		"spec": map[string]any{
@@ -190,10 +178,10 @@ func (m *member) occupy(ctx context.Context, name string, port int64) error {
 }
 
 // vacate deletes Services in all clusters, whoever made them.
-func (l *lab) vacate(ctx context.Context, names ...string) error {
+func (l *fleet) vacate(ctx context.Context, names ...string) error {
 	return l.each(func(m *member) error {
 		for _, name := range names {
-			err := m.admin.Resource(services).Namespace(namespace).Delete(ctx, name, metav1.DeleteOptions{})
+			err := m.client.Resource(services).Namespace(namespace).Delete(ctx, name, metav1.DeleteOptions{})
 			if err != nil && !apierrors.IsNotFound(err) {
 				return err
 			}
@@ -201,26 +189,3 @@ func (l *lab) vacate(ctx context.Context, names ...string) error {
 		return nil
 	})
 }
-
-// usedInBand gives how many ports of the band are used in some cluster.
-func (l *lab) usedInBand(ctx context.Context) (int, error) {
-	var mu sync.Mutex // protects used
-	used := map[int64]bool{}
-	err := l.each(func(m *member) error {
-		list, err := m.admin.Resource(services).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return err
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		for i := range list.Items {
-			if port := nodePort(&list.Items[i]); inBand(port) {
-				used[port] = true
-			}
-		}
-		return nil
-	})
-	return len(used), err
-}
-
-func inBand(port int64) bool { return bandFirst <= port && port < bandFirst+bandSize }

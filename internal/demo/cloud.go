@@ -13,12 +13,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fedsync/fedsync/internal/lab"
 )
 
 // cloud is the sandbox's Compute Engine, and the load balancer that fedsync made in
 // it. --gcp=false leaves it out of the demo.
 type cloud struct {
-	Endpoint, Proxy, Project string
+	*lab.GCPDescription
 
 	address string // the load balancer's
 	client  *http.Client
@@ -129,14 +131,14 @@ func (d *demo) deadNodes(ctx context.Context) error {
 	lost := d.clusters[2]
 	say("\nKilling the nodes of %s …", lost)
 	started := time.Now()
-	if err := d.act(ctx, "kill-nodes", lost); err != nil {
+	if err := d.sandbox.Do(ctx, "kill-nodes", lost); err != nil {
 		return err
 	}
 	if err := d.answeredBy(ctx, d.clusters[:2]...); err != nil {
 		return err
 	}
 	say("routed around after %s", since(started))
-	if err := d.act(ctx, "revive-nodes", lost); err != nil {
+	if err := d.sandbox.Do(ctx, "revive-nodes", lost); err != nil {
 		return err
 	}
 	return d.answeredBy(ctx, d.clusters...)

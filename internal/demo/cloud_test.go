@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 )
@@ -15,7 +16,7 @@ func TestAProjectGivesTheExampleALoadBalancer(t *testing.T) {
 	if err := os.CopyFS(work, os.DirFS("../../examples/echo")); err != nil {
 		t.Fatal(err)
 	}
-	c := cloud{Project: "fedsync-sandbox"}
+	c := cloud{GCPDescription: &lab.GCPDescription{Project: "fedsync-sandbox"}}
 	if err := c.declare(work); err != nil {
 		t.Fatal(err)
 	}

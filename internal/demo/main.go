@@ -5,15 +5,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -23,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -42,12 +40,11 @@ func main() {
 // demo holds what runs and where it is.
 type demo struct {
 	dir        string
-	sandbox    string // its folder
-	kubeconfig string
+	sandbox    *lab.Sandbox
 	clusters   []string
 	repository string // bare
 	work       string // a clone of it
-	page       string
+	daemon     *lab.Daemon
 	cloud      *cloud // nil with --gcp=false
 }
 
@@ -57,27 +54,30 @@ func run(ctx context.Context, once, gcp bool) (err error) {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	d := &demo{dir: dir, sandbox: filepath.Join(dir, "sandbox"), work: filepath.Join(dir, "web")}
+	d := &demo{dir: dir, work: filepath.Join(dir, "web")}
+	var options []lab.Option
 	if gcp {
-		d.cloud = &cloud{}
+		options = append(options, lab.WithGCP(0))
 	}
 
 	say("Starting three Kubernetes control planes …")
-	stopSandbox, err := d.startSandbox(ctx)
-	if err != nil {
-		return fmt.Errorf("start the sandbox: %w", err)
+	if d.sandbox, err = lab.Start(ctx, 3, options...); err != nil {
+		return err
 	}
-	defer stopSandbox()
+	defer d.sandbox.Stop()
+	d.clusters, d.repository = d.sandbox.Clusters(), d.sandbox.Description().Repository
+	if gcp {
+		d.cloud = &cloud{GCPDescription: d.sandbox.Description().GCP}
+	}
 
 	say("Pushing examples/echo to a new repository …")
 	if err := d.seed(ctx); err != nil {
 		return err
 	}
-	stopDaemon, err := d.startDaemon()
-	if err != nil {
+	if err := d.startDaemon(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stopDaemon()) }()
+	defer func() { err = errors.Join(err, d.daemon.Stop()) }()
 
 	report, took, err := d.live(ctx)
 	if err != nil {
@@ -107,7 +107,7 @@ Send requests to the address, and kill the nodes of a cluster:
 
   curl --proxy %[1]s http://%[2]s/
   bin/sandbox kill-nodes %[3]s --dir %[4]s
-  bin/sandbox revive-nodes %[3]s --dir %[4]s`, d.cloud.Proxy, d.cloud.address, d.clusters[2], d.sandbox)
+  bin/sandbox revive-nodes %[3]s --dir %[4]s`, d.cloud.Proxy, d.cloud.address, d.clusters[2], d.sandbox.Description().Dir)
 	}
 	say(`
 The page        %[1]s
@@ -130,53 +130,7 @@ and watch the page, or run:
   bin/fedsync doctor --repo %[2]s --kubeconfig %[3]s
   git -C %[2]s log --notes=fedsync
 
-Press Ctrl-C to stop everything; nothing is left behind.`, d.page, d.repository, d.kubeconfig, d.clusters[1], d.sandbox)
-}
-
-// startSandbox starts the clusters. They stop when this process ends, however
-// it ends.
-func (d *demo) startSandbox(ctx context.Context) (stop func(), err error) {
-	args := []string{"up", "--clusters", "3", "--dir", d.sandbox}
-	if d.cloud != nil {
-		args = append(args, "--gcp")
-	}
-	cmd := exec.CommandContext(ctx, "bin/sandbox", args...)
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	cmd.Cancel = stdin.Close
-	cmd.WaitDelay = time.Minute
-	ownGroup(cmd)
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	stop = func() {
-		_ = stdin.Close()
-		_ = cmd.Wait() // only its end matters
-	}
-	line, err := bufio.NewReader(stdout).ReadBytes('\n')
-	if err != nil {
-		stop()
-		return nil, fmt.Errorf("sandbox did not report that it is ready: %w", err)
-	}
-	var box struct {
-		Kubeconfig, Repository string
-		Clusters               []string
-		GCP                    *cloud
-	}
-	box.GCP = d.cloud
-	if err := json.Unmarshal(line, &box); err != nil {
-		stop()
-		return nil, err
-	}
-	d.kubeconfig, d.repository, d.clusters = box.Kubeconfig, box.Repository, box.Clusters
-	return stop, nil
+Press Ctrl-C to stop everything; nothing is left behind.`, d.daemon.URL, d.repository, d.sandbox.Kubeconfig(), d.clusters[1], d.sandbox.Description().Dir)
 }
 
 func (d *demo) seed(ctx context.Context) error {
@@ -202,41 +156,21 @@ func (d *demo) seed(ctx context.Context) error {
 	return nil
 }
 
-// startDaemon starts fedsync. The function that it returns stops it and returns
-// how it ended.
-func (d *demo) startDaemon() (stop func() error, err error) {
+// startDaemon starts fedsync.
+func (d *demo) startDaemon(ctx context.Context) (err error) {
 	address, err := freeAddress()
 	if err != nil {
-		return nil, err
-	}
-	d.page = "http://" + address
-	log, err := os.Create(filepath.Join(d.dir, "fedsync.log"))
-	if err != nil {
-		return nil, err
+		return err
 	}
 	args := []string{
-		"run", "--repo", d.repository, "--kubeconfig", d.kubeconfig,
+		"run", "--repo", d.repository, "--kubeconfig", d.sandbox.Kubeconfig(),
 		"--commit-status", "gitnotes", "--listen", address,
 	}
 	if d.cloud != nil {
 		args = append(args, "--gcp-endpoint", d.cloud.Endpoint)
 	}
-	cmd := exec.Command("bin/fedsync", args...)
-	cmd.Stdout, cmd.Stderr = log, log
-	ownGroup(cmd)
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	return func() error {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		err := cmd.Wait()
-		_ = log.Close()
-		if err != nil {
-			text, _ := os.ReadFile(log.Name())
-			return fmt.Errorf("fedsync: %w\n%s", err, text)
-		}
-		return nil
-	}, nil
+	d.daemon, err = lab.StartDaemon(ctx, filepath.Join(d.dir, "fedsync.log"), exec.Command("bin/fedsync", args...))
+	return err
 }
 
 // freeAddress prefers the address that the documentation names.
@@ -257,27 +191,19 @@ func (d *demo) live(ctx context.Context) (*status.Report, time.Duration, error) 
 	if err != nil {
 		return nil, 0, fmt.Errorf("read the repository's head: %w", err)
 	}
-	var report status.Report
+	var report *status.Report
 	err = wait(ctx, 2*time.Minute, "the commit to be live", func() (bool, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.page+"/api/v1/report", nil)
+		newest, err := d.daemon.Report(ctx)
 		if err != nil {
-			return false, err
+			return false, nil //nolint:nilerr // There is no report yet.
 		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return false, nil // the daemon is not listening yet
-		}
-		defer func() { _ = resp.Body.Close() }()
-		report = status.Report{}
-		if err := json.NewDecoder(resp.Body).Decode(&report); err != nil {
-			return false, nil // there is no report yet
-		}
+		report = newest
 		return report.Revision.SHA == strings.TrimSpace(string(head)) && report.State == status.Success, nil
 	})
-	if err != nil && !report.Description.IsZero() {
+	if err != nil && report != nil {
 		err = fmt.Errorf("%w; last: %s", err, report.Description)
 	}
-	return &report, time.Since(started), err
+	return report, time.Since(started), err
 }
 
 // address returns the address of the first load balancer that has one.
@@ -322,10 +248,6 @@ func wait(ctx context.Context, limit time.Duration, what string, holds func() (b
 		}
 	}
 }
-
-// ownGroup keeps a Ctrl-C at the terminal from reaching the child: this process
-// stops it.
-func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
 func say(format string, args ...any) {
 	io.WriteString(os.Stdout, fmt.Sprintf(format, args...)+"\n") //nolint:errcheck // There is nowhere else to report it.

@@ -14,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 )
 
 // tour does what the invitation suggests, and shows the results.
@@ -137,7 +136,7 @@ func (d *demo) whatRuns(ctx context.Context) error {
 
 // readOnly returns the arguments of a command that reads everything once.
 func (d *demo) readOnly(command string) []string {
-	args := []string{command, "--repo", d.repository, "--kubeconfig", d.kubeconfig, "--log-level", "error"}
+	args := []string{command, "--repo", d.repository, "--kubeconfig", d.sandbox.Kubeconfig(), "--log-level", "error"}
 	if d.cloud != nil {
 		args = append(args, "--gcp-endpoint", d.cloud.Endpoint)
 	}
@@ -200,7 +199,7 @@ func (d *demo) outage(ctx context.Context) error {
 	others := slices.Delete(slices.Clone(d.clusters), 1, 2)
 	say("\nKilling the API server of %s …", lost)
 	started := time.Now()
-	if err := d.act(ctx, "kill", lost); err != nil {
+	if err := d.sandbox.Do(ctx, "kill", lost); err != nil {
 		return err
 	}
 	if err := d.placed(ctx, others, 7, 7); err != nil {
@@ -228,7 +227,7 @@ func (d *demo) comeback(ctx context.Context) error {
 	lost := d.clusters[1]
 	say("\nStarting the API server of %s again …", lost)
 	started := time.Now()
-	if err := d.act(ctx, "start", lost); err != nil {
+	if err := d.sandbox.Do(ctx, "start", lost); err != nil {
 		return err
 	}
 	if err := d.placed(ctx, d.clusters, 4, 6, 4); err != nil {
@@ -240,15 +239,6 @@ func (d *demo) comeback(ctx context.Context) error {
 	}
 	say("\nAnd now, from `fedsync doctor`:\n")
 	return d.show(ctx, "", "bin/fedsync", d.readOnly("doctor")...)
-}
-
-// act starts an outage, or ends one.
-func (d *demo) act(ctx context.Context, action, cluster string) error {
-	out, err := exec.CommandContext(ctx, "bin/sandbox", action, cluster, "--dir", d.sandbox).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s %s: %w: %s", action, cluster, err, out)
-	}
-	return nil
 }
 
 // placed waits until echo has the wanted number of replicas in each of the clusters.
@@ -285,13 +275,7 @@ func (d *demo) replicas(ctx context.Context, clusters ...string) ([]int32, error
 }
 
 func (d *demo) client(cluster string) (*kubernetes.Clientset, error) {
-	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
-		&clientcmd.ClientConfigLoadingRules{ExplicitPath: d.kubeconfig},
-		&clientcmd.ConfigOverrides{CurrentContext: cluster}).ClientConfig()
-	if err != nil {
-		return nil, err
-	}
-	return kubernetes.NewForConfig(cfg)
+	return kubernetes.NewForConfig(d.sandbox.RESTConfig(cluster))
 }
 
 func (d *demo) edit(file, before, after string) error {

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fedsync/fedsync/internal/hostile"
-	"github.com/fedsync/fedsync/internal/testprogram"
+	"github.com/fedsync/fedsync/internal/lab"
 )
 
 var (
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	if *binary != "" {
 		os.Exit(run(*binary))
 	}
-	os.Exit(testprogram.With(run))
+	os.Exit(lab.WithProgram(run))
 }
 
 // TestNoRepositoryDoesHarm runs the real program on hostile repositories. Even

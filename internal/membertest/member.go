@@ -18,7 +18,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/bounds"
 )
 
@@ -32,7 +32,7 @@ const Patience = 30 * time.Second
 
 // Member is a cluster with a namespace and clients for one test.
 type Member struct {
-	Sandbox   *sandboxtest.Sandbox
+	Sandbox   *lab.Sandbox
 	Name      string
 	Namespace string
 	Cfg       *rest.Config // an administrator's
@@ -41,7 +41,7 @@ type Member struct {
 
 // NewMember returns the first cluster of a sandbox, with a namespace that is deleted at
 // the end of the test.
-func NewMember(t *testing.T, s *sandboxtest.Sandbox) *Member {
+func NewMember(t *testing.T, s *lab.Sandbox) *Member {
 	t.Helper()
 	m := &Member{Sandbox: s, Name: s.Clusters()[0], Namespace: s.Namespace(t)}
 	m.Cfg = s.RESTConfig(m.Name)

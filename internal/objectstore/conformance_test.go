@@ -18,8 +18,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/client-go/rest"
 
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/internal/objectstore"
-	"github.com/fedsync/fedsync/internal/sandboxtest"
 )
 
 // step is one request of a conformance case. In path and body, NS is the case's
@@ -57,7 +57,7 @@ func TestStoreAnswersAsAnAPIServerDoes(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			box := sandboxtest.Shared(t)
+			box := lab.Shared(t)
 			ns := box.Namespace(t)
 			real := run(t, box.RESTConfig(box.Clusters()[0]), ns, c.steps)
 			store := objectstore.New(objectstore.Options{Pace: objectstore.Pace{Collect: 50 * time.Millisecond}, NoWorkloads: true})

@@ -1,14 +1,12 @@
 // Command testrun runs all tests on one sandbox.
 //
-// It starts real clusters and a real forge once, names them in FEDSYNC_TEST_SANDBOX, and
-// the program that starts more of them in FEDSYNC_TEST_SANDBOX_PROGRAM. With them it runs
-// `go test -race` for every module; what computes in one goroutine runs without the race
+// It starts real clusters and a real forge once and names them in FEDSYNC_TEST_SANDBOX.
+// With them it runs `go test -race` for every module; what computes in one goroutine runs without the race
 // detector. It prints a line for each package and, in full, what failed. A test that was
 // skipped fails the run: what is not tested is not known to work.
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -24,6 +22,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/fedsync/fedsync/internal/lab"
 )
 
 func main() {
@@ -46,11 +46,11 @@ func runAll(ctx context.Context, wanted tests) error {
 	if err != nil {
 		return fmt.Errorf("find the packages: %w", err)
 	}
-	box, err := startSandbox(ctx)
+	box, err := lab.Start(ctx, 3, lab.WithForge())
 	if err != nil {
-		return fmt.Errorf("start the sandbox: %w", err)
+		return err
 	}
-	defer box.stop()
+	defer box.Stop()
 
 	var t tally
 	began := time.Now()
@@ -77,50 +77,6 @@ type tests struct {
 	run      string // as for go test; empty for all
 	timeout  time.Duration
 	packages []string // and, after -args, what the tests are given
-}
-
-// sandbox is a running one.
-type sandbox struct {
-	program, file string // what started it, and its sandbox.json
-	stop          func()
-}
-
-func startSandbox(ctx context.Context) (*sandbox, error) {
-	dir, err := os.MkdirTemp("", "fedsync-test-")
-	if err != nil {
-		return nil, err
-	}
-	dir = filepath.Join(dir, "sandbox")
-	program, err := filepath.Abs(filepath.Join("bin", "sandbox"))
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, program, "up", "--clusters", "3", "--forge", "--dir", dir)
-	cmd.Stderr = os.Stderr
-	// It stops when its standard input closes, however this process ends.
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	cmd.Cancel = stdin.Close
-	cmd.WaitDelay = time.Minute
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	stop := func() {
-		_ = stdin.Close()
-		_ = cmd.Wait() // its end is all that is asked of it
-		_ = os.RemoveAll(filepath.Dir(dir))
-	}
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || !json.Valid([]byte(line)) {
-		stop()
-		return nil, fmt.Errorf("it did not say that it is ready: %w", err)
-	}
-	return &sandbox{program: program, file: filepath.Join(dir, "sandbox.json"), stop: stop}, nil
 }
 
 // tally adds up the tests.
@@ -164,7 +120,7 @@ type event struct {
 
 // testAll makes one pass after the other, also after one that failed: beside each other
 // they would keep the processors from what tests wait for.
-func (t *tally) testAll(ctx context.Context, passes []pass, box *sandbox) error {
+func (t *tally) testAll(ctx context.Context, passes []pass, box *lab.Sandbox) error {
 	var all error
 	for _, p := range passes {
 		all = errors.Join(all, t.test(ctx, p, box))
@@ -172,11 +128,11 @@ func (t *tally) testAll(ctx context.Context, passes []pass, box *sandbox) error 
 	return all
 }
 
-func (t *tally) test(ctx context.Context, p pass, box *sandbox) error {
+func (t *tally) test(ctx context.Context, p pass, box *lab.Sandbox) error {
 	cmd := exec.CommandContext(ctx, "go", p.arguments()...)
 	cmd.Dir, cmd.Stderr, cmd.Env = p.dir, os.Stderr, os.Environ()
 	if p.dir == "." {
-		cmd.Env = append(cmd.Env, "FEDSYNC_TEST_SANDBOX="+box.file, "FEDSYNC_TEST_SANDBOX_PROGRAM="+box.program)
+		cmd.Env = append(cmd.Env, lab.Variable+"="+filepath.Join(box.Description().Dir, "sandbox.json"))
 	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/internal/membertest"
-	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -25,7 +25,7 @@ func questions(resource, group, namespace string, verbs ...string) []Right {
 }
 
 func TestTheClusterIsAskedForAccess(t *testing.T) {
-	m := membertest.NewMember(t, sandboxtest.Shared(t))
+	m := membertest.NewMember(t, lab.Shared(t))
 	admin := m.Sandbox.Client(t, m.Name).RbacV1()
 	ctx := t.Context()
 	role := &rbacv1.Role{
@@ -35,7 +35,7 @@ func TestTheClusterIsAskedForAccess(t *testing.T) {
 	binding := &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: "some"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "some"},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: sandboxtest.RestrictedUser}},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: lab.RestrictedUser}},
 	}
 	if _, err := admin.Roles(m.Namespace).Create(ctx, role, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -68,8 +68,8 @@ func TestTheClusterIsAskedForAccess(t *testing.T) {
 	if err != nil || len(denied) > 0 {
 		t.Errorf("denied to an administrator: %v, %v; want nothing", denied, err)
 	}
-	if user, err := User(ctx, restricted); err != nil || user != sandboxtest.RestrictedUser {
-		t.Errorf("User = %q, %v; want %q", user, err, sandboxtest.RestrictedUser)
+	if user, err := User(ctx, restricted); err != nil || user != lab.RestrictedUser {
+		t.Errorf("User = %q, %v; want %q", user, err, lab.RestrictedUser)
 	}
 
 	nobody := m.Sandbox.RESTConfig(m.Name)

@@ -16,7 +16,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -31,7 +31,7 @@ func (f *fixture) restrict(inventory bool, rules ...rbacv1.PolicyRule) {
 		binding := &rbacv1.RoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: f.namespace},
 			RoleRef:    rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "Role", Name: f.namespace},
-			Subjects:   []rbacv1.Subject{{Kind: "User", Name: sandboxtest.RestrictedUser}},
+			Subjects:   []rbacv1.Subject{{Kind: "User", Name: lab.RestrictedUser}},
 		}
 		if _, err := client.Roles(namespace).Create(f.Context(), role, metav1.CreateOptions{}); err != nil {
 			f.Fatal(err)
@@ -126,7 +126,7 @@ data: {password: "hunter2!"}`))
 }
 
 func TestAHungAPIServerCostsOneRequestsTime(t *testing.T) {
-	s := sandboxtest.Own(t, 1, false)
+	s := lab.Own(t, 1)
 	f := &fixture{T: t, sandbox: s, cluster: s.Clusters()[0], namespace: s.Namespace(t), seen: make(chan struct{}, 1)}
 	f.federation, f.config, f.admin = f.namespace, s.RESTConfig(s.Clusters()[0]), s.Dynamic(t, s.Clusters()[0])
 	defer func() { f.stop() }()

@@ -35,7 +35,7 @@ import (
 	"k8s.io/client-go/restmapper"
 	"sigs.k8s.io/yaml"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -54,7 +54,7 @@ const patience = 20 * time.Second
 // with the watches that feed it.
 type fixture struct {
 	*testing.T
-	sandbox    *sandboxtest.Sandbox
+	sandbox    *lab.Sandbox
 	cluster    string
 	namespace  string
 	federation string
@@ -80,7 +80,7 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	f := &fixture{T: t, sandbox: s, cluster: s.Clusters()[0], namespace: s.Namespace(t), seen: make(chan struct{}, 1)}
 	f.federation = f.namespace
 	f.admin = s.Dynamic(t, f.cluster)

@@ -19,7 +19,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 )
 
 // instance is what surrounds a Writer in a daemon, as far as claims are concerned.
@@ -176,7 +176,7 @@ func (l lossy) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // clients returns clients of every cluster that lose that share of answers.
-func clients(t *testing.T, s *sandboxtest.Sandbox, rate float64) map[string]dynamic.Interface {
+func clients(t *testing.T, s *lab.Sandbox, rate float64) map[string]dynamic.Interface {
 	t.Helper()
 	all := map[string]dynamic.Interface{}
 	for _, name := range s.Clusters() {
@@ -195,7 +195,7 @@ func clients(t *testing.T, s *sandboxtest.Sandbox, rate float64) map[string]dyna
 // newName returns a federation name that no other test uses.
 func newName() string { return fmt.Sprintf("claim-%08x", rand.Uint32()) }
 
-func removeLeases(t *testing.T, s *sandboxtest.Sandbox, federation string) {
+func removeLeases(t *testing.T, s *lab.Sandbox, federation string) {
 	for _, name := range s.Clusters() {
 		err := s.Dynamic(t, name).Resource(Resource).Namespace(Namespace).Delete(context.WithoutCancel(t.Context()), Name(federation), metav1.DeleteOptions{})
 		if err != nil && !apierrors.IsNotFound(err) {
@@ -205,7 +205,7 @@ func removeLeases(t *testing.T, s *sandboxtest.Sandbox, federation string) {
 }
 
 func TestOfAHundredDoubleStartsOneWriterIsLeftEachTime(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	names := s.Clusters()
 	for n := range 100 {
 		rate := 0.0
@@ -238,7 +238,7 @@ func TestOfAHundredDoubleStartsOneWriterIsLeftEachTime(t *testing.T) {
 }
 
 func TestARestartClaimsWithoutAWriteAndADeletedLeaseIsWrittenAgain(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	names, federation, dir := s.Clusters(), newName(), t.TempDir()
 	defer removeLeases(t, s, federation)
 	versions := func() map[string]string {
@@ -304,7 +304,7 @@ func TestARestartClaimsWithoutAWriteAndADeletedLeaseIsWrittenAgain(t *testing.T)
 }
 
 func TestAnInstanceThatMayNotWatchTheClaimDoesNotWrite(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	federation := newName()
 	all := clients(t, s, 0)
 	blind := s.Clusters()[0]

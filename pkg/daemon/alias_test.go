@@ -12,7 +12,7 @@ import (
 
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -53,7 +53,7 @@ func (w *world) uids(cluster string) map[string]string {
 }
 
 func TestAClusterThatIsReachedByAnotherNameIsNotEmptied(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	w.withAlias()
 	all := w.sandbox.Clusters()
 	deleting := func(clusters ...string) string { return w.fileOf(clusters, "web") + "  onRemove: Delete\n" }
@@ -103,7 +103,7 @@ func TestAClusterThatIsReachedByAnotherNameIsNotEmptied(t *testing.T) {
 }
 
 func TestOneClusterTwiceInTheFileIsWrittenOnceAndSaid(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	w.withAlias()
 	all := w.sandbox.Clusters()
 	twice := w.fileOf([]string{all[0], all[1], alias}, "web")

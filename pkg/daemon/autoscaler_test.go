@@ -12,7 +12,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -46,7 +46,7 @@ func (w *world) scale(cluster string, replicas int) {
 }
 
 func TestAnAutoscalerThatIsRefusedTakesNoNumberAway(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	w := newWorld(t, s)
 	all := s.Clusters()
 	refused := w.repo.Push("of an API that was removed", map[string]string{
@@ -112,7 +112,7 @@ func TestAnAutoscalerThatIsRefusedTakesNoNumberAway(t *testing.T) {
 
 // A count of each cluster's own is its autoscaler's, too.
 func TestAnAutoscalerSetsTheReplicasOfEachCluster(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	all := w.sandbox.Clusters()
 	files := map[string]string{"fedsync.yaml": w.file("web"), "apps/web/web.yaml": w.replicaSet(2)}
 	first := w.repo.Push("a number", files)
@@ -145,7 +145,7 @@ func (w *world) awaitUnowned(clusters ...string) {
 }
 
 func TestAnAutoscalerThatIsNotInGitIsNamed(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	w := newWorld(t, s)
 	cluster := s.Clusters()[1]
 	d := w.start()
@@ -175,7 +175,7 @@ func TestAnAutoscalerThatIsNotInGitIsNamed(t *testing.T) {
 }
 
 func TestIngressesOfARetiredControllerAreNamedOnce(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	w := newWorld(t, s)
 	all := s.Clusters()
 	for i, cluster := range all {

@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -20,7 +20,7 @@ import (
 // A pod counts as one without room after a minute, which this test waits for.
 func TestWhatDoesNotFitIntoOneClusterRunsInTheOthers(t *testing.T) {
 	t.Parallel()
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	all := s.Clusters()
 	tight := all[0]
 	// Four pods fit on a node. The tight cluster has one node for them, the others

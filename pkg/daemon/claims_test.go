@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -102,7 +102,7 @@ func (w *world) provision(cluster, claim string) {
 // A volume that is made only when a pod needs it is never made where the pod runs in
 // another cluster.
 func TestAClaimThatWaitsForItsFirstPodHoldsUpNoCommit(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	w := newWorld(t, s)
 	all := s.Clusters()
 	w.storageClass(w.namespace, storagev1.VolumeBindingWaitForFirstConsumer)
@@ -170,7 +170,7 @@ func TestAClaimThatWaitsForItsFirstPodHoldsUpNoCommit(t *testing.T) {
 // Where a volume is to be made at once, or by a class that is missing, somebody has to
 // look why it is not.
 func TestAClaimThatNobodyProvidesForFailsTheCommit(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	for class, want := range map[string]string{"immediate": "PVC is not Bound", "missing": "the cluster has no StorageClass"} {
 		t.Run(class, func(t *testing.T) {
 			w := newWorld(t, s)

@@ -7,7 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -16,7 +16,7 @@ import (
 // replaces, what it shows, who leaves it, who meddles with it and who else keeps it. The
 // cases share clusters, and nothing else.
 func TestLifeOfALoadBalancer(t *testing.T) {
-	s := sandboxtest.Own(t, 3, false, sandboxtest.WithGCP(1), sandboxtest.WithoutGLBC())
+	s := lab.Own(t, 3, lab.WithGCP(1), lab.WithoutGLBC())
 	for _, c := range []struct {
 		name string
 		run  func(*cloudWorld)

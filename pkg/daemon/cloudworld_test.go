@@ -11,7 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp/gcetest"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -25,7 +25,7 @@ const cloudPatience = 2 * time.Minute
 type cloudWorld struct {
 	*world
 
-	cloud *sandboxtest.GCP
+	cloud *lab.GCP
 
 	// What push writes. Said is what fedsync.yaml says of a cluster beside its name, or
 	// absent; Web is the Ingress, and empty the usual one.
@@ -38,7 +38,7 @@ type cloudWorld struct {
 // absent leaves a cluster out of fedsync.yaml, and the Ingress out of the app.
 const absent = "-"
 
-func newCloudWorld(t *testing.T, s *sandboxtest.Sandbox) *cloudWorld {
+func newCloudWorld(t *testing.T, s *lab.Sandbox) *cloudWorld {
 	w := &cloudWorld{world: newWorld(t, s), cloud: s.GCP(t), said: map[string]string{}}
 	w.cfg.GCPEndpoint = w.cloud.Endpoint
 	w.cfg.GCPRate = 1000 // what is measured is not the limit

@@ -9,13 +9,13 @@ import (
 
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
 func TestCredentialFilesMayComeAfterTheStart(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	late := w.sandbox.Clusters()[0]
 	secrets := filepath.Join(t.TempDir(), "run", "secrets") // neither folder is there
 	var ca []byte
@@ -64,7 +64,7 @@ func TestCredentialFilesMayComeAfterTheStart(t *testing.T) {
 }
 
 func TestAPluginThatHangsStopsNeitherOtherClustersNorTheEnd(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	all := w.sandbox.Clusters()
 	w.cfg.ProbeTimeout = time.Second
 	dir := t.TempDir()

@@ -6,13 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/status/github/githubtest"
 )
 
 // GitHub is a stand-in here, the clusters are real.
 func TestAPushIsADeploymentUntilTheNext(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	forge := githubtest.New(t, w.repo.Path)
 	const token = "github-token-of-deployments"
 	forge.AddToken(token, "fedsync-bot", map[string]string{"statuses": "write", "deployments": "write"})

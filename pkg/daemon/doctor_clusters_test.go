@@ -20,7 +20,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -29,7 +29,7 @@ const hidden = "s3cr3t-t0k3n-of-the-operator"
 
 func TestFindingsOfClustersComeAndGo(t *testing.T) {
 	t.Parallel()
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	p := newPatient(t, s, func(p *patient) {
 		p.cfg.ProbeTimeout = 2 * time.Second // so that nobody who does not answer is waited for
 		p.grant(s.Clusters()[1], "*")

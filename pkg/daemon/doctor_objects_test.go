@@ -15,13 +15,13 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 func TestFindingsOfObjectsComeAndGo(t *testing.T) {
 	t.Parallel()
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	p := newPatient(t, s, func(*patient) {})
 	for _, faults := range []func(*patient) []fault{replicaFaults, podFaults, portFaults, refusedObjects, ingressFaults} {
 		for _, f := range faults(p) {
@@ -127,7 +127,7 @@ func (w *world) second(port int) string {
 
 func portFaults(p *patient) []fault {
 	web, second, all := p.ref("Service", "web"), p.ref("Service", "second"), p.sandbox.Clusters()
-	other := freeNodePorts(p.world.t, p.sandbox, 1)
+	other := p.sandbox.FreeNodePorts(p.world.t, 1)
 	another := fmt.Sprintf("nodePort: %d", other)
 	return []fault{
 		{
@@ -351,7 +351,7 @@ func refusedObjects(p *patient) []fault {
 				one := resource.MustParse("1")
 				p.quota(all[1], corev1.ResourceList{"pods": one, "services.nodeports": one, "count/configmaps": one})
 			},
-			files:   map[string]string{moreFile: p.second(freeNodePorts(p.world.t, p.sandbox, 1)) + "---\n" + p.settings("other", "1")},
+			files:   map[string]string{moreFile: p.second(p.sandbox.FreeNodePorts(p.world.t, 1)) + "---\n" + p.settings("other", "1")},
 			refused: true,
 			want: []symptom{
 				failing("D08", all[1], quota, "pods: 2 planned of 1 at most", "services.nodeports: 1 used and 1 more needed of 1", "count/configmaps: ", "edit resourcequota tight"),

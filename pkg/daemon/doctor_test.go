@@ -5,13 +5,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
 func TestAHealthyFederationHasNoFinding(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	w := newWorld(t, s)
 	w.grace = time.Second
 	sha := w.repo.Push("web", map[string]string{
@@ -100,7 +100,7 @@ func silent(t *testing.T, d *ran, sha, when string) {
 }
 
 func TestAnObjectThatTheOperatorDoesNotAllowIsRefused(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	w := newWorld(t, s)
 	w.cfg.AllowKinds = []string{"ConfigMap", "Service"}
 	d := w.start()

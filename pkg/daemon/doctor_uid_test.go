@@ -7,12 +7,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // The UIDs belong to the clusters as a whole, so the clusters are the test's own.
-func sharedUIDs(t *testing.T, s *sandboxtest.Sandbox) {
+func sharedUIDs(t *testing.T, s *lab.Sandbox) {
 	const shared, other, later = "0123456789abcdef", "fedcba9876543210", "aaaabbbbccccdddd"
 	all := s.Clusters()
 	p := newPatient(t, s, func(p *patient) {

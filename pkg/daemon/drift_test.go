@@ -6,7 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -18,7 +18,7 @@ func setValue(value string) func(*unstructured.Unstructured) {
 }
 
 func TestDriftIsRepairedAndWhatIsForeignIsReportedAndLeft(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	cluster := w.sandbox.Clusters()[0]
 	d := w.start()
 	sha := w.repo.Push("first", map[string]string{

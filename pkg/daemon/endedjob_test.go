@@ -11,7 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -115,7 +115,7 @@ func (w *world) ended(health federation.Health) func(*status.Report) string {
 // TestAnEndedJobStaysEndedForEveryInstance lets a Job's TTL delete it under one instance,
 // after a restart, under another one, and while two run.
 func TestAnEndedJobStaysEndedForEveryInstance(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	files := map[string]string{
 		"fedsync.yaml": w.file("web"), "apps/web/job.yaml": w.migration("1"), "apps/web/a.yaml": w.settings("a", "1"),
 	}

@@ -3,21 +3,26 @@ package daemon
 import (
 	"fmt"
 	"maps"
+	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
+	"github.com/fedsync/fedsync/internal/lab/faults"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// The tests of failover share one sandbox of their own, one after the other.
+// The tests of failover share one sandbox of their own, one after the other. So does the
+// one that counts every request: nobody else changes anything there.
 func TestReplicasMoveWhenAClusterIsLost(t *testing.T) {
-	s := sandboxtest.Own(t, 3, false)
+	s := lab.Own(t, 3)
 	t.Run("it hangs, and its share goes back", func(t *testing.T) {
 		relocation(t, s, s.Pause, s.Resume, true)
 	})
@@ -26,6 +31,12 @@ func TestReplicasMoveWhenAClusterIsLost(t *testing.T) {
 	})
 	t.Run("two of three freeze until a person confirms", func(t *testing.T) {
 		frozenFederation(t, s)
+	})
+	t.Run("one lost probe or two move nothing", func(t *testing.T) {
+		fewLostProbes(t, s)
+	})
+	t.Run("at rest nothing is asked but whether clusters are ready", func(t *testing.T) {
+		atRest(t, s)
 	})
 	t.Run("with failover Off nothing moves by itself", func(t *testing.T) {
 		failoverByHand(t, s)
@@ -74,7 +85,7 @@ func (w *world) awaitReplicas(clusters []string, want ...int64) {
 	})
 }
 
-func failoverWorld(t *testing.T, s *sandboxtest.Sandbox) *world {
+func failoverWorld(t *testing.T, s *lab.Sandbox) *world {
 	w := newWorld(t, s)
 	// As by default: the figures are those that a user sees.
 	w.cfg.ProbeInterval, w.cfg.ProbeTimeout = 2*time.Second, 2*time.Second
@@ -83,7 +94,7 @@ func failoverWorld(t *testing.T, s *sandboxtest.Sandbox) *world {
 }
 
 // relocation loses one cluster of three and gets it back.
-func relocation(t *testing.T, s *sandboxtest.Sandbox, away, back func(testing.TB, string), rebalance bool) {
+func relocation(t *testing.T, s *lab.Sandbox, away, back func(testing.TB, string), rebalance bool) {
 	w := failoverWorld(t, s)
 	all := s.Clusters()
 	lost, others := all[1], []string{all[0], all[2]}
@@ -151,8 +162,8 @@ func (w *world) versionsIn(clusters []string) map[string]string {
 	return versions
 }
 
-func frozenFederation(t *testing.T, s *sandboxtest.Sandbox) {
-	w := failoverWorld(t, s)
+func frozenFederation(t *testing.T, s *lab.Sandbox) {
+	w := failoverWorld(t, s).behindProxies()
 	all := s.Clusters()
 	left, lost := all[0], all[1:]
 	d := w.start()
@@ -161,6 +172,7 @@ func frozenFederation(t *testing.T, s *sandboxtest.Sandbox) {
 		"apps/web/web.yaml": w.shared(6, true),
 	}))
 	w.awaitReplicas(all, 2, 2, 2)
+	w.front.ClearRequests()
 
 	for _, name := range lost {
 		s.Pause(t, name)
@@ -175,8 +187,12 @@ func frozenFederation(t *testing.T, s *sandboxtest.Sandbox) {
 		}
 		return ""
 	})
+	d.during(3*time.Second, "it stays so", hasFinding("frozen", lost[0], lost[1]))
 	if got := w.replicas(left); got[0] != 2 {
 		t.Errorf("%s has %d replicas while frozen, want the 2 it had", left, got[0])
+	}
+	if writes := w.front.Proxy(left).Requests().Writes(); len(writes) > 0 {
+		t.Errorf("requests that write to %s while frozen: %v, want none", left, writes)
 	}
 
 	w.repo.Push("confirm", map[string]string{
@@ -191,7 +207,71 @@ func frozenFederation(t *testing.T, s *sandboxtest.Sandbox) {
 	w.awaitReplicas(all, 2, 2, 2)
 }
 
-func failoverByHand(t *testing.T, s *sandboxtest.Sandbox) {
+// fewLostProbes has an API server lose one probe and then two, which is no outage yet.
+func fewLostProbes(t *testing.T, s *lab.Sandbox) {
+	w := failoverWorld(t, s).behindProxies()
+	all := s.Clusters()
+	d := w.start()
+	sha := w.repo.Push("web", map[string]string{
+		"fedsync.yaml":      w.file("web"),
+		"apps/web/web.yaml": w.shared(6, true),
+	})
+	d.live(sha)
+	w.awaitReplicas(all, 2, 2, 2)
+	before := w.versions()
+	for probes := 1; probes <= 2; probes++ {
+		w.front.ClearRequests()
+		proxy := w.front.Proxy(all[probes])
+		rule := proxy.Add(faults.Rule{Path: "^/readyz$", Action: faults.Hang, Count: probes})
+		rule.Await(probes)
+		// Were there anything to write, it would be by then.
+		eventually(t, "three more probes are answered", func() string {
+			answered := proxy.Requests().Where(func(r faults.Request) bool { return r.Path == "/readyz" && r.Status == http.StatusOK })
+			if len(answered) < 3 {
+				return fmt.Sprintf("%d are", len(answered))
+			}
+			return ""
+		})
+		rule.Remove()
+		d.live(sha)
+		if writes := w.front.Requests().Writes(); len(writes) > 0 {
+			t.Errorf("requests that write after %d lost probes: %v, want none", probes, writes)
+		}
+	}
+	if diff := cmp.Diff(before, w.versions()); diff != "" {
+		t.Errorf("resourceVersions after lost probes (-want +got):\n%s", diff)
+	}
+}
+
+// atRest counts what is asked while nothing changes. A watch is begun again every five
+// minutes at most, so that the short form sees none.
+func atRest(t *testing.T, s *lab.Sandbox) {
+	span := 15 * time.Second
+	if os.Getenv(longTests) != "" {
+		span = 11 * time.Minute
+	}
+	w := failoverWorld(t, s).behindProxies()
+	d := w.start()
+	sha := w.repo.Push("web", map[string]string{
+		"fedsync.yaml":      w.file("web"),
+		"apps/web/web.yaml": w.service() + "---\n" + w.replicaSet(1) + "---\n" + w.ingress(),
+	})
+	d.live(sha)
+	d.during(5*time.Second, "what the start set off is over", is(sha, status.Success))
+	watches := len(w.front.Requests().Verbs("watch"))
+	w.front.ClearRequests()
+	<-time.After(span)
+	requests := w.front.Requests().Besides("/readyz")
+	renewed := requests.Verbs("watch")
+	if most := watches * int(span/(5*time.Minute)); len(renewed) > most {
+		t.Errorf("%d of %d watches were begun again in %s, want %d at most", len(renewed), watches, span, most)
+	}
+	if len(requests) > len(renewed) {
+		t.Errorf("at rest it asked for %v, want nothing but /readyz", requests.Count())
+	}
+}
+
+func failoverByHand(t *testing.T, s *lab.Sandbox) {
 	w := failoverWorld(t, s)
 	all := s.Clusters()
 	lost, others := all[1], []string{all[0], all[2]}

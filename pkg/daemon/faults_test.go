@@ -14,8 +14,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
-	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
+	"github.com/fedsync/fedsync/internal/lab"
+	"github.com/fedsync/fedsync/internal/lab/faults"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -26,15 +26,19 @@ import (
 // test's own.
 func faultyWorld(t *testing.T) *world {
 	t.Helper()
-	s := sandboxtest.Shared(t)
-	w := newWorld(t, s)
-	w.front = s.Faults(t)
+	return newWorld(t, lab.Shared(t)).behindProxies()
+}
+
+// behindProxies puts proxies of the test's own in front of the clusters.
+func (w *world) behindProxies() *world {
+	w.t.Helper()
+	w.front = w.sandbox.Faults(w.t)
 	w.cfg.Kubeconfig = w.front.Kubeconfig()
 	return w
 }
 
 // proxy returns the proxy in front of one of the clusters, by its number.
-func (w *world) proxy(i int) *sandboxtest.Proxy {
+func (w *world) proxy(i int) *lab.Proxy {
 	w.t.Helper()
 	return w.front.Proxy(w.sandbox.Clusters()[i])
 }
@@ -80,7 +84,7 @@ func denial() faults.Rule {
 }
 
 // writesOf counts the requests that changed an object, or tried to.
-func writesOf(p *sandboxtest.Proxy, resource, name string) int {
+func writesOf(p *lab.Proxy, resource, name string) int {
 	return len(p.Requests().Of(resource).Writes().Where(func(r faults.Request) bool { return r.Name == name }))
 }
 

@@ -17,12 +17,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
 func TestCommitStatusesAreNotesInTheRepository(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	w.cfg.CommitStatus = "gitnotes"
 	d := w.start()
 
@@ -70,7 +70,7 @@ func (w *world) awaitNote(sha string, words ...string) {
 }
 
 func TestAForgeNudgesAndIsToldEvenIfItIsAwayForAWhile(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	w := newWorld(t, s)
 	forge := s.Forge(t).NewRepository(t)
 	door := newDoor(t, forge.URL)
@@ -132,7 +132,7 @@ func TestAForgeNudgesAndIsToldEvenIfItIsAwayForAWhile(t *testing.T) {
 	for sha, by := range map[string]string{second: third, third: fourth} {
 		eventually(t, "the forge shows what took the place of "+sha[:7], func() string {
 			got := forge.Statuses(t, sha)
-			ends := slices.DeleteFunc(slices.Clone(got), func(s sandboxtest.Status) bool { return !strings.HasPrefix(s.Description, "superseded by ") })
+			ends := slices.DeleteFunc(slices.Clone(got), func(s lab.Status) bool { return !strings.HasPrefix(s.Description, "superseded by ") })
 			if len(ends) == 1 && ends[0].State == "success" && strings.HasPrefix(ends[0].Description, "superseded by "+by[:7]) {
 				return ""
 			}
@@ -204,7 +204,7 @@ func newDoor(t *testing.T, forge string) *door {
 	t.Cleanup(func() {
 		d.server.Close()
 		transport.CloseIdleConnections()
-		http.DefaultClient.CloseIdleConnections() // those of sandboxtest.Forge
+		http.DefaultClient.CloseIdleConnections() // those of lab.Forge
 	})
 	return d
 }
@@ -219,7 +219,7 @@ func writeFile(t *testing.T, name, content string) string {
 }
 
 func TestRunOnceWaitsForTheOutcomeAndLookChangesNothing(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	w.cfg.CommitStatus, w.cfg.Listen = "gitnotes", ""
 	sha := w.repo.Push("first", map[string]string{"fedsync.yaml": w.file("web"), "apps/web/a.yaml": w.settings("a", "1")})
 

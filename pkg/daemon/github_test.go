@@ -5,14 +5,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/github/githubtest"
 )
 
 // GitHub is a stand-in here, the clusters are real.
 func TestAGitHubAppTellsOfAPushByACheck(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	forge := githubtest.New(t, w.repo.Path)
 	app := forge.AddApp(t, "fedsync", map[string]string{"checks": "write"})
 	w.cfg.CommitStatus, w.cfg.ForgeURL, w.cfg.ForgeRepository = "github", forge.URL, githubtest.Owner+"/"+githubtest.Name

@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -25,7 +25,7 @@ func TestOneAddressThatNoClusterCanTakeDown(t *testing.T) {
 	if os.Getenv(longTests) != "" {
 		clusters, outside = 13, 2
 	}
-	s := sandboxtest.Own(t, clusters, false, sandboxtest.WithGCP(outside))
+	s := lab.Own(t, clusters, lab.WithGCP(outside))
 	w := newCloudWorld(t, s)
 	d := w.start()
 

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
-	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
+	"github.com/fedsync/fedsync/internal/lab"
+	"github.com/fedsync/fedsync/internal/lab/faults"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -114,7 +114,7 @@ func TestReplicasMoveWhileAPushIsRendered(t *testing.T) {
 // failoverFaults is faultyWorld with the times that a user has.
 func failoverFaults(t *testing.T) *world {
 	t.Helper()
-	w := failoverWorld(t, sandboxtest.Shared(t))
+	w := failoverWorld(t, lab.Shared(t))
 	w.front = w.sandbox.Faults(t)
 	w.cfg.Kubeconfig = w.front.Kubeconfig()
 	return w

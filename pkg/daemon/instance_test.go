@@ -9,7 +9,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
@@ -17,7 +17,7 @@ import (
 )
 
 func TestOfTwoInstancesTheOlderStopsWritingAndSaysSo(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	first := w.repo.Push("first", map[string]string{
 		"fedsync.yaml":      w.file("web"),
 		"apps/web/all.yaml": w.settings("a", "1"),
@@ -72,7 +72,7 @@ func TestOfTwoInstancesTheOlderStopsWritingAndSaysSo(t *testing.T) {
 }
 
 func TestAnotherRepositoryWithTheSameNamesIsRefused(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	files := map[string]string{"fedsync.yaml": w.file("web"), "apps/web/all.yaml": w.settings("a", "1")}
 	d := w.start()
 	mine := w.repo.Push("mine", files)
@@ -99,7 +99,7 @@ func TestAnotherRepositoryWithTheSameNamesIsRefused(t *testing.T) {
 	t.Run("of another federation", func(t *testing.T) {
 		other := *w
 		other.t, other.repo, other.name = t, sourcetest.New(t), w.name+"x"
-		defer other.cleanUp()
+		other.sandbox.CleanUp(t, other.namespace, inventory.ParentSelector(other.name))
 		cfg := *w.cfg
 		cfg.Repository, cfg.Instance = other.repo.Path, "other"
 		other.repo.Push("other", map[string]string{"fedsync.yaml": other.file("web"), "apps/web/all.yaml": w.settings("a", "other")})

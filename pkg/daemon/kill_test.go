@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,8 +14,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
 
@@ -29,17 +29,8 @@ func TestADaemonKilledAtAnyMomentConverges(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	w.cfg.Instance = "" // a killed process leaves its name free
-	w.cfg.Listen = ""
-	file := tempFile(t, "config.json")
-	settings, err := json.Marshal(w.cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, settings, 0o600); err != nil {
-		t.Fatal(err)
-	}
 
 	// The whole of an app may go at once here: that is not what is tested.
 	federationFile := w.file("one", "two") + "  - {name: three, path: apps/three, pruneLimit: 100%}\n"
@@ -54,13 +45,20 @@ func TestADaemonKilledAtAnyMomentConverges(t *testing.T) {
 	want := map[string]string{} // the objects of the last commit, by name
 	var at map[string]string    // their files
 	for round := range kills {
-		child := startChild(t, file)
-		child.pause(time.Duration(random.Int64N(int64(400 * time.Millisecond))))
+		child := startChild(t, w.cfg)
+		pause := func() {
+			select {
+			case <-child.Ended:
+				t.Fatalf("the daemon ended by itself: %s", child.LastWords())
+			case <-time.After(time.Duration(random.Int64N(int64(400 * time.Millisecond)))):
+			}
+		}
+		pause()
 		var push map[string]string
 		push, at, want = w.randomPush(random, round, at)
 		w.repo.Push(fmt.Sprintf("round %d", round), push)
-		child.pause(time.Duration(random.Int64N(int64(400 * time.Millisecond))))
-		child.kill()
+		pause()
+		child.Kill()
 	}
 
 	d := w.start()
@@ -123,49 +121,23 @@ func (w *world) owned(cluster string) map[string]string {
 	return owned
 }
 
-// child is a daemon in a process of its own.
-type child struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	out   bytes.Buffer
-	ended chan struct{}
-	once  sync.Once
-}
-
-func startChild(t *testing.T, config string) *child {
+// startChild runs a daemon in a process of its own.
+func startChild(t *testing.T, cfg *config.Config) *lab.Daemon {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &child{t: t, cmd: exec.Command(exe), ended: make(chan struct{})}
-	c.cmd.Env = append(os.Environ(), childConfig+"="+config)
-	c.cmd.Stderr = &c.out
-	if err := c.cmd.Start(); err != nil {
+	settings, err := json.Marshal(cfg)
+	if err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		defer close(c.ended)
-		_ = c.cmd.Wait() // it is killed
-	}()
-	t.Cleanup(c.kill)
-	return c
-}
-
-// pause lets the child do what it does for a time. It must not end by itself.
-func (c *child) pause(d time.Duration) {
-	c.t.Helper()
-	select {
-	case <-c.ended:
-		c.t.Fatalf("the daemon ended by itself: %s", c.out.String())
-	case <-time.After(d):
+	child := exec.Command(exe)
+	child.Env = append(os.Environ(), childConfig+"="+string(settings))
+	d, err := lab.StartDaemon(t.Context(), tempFile(t, "log"), child)
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-// kill ends the process as a power cut would, and waits until it is gone.
-func (c *child) kill() {
-	c.once.Do(func() {
-		_ = c.cmd.Process.Kill() // it may have ended
-		<-c.ended
-	})
+	t.Cleanup(d.Kill)
+	return d
 }

@@ -8,13 +8,13 @@ import (
 
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
 func TestAnExpiredTokenMovesNothingAndAMendedOneNeedsNoRestart(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	w.cfg.Kubeconfig = w.kubeconfig(nil)
 	locked, open := w.sandbox.Clusters()[0], w.sandbox.Clusters()[1:]
 	d := w.start()
@@ -68,7 +68,7 @@ func TestAnExpiredTokenMovesNothingAndAMendedOneNeedsNoRestart(t *testing.T) {
 }
 
 func TestAContextMayComeLaterAndAHalfWrittenKubeconfigLosesNothing(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	late := w.sandbox.Clusters()[2]
 	var missing *clientcmdapi.Context
 	w.cfg.Kubeconfig = w.kubeconfig(func(config *clientcmdapi.Config) {

@@ -7,51 +7,37 @@ import (
 	"os"
 	"testing"
 
-	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 )
 
-// childConfig names a file with the settings, in JSON, of a daemon that the test
-// binary is to run instead of the tests: one that can be killed.
+// childConfig has the settings, in JSON, of a daemon that the test binary is to run
+// instead of the tests: one that can be killed.
 const childConfig = "FEDSYNC_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	worker.Serve()
-	if file := os.Getenv(childConfig); file != "" {
-		fmt.Fprintln(os.Stderr, runChild(file))
+	if settings := os.Getenv(childConfig); settings != "" {
+		fmt.Fprintln(os.Stderr, runChild(settings))
 		os.Exit(1)
 	}
-	code := sandboxtest.Main(m)
-	if code == 0 {
-		// The readers of HTTP/2 connections are sandboxtest's own clients', who keep
-		// them for later.
-		err := goleak.Find(
-			goleak.IgnoreAnyFunction("golang.org/x/net/http2.(*ClientConn).readLoop"),
-			goleak.IgnoreAnyFunction("net/http.(*http2ClientConn).readLoop"),
-			goleak.IgnoreAnyFunction("net/http/internal/http2.(*ClientConn).readLoop"))
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
+	os.Exit(lab.Main(m))
 }
 
 // runChild runs a daemon until the process is killed.
-func runChild(file string) error {
-	data, err := os.ReadFile(file)
+func runChild(settings string) error {
+	cfg := config.New()
+	if err := json.Unmarshal([]byte(settings), cfg); err != nil {
+		return err
+	}
+	log, err := zap.NewDevelopment()
 	if err != nil {
 		return err
 	}
-	cfg := config.New()
-	if err := json.Unmarshal(data, cfg); err != nil {
-		return err
-	}
-	d, err := New(cfg, Options{Version: testVersion, Log: zap.NewNop()})
+	d, err := New(cfg, Options{Version: testVersion, Log: log})
 	if err != nil {
 		return err
 	}

@@ -7,17 +7,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
 // A commit that mends another is never given that one's failure, as a forge sees it.
 // 150 ConfigMaps behind a kustomization make rendering take long enough to be seen.
 func TestAForgeNeverSeesTheFailureBeforeOnACommitThatMendsIt(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	w := newWorld(t, s)
 	forge := s.Forge(t).NewRepository(t)
-	t.Cleanup(http.DefaultClient.CloseIdleConnections) // those of sandboxtest.Forge
+	t.Cleanup(http.DefaultClient.CloseIdleConnections) // those of lab.Forge
 	w.cfg.Repository, w.cfg.Revision, w.cfg.Interval = forge.CloneURL, "main", 200*time.Millisecond
 	w.cfg.CommitStatus, w.cfg.ForgeRepository = "gitea", forge.Owner+"/"+forge.Repository
 	w.cfg.Username, w.cfg.TokenFile = forge.Owner, writeFile(t, "token", forge.Token)

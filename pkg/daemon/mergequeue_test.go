@@ -6,14 +6,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/status/github/githubtest"
 )
 
 // GitHub is a stand-in here, the clusters are real.
 func TestAMergeQueueWaitsForThePlanOfItsHead(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	forge := githubtest.New(t, w.repo.Path)
 	app := forge.AddApp(t, "fedsync", map[string]string{"checks": "write", "pull_requests": "write"})
 	w.cfg.CommitStatus, w.cfg.ForgeURL, w.cfg.ForgeRepository = "github", forge.URL, githubtest.Owner+"/"+githubtest.Name

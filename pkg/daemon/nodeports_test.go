@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -66,7 +66,7 @@ func same(ports []int64) bool {
 }
 
 func TestANodePortIsChosenOnceForAllClusters(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	w := newWorld(t, s)
 	all := s.Clusters()
 	d := w.start()
@@ -77,8 +77,15 @@ func TestANodePortIsChosenOnceForAllClusters(t *testing.T) {
 		t.Fatalf("node ports are %v, want one from the band 30000-30085", chosen)
 	}
 
-	// The same repository, read by another daemon that never heard of the choice.
+	// The same repository, read by another daemon that never heard of the choice and
+	// finds no Service.
 	d.stop()
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	for _, cluster := range all {
+		if err := w.client(cluster).CoreV1().Services(w.namespace).Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	d = w.start()
 	d.live(w.repo.Push("a new daemon", map[string]string{"apps/web/note.yaml": w.settings("note", "1")}))
 	if got := w.nodePorts(all...); !slices.Equal(got, chosen) {
@@ -99,7 +106,7 @@ func TestANodePortIsChosenOnceForAllClusters(t *testing.T) {
 }
 
 func TestAPortThatSomebodyHoldsIsRefusedThereAndServedElsewhere(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	w := newWorld(t, s)
 	all := s.Clusters()
 	held, others := all[1], []string{all[0], all[2]}
@@ -144,7 +151,7 @@ func TestAPortThatSomebodyHoldsIsRefusedThereAndServedElsewhere(t *testing.T) {
 }
 
 func TestAServiceGoesOnlyWhereItsSelectorLetsIt(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	w := newWorld(t, s)
 	all := s.Clusters()
 	annotated := func(selector string) string {
@@ -177,7 +184,7 @@ func TestAServiceGoesOnlyWhereItsSelectorLetsIt(t *testing.T) {
 }
 
 func TestAnAutoscalerKeepsTheReplicas(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	w := newWorld(t, s)
 	all := s.Clusters()
 	d := w.start()
@@ -209,7 +216,7 @@ spec:
 }
 
 func TestAClusterThatLeavesIsEmptiedWhereTheFileSaysSo(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	w := newWorld(t, s)
 	all := s.Clusters()
 	files := func(onRemove string, clusters ...string) map[string]string {
@@ -247,7 +254,7 @@ func TestAClusterThatLeavesIsEmptiedWhereTheFileSaysSo(t *testing.T) {
 
 // A choice needs every cluster's ports: while one is out of reach it waits.
 func TestANodePortIsNotChosenWhileAClusterIsOutOfReach(t *testing.T) {
-	s := sandboxtest.Own(t, 3, false)
+	s := lab.Own(t, 3)
 	w := failoverWorld(t, s)
 	all := s.Clusters()
 	away := all[1]

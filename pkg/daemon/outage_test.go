@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -13,7 +13,7 @@ import (
 
 // The tests of outages share one sandbox of their own, one after the other.
 func TestAnOutageOfOneClusterCostsTheOthersNothing(t *testing.T) {
-	s := sandboxtest.Own(t, 3, false)
+	s := lab.Own(t, 3)
 	t.Run("it hangs", func(t *testing.T) {
 		outage(t, s, s.Pause, s.Resume)
 	})
@@ -24,7 +24,7 @@ func TestAnOutageOfOneClusterCostsTheOthersNothing(t *testing.T) {
 
 // outage takes a cluster away and brings it back. In between there are pushes, and
 // a restart of the daemon.
-func outage(t *testing.T, s *sandboxtest.Sandbox, away, back func(testing.TB, string)) {
+func outage(t *testing.T, s *lab.Sandbox, away, back func(testing.TB, string)) {
 	w := newWorld(t, s)
 	w.cfg.ProbeTimeout = 2 * time.Second
 	w.cfg.RequestTimeout = 5 * time.Second

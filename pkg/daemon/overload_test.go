@@ -10,8 +10,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
-	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
+	"github.com/fedsync/fedsync/internal/lab"
+	"github.com/fedsync/fedsync/internal/lab/faults"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -47,10 +47,10 @@ func TestAnAPIServerThatRefusesEverythingIsLeftInPeace(t *testing.T) {
 	begin(watching)
 
 	// Three clusters refuse everything, and three more every watch.
-	for i, refuse := range []func(*sandboxtest.Proxy) *sandboxtest.Rule{
-		func(p *sandboxtest.Proxy) *sandboxtest.Rule { return p.RefuseAll(http.StatusInternalServerError) },
-		func(p *sandboxtest.Proxy) *sandboxtest.Rule { return p.RefuseAll(http.StatusForbidden) },
-		func(p *sandboxtest.Proxy) *sandboxtest.Rule { return p.Throttle(1) },
+	for i, refuse := range []func(*lab.Proxy) *lab.Rule{
+		func(p *lab.Proxy) *lab.Rule { return p.RefuseAll(http.StatusInternalServerError) },
+		func(p *lab.Proxy) *lab.Rule { return p.RefuseAll(http.StatusForbidden) },
+		func(p *lab.Proxy) *lab.Rule { return p.Throttle(1) },
 	} {
 		refuse(refusing.proxy(i))
 		refusing.proxy(i).Disconnect()

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -82,7 +82,7 @@ type patient struct {
 
 // newPatient has an Ingress, a Service and a ReplicaSet in all clusters, as in the
 // guide, and waits until they are live.
-func newPatient(t *testing.T, s *sandboxtest.Sandbox, settings func(*patient)) *patient {
+func newPatient(t *testing.T, s *lab.Sandbox, settings func(*patient)) *patient {
 	t.Helper()
 	w := newWorld(t, s)
 	w.grace = time.Second

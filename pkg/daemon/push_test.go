@@ -3,26 +3,19 @@ package daemon
 import (
 	"encoding/json"
 	"io"
-	"log"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"strings"
-	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
 func TestAPushGoesLiveAndTheNextChangesOnlyWhatChanged(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	d := w.start()
 	first := w.repo.Push("first", map[string]string{
 		"fedsync.yaml":         w.file("web"),
@@ -76,88 +69,46 @@ func TestAPushGoesLiveAndTheNextChangesOnlyWhatChanged(t *testing.T) {
 	}
 }
 
+// The first daemon is killed as by a power failure.
 func TestARestartWithNothingChangedWritesNothing(t *testing.T) {
-	s := sandboxtest.Shared(t)
-	w := newWorld(t, s)
+	w := faultyWorld(t)
 	w.cfg.Instance = ""                                       // its own name, which a restart finds again
 	w.change = func(d *Daemon) { d.turnEvery = 2 * patience } // what is to be told is not left to the clock
-	proxies := newProxies(t, s)
-	w.cfg.Kubeconfig = proxies.kubeconfig
 	sha := w.repo.Push("first", map[string]string{
 		"fedsync.yaml":       w.file("web", "more"),
 		"apps/web/all.yaml":  w.service() + "---\n" + w.replicaSet(1) + "---\n" + w.ingress(),
 		"apps/more/all.yaml": w.settings("a", "1") + "---\n" + w.settings("b", "2"),
 	})
-	d := w.start()
-	d.live(sha)
-	d.stop()
-	if len(proxies.takeWrites()) == 0 {
+	killed := startChild(t, w.cfg)
+	eventually(t, "the first daemon has made it live", func() string {
+		report, err := killed.Report(t.Context())
+		if err != nil {
+			return err.Error()
+		}
+		return is(sha, status.Success)(report)
+	})
+	killed.Kill()
+	if len(w.front.Requests().Writes()) == 0 {
 		t.Fatal("the proxies saw no write at the first start, want those of the sync")
 	}
 	before := w.versions()
 
 	for range 2 {
-		d = w.start()
+		w.front.ClearRequests()
+		d := w.start()
 		d.live(sha)
+		d.during(2*time.Second, "it stays so", is(sha, status.Success))
 		d.stop()
-		if writes := proxies.takeWrites(); len(writes) > 0 {
+		requests := w.front.Requests()
+		// They are six; other tests may add definitions, which are looked up.
+		if reads := requests.Verbs("get", "list").Besides("/readyz"); len(reads) > 10*len(w.front.Clusters()) {
+			t.Errorf("requests that read after a restart: %v, want 10 for each cluster at most", reads.Count())
+		}
+		if writes := requests.Writes(); len(writes) > 0 {
 			t.Errorf("requests that write after a restart: %v, want none", writes)
 		}
 		if diff := cmp.Diff(before, w.versions()); diff != "" {
 			t.Errorf("resourceVersions after a restart (-want +got):\n%s", diff)
 		}
 	}
-}
-
-// proxies stand before the clusters and note requests that write.
-type proxies struct {
-	kubeconfig string
-
-	mu     sync.Mutex // protects writes
-	writes []string
-}
-
-func newProxies(t *testing.T, s *sandboxtest.Sandbox) *proxies {
-	t.Helper()
-	p := &proxies{kubeconfig: tempFile(t, "kubeconfig")}
-	config := clientcmdapi.NewConfig()
-	for _, cluster := range s.Clusters() {
-		cfg := s.RESTConfig(cluster)
-		transport, err := rest.TransportFor(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		at, err := url.Parse(cfg.Host)
-		if err != nil {
-			t.Fatal(err)
-		}
-		proxy := httputil.NewSingleHostReverseProxy(at)
-		proxy.ErrorLog = log.New(io.Discard, "", 0) // a daemon that ends interrupts its requests
-		proxy.Transport, proxy.FlushInterval = transport, -1
-		server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-			if r.Method != http.MethodGet {
-				p.mu.Lock()
-				p.writes = append(p.writes, cluster+" "+r.Method+" "+r.URL.Path)
-				p.mu.Unlock()
-			}
-			proxy.ServeHTTP(rw, r)
-		}))
-		t.Cleanup(server.Close)
-		config.Clusters[cluster] = &clientcmdapi.Cluster{Server: server.URL}
-		config.AuthInfos[cluster] = &clientcmdapi.AuthInfo{}
-		config.Contexts[cluster] = &clientcmdapi.Context{Cluster: cluster, AuthInfo: cluster}
-	}
-	if err := clientcmd.WriteToFile(*config, p.kubeconfig); err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-// takeWrites gives the requests since the last call.
-func (p *proxies) takeWrites() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	writes := p.writes
-	p.writes = nil
-	return writes
 }

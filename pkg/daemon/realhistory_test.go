@@ -31,8 +31,8 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/fedsync/fedsync/internal/history"
-	"github.com/fedsync/fedsync/internal/sandboxtest"
-	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
+	"github.com/fedsync/fedsync/internal/lab"
+	"github.com/fedsync/fedsync/internal/lab/faults"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
@@ -80,7 +80,7 @@ func newRealWorld(t *testing.T, seed uint64, within time.Duration) *realWorld {
 		history: history.New(seed, history.Options{
 			Clusters: w.sandbox.Clusters(),
 			Events:   24, Length: 20 * time.Second, Fault: 8 * time.Second, Backup: 10 * time.Second,
-			Namespace: w.namespace, NodePort: freeNodePorts(t, w.sandbox, 3),
+			Namespace: w.namespace, NodePort: w.sandbox.FreeNodePorts(t, 3),
 		}),
 		within: within, rests: w.cfg.StatusDeadline + w.grace, steady: 5 * time.Second, agrees: time.Minute,
 	}
@@ -88,7 +88,7 @@ func newRealWorld(t *testing.T, seed uint64, within time.Duration) *realWorld {
 	for _, name := range w.sandbox.Clusters() {
 		c := &realCluster{
 			world: w.world, proxy: w.front.Proxy(name), hooks: hooks,
-			rules: map[int]*sandboxtest.Rule{}, backups: map[int]sandboxtest.Backup{},
+			rules: map[int]*lab.Rule{}, backups: map[int]lab.Backup{},
 		}
 		w.impersonate(name)
 		c.role(name, c.rights()...)
@@ -173,13 +173,13 @@ func (w *realWorld) writes() string {
 type realCluster struct {
 	*world
 
-	proxy    *sandboxtest.Proxy
+	proxy    *lab.Proxy
 	hooks    *webhooks
-	faults   []history.Event           // that last now
-	rules    map[int]*sandboxtest.Rule // by the number of the fault
+	faults   []history.Event   // that last now
+	rules    map[int]*lab.Rule // by the number of the fault
 	restored bool
-	newest   sandboxtest.Backup
-	backups  map[int]sandboxtest.Backup
+	newest   lab.Backup
+	backups  map[int]lab.Backup
 }
 
 // Backup implements [history.Cluster]. The sandbox backs up what the cluster was at
@@ -255,7 +255,7 @@ func (c *realCluster) suffer() {
 }
 
 // rule is what the proxy does of a fault; nil for what the API server itself does.
-func (c *realCluster) rule(e history.Event) *sandboxtest.Rule {
+func (c *realCluster) rule(e history.Event) *lab.Rule {
 	c.t.Helper()
 	const writing = "POST|PUT|PATCH|DELETE"
 	switch e.Kind { //nolint:exhaustive // the others are the API server's

@@ -6,13 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
 func TestTheLastGoodRevisionIsMaintainedWhateverBecomesOfTheRepository(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	cluster := w.sandbox.Clusters()[0]
 	var drifting string
 	for i := range 10 {
@@ -95,7 +95,7 @@ func TestTheLastGoodRevisionIsMaintainedWhateverBecomesOfTheRepository(t *testin
 }
 
 func TestLargeDeletionsAreHeldUntilTheyAreAllowed(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	d := w.start()
 	files := map[string]string{"fedsync.yaml": w.file("web", "other"), "apps/other/o.yaml": w.settings("o", "1") + "---\n" + w.settings("p", "1")}
 	names := []string{"a", "b", "c", "d", "e"}
@@ -149,7 +149,7 @@ func TestLargeDeletionsAreHeldUntilTheyAreAllowed(t *testing.T) {
 }
 
 func TestAClusterThatLeavesStaysAsItIsAndCatchesUpWhenItJoins(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	clusters := w.sandbox.Clusters()
 	d := w.start()
 	d.live(w.repo.Push("first", map[string]string{

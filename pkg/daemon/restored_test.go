@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -81,7 +81,7 @@ func TestAClusterThatIsRebuiltBehindItsAddressIsFilledAgain(t *testing.T) {
 // heldBack does what changes a cluster while that refuses the ConfigMap two, sees
 // that the revision which is to be live afterwards is no success for that reason,
 // and waits until it is one when the refusal has ended.
-func (w *world) heldBack(t *testing.T, d *ran, proxy *sandboxtest.Proxy, change func() (sha string)) {
+func (w *world) heldBack(t *testing.T, d *ran, proxy *lab.Proxy, change func() (sha string)) {
 	t.Helper()
 	d.t = t
 	denied := proxy.Add(w.writesTo("two", denial()))

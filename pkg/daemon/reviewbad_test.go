@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -53,23 +52,15 @@ func TestADaemonKilledWhileItPlansSaysNothingTwice(t *testing.T) {
 		kills = 30
 	}
 	p := newPulled(t)
-	p.cfg.Instance, p.cfg.Listen, p.cfg.WebhookSecretFile = "", "", "" // a killed process leaves its name free
+	p.cfg.Instance, p.cfg.WebhookSecretFile = "", "" // a killed process leaves its name free
 	p.cfg.Interval = time.Second
 	p.push("main", map[string]string{"fedsync.yaml": p.file("web"), "apps/web/config.yaml": p.settings("config", "one")})
 	heads := p.proposeMany(5)
-	file := tempFile(t, "config.json")
-	settings, err := json.Marshal(p.cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, settings, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	for range kills {
-		child := startChild(t, file)
+		child := startChild(t, p.cfg)
 		p.awaitAsked("/issues/", "/statuses/") // it has begun to say something
-		child.pause(rand.N(300 * time.Millisecond))
-		child.kill()
+		<-time.After(rand.N(300 * time.Millisecond))
+		child.Kill()
 	}
 	p.start()
 	p.posted(heads)

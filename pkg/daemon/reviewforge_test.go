@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -18,21 +18,21 @@ import (
 // A pulled world has a repository on a real forge, whose pull requests are planned.
 type pulled struct {
 	*world
-	forge *sandboxtest.Forge
+	forge *lab.Forge
 	door  *door     // between the daemons and the forge's API
 	since time.Time // the step began
 }
 
 func newPulled(t *testing.T) *pulled {
 	t.Helper()
-	return newPulledOn(t, sandboxtest.Shared(t))
+	return newPulledOn(t, lab.Shared(t))
 }
 
 // newPulledOn is newPulled with other clusters.
-func newPulledOn(t *testing.T, s *sandboxtest.Sandbox) *pulled {
+func newPulledOn(t *testing.T, s *lab.Sandbox) *pulled {
 	t.Helper()
-	t.Cleanup(http.DefaultClient.CloseIdleConnections) // those of sandboxtest.Forge, after its last request
-	p := &pulled{world: newWorld(t, s), forge: sandboxtest.Shared(t).Forge(t).NewRepository(t), since: time.Now()}
+	t.Cleanup(http.DefaultClient.CloseIdleConnections) // those of lab.Forge, after its last request
+	p := &pulled{world: newWorld(t, s), forge: lab.Shared(t).Forge(t).NewRepository(t), since: time.Now()}
 	p.door = newDoor(t, p.forge.URL) // its end ends the connections that the daemon's provider keeps
 	p.cfg.ForgeURL, p.cfg.ForgeRepository = p.door.server.URL, p.forge.Owner+"/"+p.forge.Repository
 	p.cfg.Repository, p.cfg.Revision = p.forge.CloneURL, "main"
@@ -106,7 +106,7 @@ func (p *pulled) soon(what string, since time.Time, sha, context string, state s
 	p.t.Helper()
 	eventually(p.t, what, func() string {
 		all := p.forge.Statuses(p.t, sha)
-		if !slices.ContainsFunc(all, func(s sandboxtest.Status) bool { return s.Context == context && s.State == string(state) }) {
+		if !slices.ContainsFunc(all, func(s lab.Status) bool { return s.Context == context && s.State == string(state) }) {
 			return fmt.Sprintf("its statuses are %+v", all)
 		}
 		return ""
@@ -119,10 +119,10 @@ func (p *pulled) soon(what string, since time.Time, sha, context string, state s
 }
 
 // latest gives the newest status of a commit under each context, as the forge judges by.
-func (p *pulled) latest(sha string) []sandboxtest.Status {
+func (p *pulled) latest(sha string) []lab.Status {
 	p.t.Helper()
 	var all struct {
-		Statuses []sandboxtest.Status `json:"statuses"`
+		Statuses []lab.Status `json:"statuses"`
 	}
 	p.call(http.MethodGet, "/commits/"+sha+"/status", nil, &all)
 	return all.Statuses
@@ -168,7 +168,7 @@ func (p *pulled) step(what string) {
 func TestAPullRequestIsPlannedMendedAndMergedOnARealForge(t *testing.T) {
 	p := newPulled(t)
 	holder := p.sandbox.Clusters()[1]
-	taken := freeNodePorts(t, p.sandbox, 1)
+	taken := p.sandbox.FreeNodePorts(t, 1)
 	p.occupy(holder, p.sandbox.Namespace(t), "legacy", taken)
 	first := p.push("main", map[string]string{"fedsync.yaml": p.file("web"), "apps/web/config.yaml": p.settings("config", "one")})
 	d := p.start()

@@ -1,11 +1,9 @@
 package daemon
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -20,7 +18,7 @@ import (
 // gives their heads by number.
 func (p *pulled) proposeMany(n int) map[int64]string {
 	p.t.Helper()
-	var stream bytes.Buffer
+	var stream strings.Builder
 	refs := []string{"push", "--quiet", p.forge.PushURL()}
 	for i := range n {
 		branch := fmt.Sprintf("change-%d", i)
@@ -29,17 +27,14 @@ func (p *pulled) proposeMany(n int) map[int64]string {
 			branch, len(branch), branch, branch, len(content), content)
 		refs = append(refs, "refs/heads/"+branch)
 	}
-	importing := exec.CommandContext(p.t.Context(), "git", "fast-import", "--quiet", "--force")
-	importing.Dir, importing.Stdin = p.repo.Work, &stream
-	if out, err := importing.CombinedOutput(); err != nil {
-		p.t.Fatalf("import branches: %v: %s", err, out)
-	}
-	p.repo.InWork(refs...)
+	p.repo.PushTo("main")
+	p.repo.Import(stream.String())
+	p.repo.Git(refs...)
 
 	heads := map[int64]string{}
 	for _, ref := range refs[3:] {
 		branch := strings.TrimPrefix(ref, "refs/heads/")
-		heads[p.propose(branch)] = strings.TrimSpace(p.repo.InWork("rev-parse", branch))
+		heads[p.propose(branch)] = strings.TrimSpace(p.repo.Git("rev-parse", branch))
 	}
 	return heads
 }

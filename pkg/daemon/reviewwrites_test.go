@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -91,7 +91,7 @@ func (w serverWrites) real() serverWrites {
 func TestAPlanMakesOnlyDryRuns(t *testing.T) {
 	t.Parallel() // it waits more than it works
 
-	p := newPulledOn(t, sandboxtest.Own(t, 1, false)) // nobody else asks it anything
+	p := newPulledOn(t, lab.Own(t, 1)) // nobody else asks it anything
 	first := p.push("main", map[string]string{"fedsync.yaml": p.file("web"), "apps/web/config.yaml": p.settings("config", "one")})
 	d := p.start()
 	d.live(first)

@@ -21,7 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -29,14 +29,14 @@ import (
 // The tests that change what belongs to no namespace share one sandbox of their
 // own, one after the other.
 func TestWhatAClusterDoesNotShowIsReportedAndLeftAlone(t *testing.T) {
-	s := sandboxtest.Own(t, 3, false)
+	s := lab.Own(t, 3)
 	t.Run("a cluster that does not let us look loses nothing", func(t *testing.T) { closedCluster(t, s) })
 	t.Run("the UIDs of Google's controllers", func(t *testing.T) { sharedUIDs(t, s) })
 }
 
 // closedCluster keeps fedsync out of one cluster of three, in each way that says
 // nothing about what runs there.
-func closedCluster(t *testing.T, s *sandboxtest.Sandbox) {
+func closedCluster(t *testing.T, s *lab.Sandbox) {
 	all := s.Clusters()
 	closed := all[1]
 	p := newPatient(t, s, func(p *patient) {

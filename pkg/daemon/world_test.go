@@ -3,11 +3,8 @@ package daemon
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"maps"
-	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,7 +26,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -47,25 +44,25 @@ const patience = 45 * time.Second
 // in every cluster and the settings of a daemon.
 type world struct {
 	t         *testing.T
-	sandbox   *sandboxtest.Sandbox
+	sandbox   *lab.Sandbox
 	repo      *sourcetest.Repo
 	cfg       *config.Config
 	namespace string
 	name      string // of the federation
 	nodePort  int
 	grace     time.Duration                          // of the diagnosis; the usual one when zero
-	front     *sandboxtest.Front                     // proxies between the daemons and the clusters; nil for none
+	front     *lab.Front                             // proxies between the daemons and the clusters; nil for none
 	direct    func(cluster string) dynamic.Interface // a client of a cluster that is in no sandbox; nil for none
 	change    func(*Daemon)                          // of each daemon before it runs; nil for none
 	logs      *lockedBuffer                          // gets what the daemons log, every level of it; nil for nobody
 	watch     func(*loop)                            // told of each daemon's loop before it runs; nil for nobody
 }
 
-func newWorld(t *testing.T, s *sandboxtest.Sandbox) *world {
+func newWorld(t *testing.T, s *lab.Sandbox) *world {
 	t.Helper()
 	w := &world{t: t, sandbox: s, repo: sourcetest.New(t), namespace: s.Namespace(t)}
 	w.name = "f" + w.namespace[strings.LastIndex(w.namespace, "-")+1:]
-	w.nodePort = freeNodePorts(t, s, 1)
+	w.nodePort = s.FreeNodePorts(t, 1)
 	w.cfg = config.New()
 	w.cfg.Repository = w.repo.Path
 	w.cfg.Kubeconfig = s.Kubeconfig()
@@ -76,54 +73,8 @@ func newWorld(t *testing.T, s *sandboxtest.Sandbox) *world {
 	w.cfg.ProbeInterval = 200 * time.Millisecond
 	w.cfg.ProbeTimeout = 10 * time.Second
 	w.cfg.RequestTimeout = 30 * time.Second
-	t.Cleanup(w.cleanUp)
+	s.CleanUp(t, w.namespace, inventory.ParentSelector(w.name))
 	return w
-}
-
-// cleanUp deletes what is not in the test's namespace.
-func (w *world) cleanUp() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), 10*time.Second)
-	defer cancel()
-	for _, cluster := range w.sandbox.Clusters() {
-		core := w.sandbox.Client(w.t, cluster).CoreV1()
-		ours := metav1.ListOptions{LabelSelector: inventory.ParentSelector(w.name)}
-		err := errors.Join(
-			core.ConfigMaps(federation.SystemNamespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours),
-			core.Secrets(federation.SystemNamespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours))
-		if err != nil && !w.t.Failed() {
-			w.t.Logf("clean up in %s: %v", cluster, err)
-		}
-	}
-}
-
-// freeNodePorts returns the first of n ports that no Service has in any cluster.
-func freeNodePorts(t *testing.T, s *sandboxtest.Sandbox, n int) int {
-	t.Helper()
-	taken := map[int]bool{}
-	for _, cluster := range s.Clusters() {
-		services, err := s.Client(t, cluster).CoreV1().Services("").List(t.Context(), metav1.ListOptions{})
-		if err != nil {
-			t.Fatalf("list the Services of %s: %v", cluster, err)
-		}
-		for _, service := range services.Items {
-			for _, p := range service.Spec.Ports {
-				taken[int(p.NodePort)] = true
-			}
-		}
-	}
-	for {
-		drawn, err := rand.Int(rand.Reader, big.NewInt(2500))
-		if err != nil {
-			t.Fatal(err)
-		}
-		first, free := 30100+int(drawn.Int64()), true
-		for port := first; port < first+n; port++ {
-			free = free && !taken[port]
-		}
-		if free {
-			return first
-		}
-	}
 }
 
 // file is fedsync.yaml with all clusters and the apps named, each in apps/NAME.

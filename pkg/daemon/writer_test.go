@@ -4,16 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"net/http"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
-	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
+	"github.com/fedsync/fedsync/internal/lab"
+	"github.com/fedsync/fedsync/internal/lab/faults"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -91,7 +89,7 @@ func TestOfTwoDaemonsThatStartTogetherOneWritesAllClusters(t *testing.T) {
 // A daemon that has yielded posts no commit statuses: what stands on a commit is
 // the word of who writes.
 func TestADaemonThatYieldedPostsNothing(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	w.cfg.CommitStatus = "gitnotes"
 	w.cfg.PublicURL = "https://fedsync.example.com"
 	older, newer := *w.cfg, *w.cfg
@@ -124,29 +122,25 @@ func TestADaemonThatYieldedPostsNothing(t *testing.T) {
 // A daemon that is stopped in the middle of a push, and goes on when another has
 // taken over, writes nothing but what was under way.
 func TestADaemonThatStoodStillWritesNothingAfterAnotherTookOver(t *testing.T) {
-	w := newWorld(t, sandboxtest.Shared(t))
+	w := newWorld(t, lab.Shared(t))
 	all := w.sandbox.Clusters()
 	front := w.sandbox.Faults(t) // for the older alone
 	older := *w.cfg
-	older.Kubeconfig, older.Instance, older.Listen = front.Kubeconfig(), "older", freeAddress(t)
-	file := tempFile(t, "config.json")
-	settings, err := json.Marshal(older)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, settings, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	older.Kubeconfig, older.Instance = front.Kubeconfig(), "older"
 	first := w.repo.Push("first", map[string]string{"fedsync.yaml": w.file("web"), "apps/web/a.yaml": w.settings("a", "1")})
-	child := startChild(t, file)
-	says := func(words ...string) string { return pageSays(t, older.Listen, words...) }
+	child := startChild(t, &older)
+	says := func(words ...string) string { return pageSays(t, child, words...) }
 	eventually(t, "the older has made the first push live", func() string { return says(first, "3/3 clusters") })
 
 	hung := front.Proxy(all[0]).Add(w.writesTo("a", faults.Rule{Action: faults.Hang}))
 	second := w.repo.Push("second", map[string]string{"apps/web/a.yaml": w.settings("a", "2")})
 	hung.Await(1)
 	eventually(t, "nothing else is under way", func() string {
-		report, missing := pageOf(t, older.Listen)
+		report, err := child.Report(t.Context())
+		if err != nil {
+			return err.Error()
+		}
+		missing := ""
 		for _, c := range report.Clusters {
 			if c.Name != all[0] && c.Applied.SHA != second {
 				missing += fmt.Sprintf("%s is at %s; ", c.Name, c.Applied)
@@ -156,7 +150,7 @@ func TestADaemonThatStoodStillWritesNothingAfterAnotherTookOver(t *testing.T) {
 	})
 	signal := func(s syscall.Signal) {
 		t.Helper()
-		if err := child.cmd.Process.Signal(s); err != nil {
+		if err := syscall.Kill(child.Pid, s); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -184,26 +178,14 @@ func TestADaemonThatStoodStillWritesNothingAfterAnotherTookOver(t *testing.T) {
 		t.Errorf("the older wrote after its successor had taken over: %+v", wrote)
 	}
 	d.live(fourth)
-	child.kill()
-}
-
-// freeAddress is one at which nobody listens.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // pageSays asks that the newest report of a daemon has all of these words.
-func pageSays(t *testing.T, address string, words ...string) string {
+func pageSays(t *testing.T, d *lab.Daemon, words ...string) string {
 	t.Helper()
-	report, missing := pageOf(t, address)
-	if missing != "" {
-		return missing
+	report, err := d.Report(t.Context())
+	if err != nil {
+		return err.Error()
 	}
 	text, err := json.Marshal(report)
 	if err != nil {
@@ -215,21 +197,6 @@ func pageSays(t *testing.T, address string, words ...string) string {
 		}
 	}
 	return ""
-}
-
-// pageOf returns the newest report of a daemon, or why there is none.
-func pageOf(t *testing.T, address string) (report status.Report, missing string) {
-	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
-	response, err := client.Get("http://" + address + "/api/v1/report")
-	if err != nil {
-		return report, err.Error()
-	}
-	defer func() { _ = response.Body.Close() }()
-	if err := json.NewDecoder(response.Body).Decode(&report); err != nil {
-		return report, err.Error()
-	}
-	return report, ""
 }
 
 // postsOf counts the commit statuses that a daemon has sent.

@@ -12,9 +12,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/internal/live"
 	"github.com/fedsync/fedsync/internal/membertest"
-	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/watch"
 )
@@ -109,7 +109,7 @@ func podsOnAPort(app string, port int) string {
 }
 
 func TestCollectorReadsTheFactsOfARealCluster(t *testing.T) {
-	m := membertest.NewMember(t, sandboxtest.Shared(t))
+	m := membertest.NewMember(t, lab.Shared(t))
 	var requests membertest.Counter
 	f := follow(t, m, &requests)
 

@@ -15,8 +15,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
-	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
+	"github.com/fedsync/fedsync/internal/lab"
+	"github.com/fedsync/fedsync/internal/lab/faults"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -26,7 +26,7 @@ import (
 type keeping struct {
 	*Member
 	t         *testing.T
-	proxy     *sandboxtest.Proxy
+	proxy     *lab.Proxy
 	client    kubernetes.Interface // past the proxy
 	namespace string
 	object    *federation.Object
@@ -36,7 +36,7 @@ type keeping struct {
 
 func newKeeping(t *testing.T) *keeping {
 	t.Helper()
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	cluster := s.Clusters()[0]
 	k := &keeping{t: t, proxy: s.Faults(t).Proxy(cluster), client: s.Client(t, cluster), namespace: s.Namespace(t)}
 	var content map[string]any

@@ -14,14 +14,14 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 )
 
-func TestMain(m *testing.M) { os.Exit(sandboxtest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
 
 // An APIService without a server simulates a crashed metrics-server.
 func TestAGroupWhoseServerIsDownIsNotUnknownOnARealAPIServer(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	cluster := s.Clusters()[0]
 	namespace := s.Namespace(t)
 	group := "down." + namespace + ".example.com"
@@ -98,7 +98,7 @@ func TestAGroupWhoseServerIsDownIsNotUnknownOnARealAPIServer(t *testing.T) {
 }
 
 func TestOneClusterHasOneUIDByAnyAddress(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	uids := map[string]string{}
 	for _, cluster := range s.Clusters() {
 		cfg := s.RESTConfig(cluster)

@@ -7,8 +7,8 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/internal/membertest"
-	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -30,7 +30,7 @@ func reported(t *testing.T, cfg *rest.Config, n int) []Probe {
 }
 
 func TestProberAsksARealAPIServer(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	list := reported(t, s.RESTConfig(s.Clusters()[0]), 2)
 	for i, p := range list {
 		if p.State != federation.ClusterReady || p.Failure != federation.FailureNone {
@@ -46,7 +46,7 @@ func TestProberAsksARealAPIServer(t *testing.T) {
 }
 
 func TestProberDistinguishesARefusedTokenFromAnAbsentCluster(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	cfg := s.RESTConfig(s.Clusters()[0])
 	cfg.BearerToken = "expired-in-spring"
 	got := reported(t, cfg, 1)[0]

@@ -6,13 +6,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
 
 func TestARepositoryOnARealForgeIsFollowed(t *testing.T) {
-	forge := sandboxtest.Shared(t).Forge(t).NewRepository(t)
+	forge := lab.Shared(t).Forge(t).NewRepository(t)
 	repo := sourcetest.New(t)
 	repo.InWork("remote", "set-url", "origin", forge.PushURL())
 	token := file(t, forge.Token)

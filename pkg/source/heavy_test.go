@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -57,13 +56,7 @@ func TestATreeThatNamesItselfIntoBillionsOfFilesIsRefused(t *testing.T) {
 		for i := range 10 {
 			fmt.Fprintf(&in, "%s %s\tf%d\n", kind, id, i)
 		}
-		cmd := exec.Command("git", "mktree")
-		cmd.Dir, cmd.Stdin = repo.Path, strings.NewReader(in.String())
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.TrimSpace(string(out))
+		return strings.TrimSpace(repo.Input(in.String(), "mktree"))
 	}
 	tree := mktree("100644 blob", blob)
 	for range 9 {

@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/internal/membertest"
-	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
 	"github.com/fedsync/fedsync/pkg/probe"
@@ -26,7 +26,7 @@ func ours(m *membertest.Member) Watch {
 const soon = 3 * time.Second
 
 func TestWatcherFollowsTheObjectsOfALabel(t *testing.T) {
-	m := membertest.NewMember(t, sandboxtest.Shared(t))
+	m := membertest.NewMember(t, lab.Shared(t))
 	shop := map[string]string{"app": "shop"}
 	m.Create(t, "a", shop)
 	m.Create(t, "foreign", nil)
@@ -63,7 +63,7 @@ func TestWatcherFollowsTheObjectsOfALabel(t *testing.T) {
 }
 
 func TestWatcherListsMissedChanges(t *testing.T) {
-	m := membertest.NewMember(t, sandboxtest.Shared(t))
+	m := membertest.NewMember(t, lab.Shared(t))
 	shop := map[string]string{"app": "shop"}
 	for _, name := range []string{"stays", "goes", "changes", "renewed"} {
 		m.Create(t, name, shop)
@@ -103,7 +103,7 @@ func TestWatcherListsMissedChanges(t *testing.T) {
 }
 
 func TestWatcherReportsAForbiddenKindAndContinuesWithTheRest(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	m := membertest.NewMember(t, s)
 	secrets := Watch{Resource: schema.GroupVersionResource{Version: "v1", Resource: "secrets"}, Namespace: m.Namespace}
 	grant(t, m, "configmaps")
@@ -152,7 +152,7 @@ func TestWatcherReportsAForbiddenKindAndContinuesWithTheRest(t *testing.T) {
 
 func TestWatcherWaitsForAKindThatIsNotServedYet(t *testing.T) {
 	t.Parallel()
-	s := sandboxtest.Own(t, 1, false) // a definition belongs to no namespace
+	s := lab.Own(t, 1) // a definition belongs to no namespace
 	m := membertest.NewMember(t, s)
 	shops := Watch{Resource: schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "shops"}}
 	events := newRecorder()
@@ -175,7 +175,7 @@ func TestWatcherWaitsForAKindThatIsNotServedYet(t *testing.T) {
 // requests, and by the API server's count for a user that no other client uses.
 func TestWatcherIsIdleWhenTheClusterIs(t *testing.T) {
 	t.Parallel()
-	s := sandboxtest.Own(t, 1, false)
+	s := lab.Own(t, 1)
 	m := membertest.NewMember(t, s)
 	watches := []Watch{ours(m)}
 	for _, resource := range []string{"services", "pods", "secrets", "configmaps"} {
@@ -216,7 +216,7 @@ func TestWatcherIsIdleWhenTheClusterIs(t *testing.T) {
 // daemon does.
 func TestWatcherSurvivesAnAPIServerThatIsKilledOrPaused(t *testing.T) {
 	t.Parallel()
-	m := membertest.NewMember(t, sandboxtest.Own(t, 1, false))
+	m := membertest.NewMember(t, lab.Own(t, 1))
 	shop := map[string]string{"app": "shop"}
 	m.Create(t, "a", shop)
 
@@ -290,7 +290,7 @@ func TestWatcherSurvivesAnAPIServerThatIsKilledOrPaused(t *testing.T) {
 // detects missing pings only after 45 s.
 func TestWatcherRecoversFromASilentPartition(t *testing.T) {
 	t.Parallel()
-	m := membertest.NewMember(t, sandboxtest.Shared(t))
+	m := membertest.NewMember(t, lab.Shared(t))
 	shop := map[string]string{"app": "shop"}
 	m.Create(t, "a", shop)
 	var wire membertest.Wire
@@ -339,7 +339,7 @@ func grant(t *testing.T, m *membertest.Member, resource string) {
 	apply(t, m, rbac.GroupVersion().WithResource("rolebindings"), map[string]any{
 		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": map[string]any{"name": resource},
 		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": resource},
-		"subjects": []any{map[string]any{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": sandboxtest.RestrictedUser}},
+		"subjects": []any{map[string]any{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": lab.RestrictedUser}},
 	})
 }
 

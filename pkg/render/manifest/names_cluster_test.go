@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 )
 
 // kindsToName are objects that an API server accepts with any valid name, as YAML
@@ -72,7 +72,7 @@ var kindsToName = map[string]string{
 var stricter = []string{"CronJob", "Job", "Pod", "Service", "StatefulSet"}
 
 func TestEveryRefusedNameIsRefusedByAnAPIServer(t *testing.T) {
-	sandbox := sandboxtest.Shared(t)
+	sandbox := lab.Shared(t)
 	config := sandbox.RESTConfig(sandbox.Clusters()[0])
 	config.WarningHandler = rest.NoWarnings{} // many names are not recommended
 	client, err := dynamic.NewForConfig(config)

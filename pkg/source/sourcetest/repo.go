@@ -8,6 +8,7 @@ package sourcetest
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -22,15 +23,14 @@ type Repo struct {
 	Path string // of the bare repository
 	Work string // of the clone
 
-	t    testing.TB
-	home string
+	t testing.TB
 }
 
 // New makes an empty repository whose HEAD names the branch main.
 func New(t testing.TB) *Repo {
 	t.Helper()
 	dir := t.TempDir()
-	r := &Repo{t: t, Path: filepath.Join(dir, "web.git"), Work: filepath.Join(dir, "work"), home: dir}
+	r := &Repo{t: t, Path: filepath.Join(dir, "web.git"), Work: filepath.Join(dir, "work")}
 	r.git(dir, "init", "--quiet", "--bare", "--initial-branch=main", r.Path)
 	r.git(dir, "init", "--quiet", "--initial-branch=main", r.Work)
 	r.InWork("remote", "add", "origin", r.Path)
@@ -111,7 +111,13 @@ func (r *Repo) Commits(branch string, n int) string {
 // Import feeds a stream to git fast-import in the bare repository.
 func (r *Repo) Import(stream string) {
 	r.t.Helper()
-	r.run(r.Path, bytes.NewBufferString(stream), "fast-import", "--quiet", "--force")
+	r.Input(stream, "fast-import", "--quiet", "--force")
+}
+
+// Input runs git in the bare repository with a standard input, and gives its output.
+func (r *Repo) Input(in string, args ...string) string {
+	r.t.Helper()
+	return r.run(r.Path, strings.NewReader(in), args...)
 }
 
 // Git runs git in the bare repository and returns its output.
@@ -131,14 +137,11 @@ func (r *Repo) git(dir string, args ...string) string {
 	return r.run(dir, nil, args...)
 }
 
-func (r *Repo) run(dir string, stdin *bytes.Buffer, args ...string) string {
+func (r *Repo) run(dir string, stdin io.Reader, args ...string) string {
 	r.t.Helper()
 	cmd := exec.Command("git", args...)
 	cmd.Dir = dir
-	cmd.Env = environment(r.home)
-	if stdin != nil {
-		cmd.Stdin = stdin
-	}
+	cmd.Env, cmd.Stdin = Environment(), stdin
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
@@ -154,15 +157,15 @@ func (r *Repo) must(err error) {
 	}
 }
 
-// environment is git's whole environment.
-func environment(home string) []string {
+// Environment is git's whole environment.
+func Environment() []string {
 	path := "/usr/local/bin:/usr/bin:/bin"
 	if git, err := exec.LookPath("git"); err == nil {
 		path = filepath.Dir(git) + ":" + path
 	}
 	return []string{
 		"PATH=" + path,
-		"HOME=" + home,
+		"HOME=" + os.DevNull,
 		"GIT_CONFIG_GLOBAL=/dev/null",
 		"GIT_CONFIG_NOSYSTEM=1",
 		"GIT_TERMINAL_PROMPT=0",

@@ -95,7 +95,7 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	backend := &cgi.Handler{
 		Path: path,
 		Args: []string{"http-backend"},
-		Env: append(environment(h.repo.home),
+		Env: append(Environment(),
 			"GIT_PROJECT_ROOT="+filepath.Dir(h.repo.Path), "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER="+user),
 		Stderr: io.Discard,
 	}
@@ -249,7 +249,7 @@ func (s *SSH) session(channel ssh.Channel, requests <-chan *ssh.Request) {
 		}
 		_ = req.Reply(true, nil)
 		cmd := exec.Command("git", strings.TrimPrefix(program, "git-"), strings.Trim(path, "'"))
-		cmd.Env = environment(s.repo.home)
+		cmd.Env = Environment()
 		cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
 		stdin, err := cmd.StdinPipe()
 		if err != nil {

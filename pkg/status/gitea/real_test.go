@@ -8,8 +8,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -18,8 +16,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 	"github.com/fedsync/fedsync/pkg/status/gitea"
@@ -29,7 +28,7 @@ import (
 // real is a repository with two commits on a real Gitea, behind a proxy that can be made
 // to fail.
 type real struct {
-	forge *sandboxtest.Forge
+	forge *lab.Forge
 	shas  [2]string
 	proxy *httptest.Server
 	down  atomic.Bool
@@ -40,8 +39,12 @@ type real struct {
 
 func newReal(t *testing.T) *real {
 	t.Helper()
-	r := &real{forge: sandboxtest.Shared(t).Forge(t).NewRepository(t), outbox: filepath.Join(t.TempDir(), "outbox")}
-	r.shas = push(t, r.forge)
+	r := &real{forge: lab.Shared(t).Forge(t).NewRepository(t), outbox: filepath.Join(t.TempDir(), "outbox")}
+	repo := sourcetest.New(t)
+	for i, content := range []string{"one", "two"} {
+		r.shas[i] = repo.Push(content, map[string]string{"file": content})
+	}
+	repo.Git("push", "--quiet", r.forge.PushURL(), "main")
 	address, err := url.Parse(r.forge.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -57,38 +60,6 @@ func newReal(t *testing.T) *real {
 	}))
 	t.Cleanup(r.proxy.Close)
 	return r
-}
-
-// push creates two commits and pushes them.
-func push(t *testing.T, f *sandboxtest.Forge) [2]string {
-	t.Helper()
-	dir := t.TempDir()
-	git := func(args ...string) string {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), "git", args...)
-		cmd.Dir = dir
-		cmd.Env = []string{
-			"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
-			"GIT_AUTHOR_NAME=test", "GIT_AUTHOR_EMAIL=test@example.com", "GIT_COMMITTER_NAME=test", "GIT_COMMITTER_EMAIL=test@example.com",
-		}
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("git %s: %v: %s", args[0], err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	git("init", "--quiet", "--initial-branch=main")
-	var shas [2]string
-	for i, content := range []string{"one", "two"} {
-		if err := os.WriteFile(filepath.Join(dir, "file"), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		git("add", "file")
-		git("commit", "--quiet", "-m", content)
-		shas[i] = git("rev-parse", "HEAD")
-	}
-	git("push", "--quiet", f.PushURL(), "main")
-	return shas
 }
 
 func (r *real) provider(t *testing.T, token string) *gitea.Provider {
@@ -178,7 +149,7 @@ func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
 	await(t, results, post.Posted) // of the new context
 	stop()
 
-	got := [][]sandboxtest.Status{r.forge.Statuses(t, r.shas[0]), r.forge.Statuses(t, r.shas[1])}
+	got := [][]lab.Status{r.forge.Statuses(t, r.shas[0]), r.forge.Statuses(t, r.shas[1])}
 	for i, statuses := range got {
 		for j, s := range statuses {
 			if want := "https://fedsync.example/revisions/" + r.shas[i]; s.TargetURL != want {
@@ -187,7 +158,7 @@ func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
 			got[i][j].TargetURL = ""
 		}
 	}
-	want := [][]sandboxtest.Status{
+	want := [][]lab.Status{
 		{
 			{Context: "fedsync/web", State: "success", Description: "superseded by " + r.shas[1][:7] + " · was: 203.0.113.10 · 13/13 clusters · 26/26 ready"},
 			{Context: "fedsync/web", State: "pending", Description: "0/13 synced"},
@@ -203,8 +174,8 @@ func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
 }
 
 // sorted removes the order of statuses, which is undefined within a second.
-func sorted(statuses []sandboxtest.Status) map[sandboxtest.Status]int {
-	m := map[sandboxtest.Status]int{}
+func sorted(statuses []lab.Status) map[lab.Status]int {
+	m := map[lab.Status]int{}
 	for _, s := range statuses {
 		m[s]++
 	}

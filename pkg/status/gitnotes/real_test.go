@@ -4,12 +4,12 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
 func TestNotesArePushedToARealForge(t *testing.T) {
-	forge := sandboxtest.Shared(t).Forge(t).NewRepository(t)
+	forge := lab.Shared(t).Forge(t).NewRepository(t)
 	r := newRepository(t)
 	r.git(t, "push", "--quiet", forge.PushURL(), "main")
 	secret := "0000000000000000000000000000000000000000"

@@ -14,11 +14,13 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 
+	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/statustest"
 )
 
-// repository is created by git, with two commits.
+// repository is created by git, with two commits. Unlike those of sourcetest it need not
+// be bare, and git may refuse.
 type repository struct {
 	dir  string
 	shas [2]string
@@ -26,21 +28,12 @@ type repository struct {
 
 func newRepository(t *testing.T) *repository {
 	t.Helper()
-	r := &repository{dir: filepath.Join(t.TempDir(), "web")}
-	if err := os.Mkdir(r.dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	r.git(t, "init", "--quiet", "--initial-branch=main")
+	repo := sourcetest.New(t)
+	r := &repository{dir: repo.Work}
 	for i := range r.shas {
-		r.shas[i] = r.commit(t, fmt.Sprintf("change %d", i))
+		r.shas[i] = repo.Commit(fmt.Sprintf("change %d", i), nil)
 	}
 	return r
-}
-
-func (r *repository) commit(t *testing.T, message string) string {
-	t.Helper()
-	r.git(t, "commit", "--quiet", "--allow-empty", "-m", message)
-	return r.git(t, "rev-parse", "HEAD")
 }
 
 // git runs git and fails the test if it fails.
@@ -57,19 +50,12 @@ func (r *repository) tryGit(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "git", args...)
 	cmd.Dir = r.dir
-	cmd.Env = gitEnvironment()
+	cmd.Env = sourcetest.Environment()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("git %s: %w: %s", strings.Join(args, " "), err, out)
 	}
 	return strings.TrimSpace(string(out)), nil
-}
-
-func gitEnvironment() []string {
-	return []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
-		"GIT_AUTHOR_NAME=test", "GIT_AUTHOR_EMAIL=test@example.com", "GIT_COMMITTER_NAME=test", "GIT_COMMITTER_EMAIL=test@example.com",
-	}
 }
 
 // sound fails the test if git finds a fault in the repository.
@@ -118,7 +104,7 @@ func (r *repository) overHTTP(t *testing.T) http.Handler {
 	t.Cleanup(func() { _ = stderr.Close() })
 	backend := &cgi.Handler{
 		Path: path, Args: []string{"http-backend"}, Stderr: stderr,
-		Env: append(gitEnvironment(), "GIT_PROJECT_ROOT="+filepath.Dir(r.dir), "GIT_HTTP_EXPORT_ALL=1"),
+		Env: append(sourcetest.Environment(), "GIT_PROJECT_ROOT="+filepath.Dir(r.dir), "GIT_HTTP_EXPORT_ALL=1"),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		if _, password, _ := request.BasicAuth(); password != statustest.Token {
@@ -160,6 +146,6 @@ type recorder struct {
 }
 
 func (r recorder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	*r.asked = append(*r.asked, strings.TrimPrefix(request.URL.RequestURI(), "/web/.git/"))
+	*r.asked = append(*r.asked, strings.TrimPrefix(request.URL.RequestURI(), "/work/.git/"))
 	r.next.ServeHTTP(w, request)
 }

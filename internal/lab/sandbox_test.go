@@ -1,4 +1,4 @@
-package sandboxtest_test
+package lab_test
 
 import (
 	"context"
@@ -8,8 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,11 +21,12 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
+	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
 
 func TestSharedClustersHaveTheNamespaceOfATest(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	if got := len(s.Clusters()); got < 3 {
 		t.Fatalf("the shared sandbox has %d clusters, want 3 at least", got)
 	}
@@ -57,7 +56,7 @@ func TestSharedClustersHaveTheNamespaceOfATest(t *testing.T) {
 }
 
 func TestKubeconfigHasAContextForEveryCluster(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	kubeconfig, err := clientcmd.LoadFromFile(s.Kubeconfig())
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +74,7 @@ func TestKubeconfigHasAContextForEveryCluster(t *testing.T) {
 }
 
 func TestRestrictedUserMayDoNothing(t *testing.T) {
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	cluster := s.Clusters()[0]
 	client, err := kubernetes.NewForConfig(s.Restricted(cluster))
 	if err != nil {
@@ -98,7 +97,7 @@ func TestRestrictedUserMayDoNothing(t *testing.T) {
 }
 
 func TestOwnClusterCanBePausedAndKilled(t *testing.T) {
-	s := sandboxtest.Own(t, 1, false)
+	s := lab.Own(t, 1)
 	cluster := s.Clusters()[0]
 	ns := s.Namespace(t)
 	address := host(t, s.RESTConfig(cluster).Host)
@@ -121,18 +120,8 @@ func TestOwnClusterCanBePausedAndKilled(t *testing.T) {
 	}
 }
 
-func TestRepositoryOfATestIsEmptyAndBare(t *testing.T) {
-	path := sandboxtest.NewRepository(t)
-	if got, want := git(t, "-C", path, "rev-parse", "--is-bare-repository"), "true"; got != want {
-		t.Errorf("is it bare: %s, want %s", got, want)
-	}
-	if got, want := git(t, "-C", path, "symbolic-ref", "HEAD"), "refs/heads/main"; got != want {
-		t.Errorf("HEAD is %s, want %s", got, want)
-	}
-}
-
 func TestForgeTakesAPushAndTellsOfIt(t *testing.T) {
-	forge := sandboxtest.Shared(t).Forge(t).NewRepository(t)
+	forge := lab.Shared(t).Forge(t).NewRepository(t)
 	calls := make(chan string, 10) // more than one push can cause
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -146,11 +135,9 @@ func TestForgeTakesAPushAndTellsOfIt(t *testing.T) {
 	t.Cleanup(func() { _ = server.Close(); serving.Wait() })
 	forge.AddWebhook(t, "http://"+listener.Addr().String()+"/webhook", "secret")
 
-	work := filepath.Join(t.TempDir(), "work")
-	git(t, "init", "--quiet", "--initial-branch=main", work)
-	git(t, "-C", work, "commit", "--quiet", "--allow-empty", "--message=first")
-	git(t, "-C", work, "push", "--quiet", forge.PushURL(), "main")
-	sha := git(t, "-C", work, "rev-parse", "HEAD")
+	repo := sourcetest.New(t)
+	sha := repo.Push("first", nil)
+	repo.Git("push", "--quiet", forge.PushURL(), "main")
 
 	select {
 	case call := <-calls:
@@ -166,7 +153,7 @@ func TestForgeTakesAPushAndTellsOfIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := forge.Statuses(t, sha)
-	want := sandboxtest.Status{Context: "fedsync/web", State: "pending", Description: "on its way"}
+	want := lab.Status{Context: "fedsync/web", State: "pending", Description: "on its way"}
 	if len(got) != 1 || got[0] != want {
 		t.Errorf("statuses of the commit are %v, want one: %v", got, want)
 	}
@@ -198,20 +185,4 @@ func handshake(t *testing.T, address string) error {
 		t.Fatal("the connection was closed")
 	}
 	return err
-}
-
-// git runs git as nobody in particular.
-func git(t *testing.T, args ...string) string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "git", args...)
-	cmd.Env = append(cmd.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
-		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com")
-	out, err := cmd.Output()
-	if err != nil {
-		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-			t.Fatalf("git %s: %v: %s", strings.Join(args, " "), err, exit.Stderr)
-		}
-		t.Fatalf("git %s: %v", strings.Join(args, " "), err)
-	}
-	return strings.TrimSpace(string(out))
 }

@@ -1,4 +1,4 @@
-package sandboxtest
+package lab
 
 import (
 	"context"
@@ -20,12 +20,12 @@ import (
 	"k8s.io/client-go/rest"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
+	"github.com/fedsync/fedsync/internal/lab/faults"
 )
 
 // Front is a proxy in front of each cluster, for one test:
 //
-//	front := sandboxtest.Shared(t).Faults(t)
+//	front := lab.Shared(t).Faults(t)
 //	cfg.Kubeconfig = front.Kubeconfig()
 //	asia := front.Proxy(front.Clusters()[0])
 //	rule := asia.Add(faults.Rule{Method: "PATCH", Path: faults.Resource("configmaps"), Action: faults.Hang})
@@ -95,7 +95,7 @@ func (f *Front) Kubeconfig() string { return f.kubeconfig }
 func (f *Front) RestrictedKubeconfig() string {
 	f.tb.Helper()
 	return f.sandbox.writeKubeconfig(f.tb, func(name string, cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) {
-		cluster.Server, user.Token = f.lent.Servers[name], f.sandbox.said.Restricted[name]
+		cluster.Server, user.Token = f.lent.Servers[name], f.sandbox.description.Restricted[name]
 	})
 }
 
@@ -340,7 +340,7 @@ func (p *Proxy) do(action string) {
 	}
 }
 
-// await waits for what only asking tells.
+// await asks until it is so: there is no event to wait for.
 func await(tb testing.TB, what string, is func() bool) {
 	tb.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)

@@ -1,4 +1,4 @@
-package sandboxtest
+package lab
 
 import (
 	"fmt"
@@ -14,21 +14,17 @@ import (
 // WithGCP adds a stand-in for Compute Engine: the nodes are its machines, except for
 // those of the last clusters, as many as outside says, and they answer at the node
 // ports of Services. See [Sandbox.GCP].
-func WithGCP(outside int) Option {
-	return func(o *options) { o.more = append(o.more, "--gcp", "--outside", strconv.Itoa(outside)) }
-}
+func WithGCP(outside int) Option { return Option{"--gcp", "--outside", strconv.Itoa(outside)} }
 
 // WithOperationTime sets how long the slowest operations of Compute Engine take; the
 // others take a share of it.
 func WithOperationTime(slowest time.Duration) Option {
-	return func(o *options) { o.more = append(o.more, "--operation-time", slowest.String()) }
+	return Option{"--operation-time", slowest.String()}
 }
 
 // WithoutGLBC leaves the stand-in for Google's ingress controller out of the clusters,
 // for a test that plays it.
-func WithoutGLBC() Option {
-	return func(o *options) { o.more = append(o.more, "--no-glbc") }
-}
+func WithoutGLBC() Option { return Option{"--no-glbc"} }
 
 // GCP is a stand-in for Compute Engine. The methods with a testing.TB fail the test
 // when the sandbox does not do what they ask, so they belong to the goroutine that
@@ -47,8 +43,8 @@ type GCP struct {
 	client  *http.Client
 }
 
-// gcpDescription is what a sandbox says of its stand-in.
-type gcpDescription struct {
+// GCPDescription is what a sandbox prints about its stand-in.
+type GCPDescription struct {
 	Endpoint       string            `json:"endpoint"`
 	Proxy          string            `json:"proxy"`
 	Project        string            `json:"project"`
@@ -60,22 +56,22 @@ type gcpDescription struct {
 // GCP returns the sandbox's stand-in for Compute Engine.
 func (s *Sandbox) GCP(tb testing.TB) *GCP {
 	tb.Helper()
-	said := s.said.GCP
-	if said == nil {
-		tb.Fatalf("the sandbox in %s has no Compute Engine: take one from sandboxtest.Own with sandboxtest.WithGCP", s.said.Dir)
+	d := s.description.GCP
+	if d == nil {
+		tb.Fatalf("the sandbox in %s has no Compute Engine: take one from lab.Own with lab.WithGCP", s.description.Dir)
 	}
 	g := &GCP{
-		Endpoint: said.Endpoint, Proxy: said.Proxy, Project: said.Project, Network: said.Network,
-		Outside: said.Outside, OperationTimes: map[string]time.Duration{}, sandbox: s,
+		Endpoint: d.Endpoint, Proxy: d.Proxy, Project: d.Project, Network: d.Network,
+		Outside: d.Outside, OperationTimes: map[string]time.Duration{}, sandbox: s,
 	}
-	for collection, text := range said.OperationTimes {
+	for collection, text := range d.OperationTimes {
 		took, err := time.ParseDuration(text)
 		if err != nil {
 			tb.Fatalf("read the time of operations on %s: %v", collection, err)
 		}
 		g.OperationTimes[collection] = took
 	}
-	proxy, err := url.Parse(said.Proxy)
+	proxy, err := url.Parse(d.Proxy)
 	if err != nil {
 		tb.Fatalf("read the URL of the proxy: %v", err)
 	}

@@ -1,5 +1,4 @@
-// Package testprogram builds fedsync for tests that run it.
-package testprogram
+package lab
 
 import (
 	"fmt"
@@ -8,10 +7,10 @@ import (
 	"path/filepath"
 )
 
-// With builds fedsync and calls use with its path. It returns the exit status for TestMain:
-// that of use, or 1 if fedsync cannot be built. The program is built without the race
-// detector, which multiplies memory use.
-func With(use func(program string) int) int {
+// WithProgram builds fedsync and calls use with its path. It returns the exit status for
+// TestMain: that of use, or 1 if fedsync cannot be built. The program is built without the
+// race detector, which multiplies memory use.
+func WithProgram(use func(program string) int) int {
 	dir, err := os.MkdirTemp("", "fedsync-program-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,4 +1,4 @@
-package sandboxtest
+package lab
 
 import (
 	"bytes"
@@ -9,31 +9,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 )
-
-// Repository is the path of the sandbox's bare Git repository. Whoever shares a
-// sandbox shares it: a test takes one from [NewRepository].
-func (s *Sandbox) Repository() string { return s.said.Repository }
-
-// NewRepository makes an empty bare repository for one test, with main as its
-// first branch, and returns its path. No settings of the user's have a say in it.
-func NewRepository(tb testing.TB) string {
-	tb.Helper()
-	path := filepath.Join(tb.TempDir(), "repository.git")
-	cmd := exec.CommandContext(tb.Context(), "git", "init", "--quiet", "--bare", "--initial-branch=main", "--template=", path)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + tb.TempDir(), "GIT_CONFIG_NOSYSTEM=1"}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		tb.Fatalf("make a repository: %v: %s", err, out)
-	}
-	return path
-}
 
 // Forge is a running Gitea.
 type Forge struct {
@@ -48,10 +28,10 @@ type Forge struct {
 // Forge returns the sandbox's forge.
 func (s *Sandbox) Forge(tb testing.TB) *Forge {
 	tb.Helper()
-	if s.said.Forge == nil {
-		tb.Fatalf("the sandbox in %s has no forge: start it with --forge", s.said.Dir)
+	if s.description.Forge == nil {
+		tb.Fatalf("the sandbox in %s has no forge: start it with --forge", s.description.Dir)
 	}
-	f := *s.said.Forge
+	f := *s.description.Forge
 	return &f
 }
 

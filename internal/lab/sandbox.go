@@ -1,9 +1,10 @@
-// Package sandboxtest gives tests real clusters, a real Git repository and a real
-// forge: those of a sandbox, the program in the module of that name.
+// Package lab is what tests, the benchmark and the demo start: real clusters with a real
+// forge, which are those of a sandbox, the program in the module of that name; and fedsync
+// as a process of its own. Repositories are made by pkg/source/sourcetest.
 //
 // Most tests share one sandbox and keep apart by namespace:
 //
-//	s := sandboxtest.Shared(t)
+//	s := lab.Shared(t)
 //	ns := s.Namespace(t)
 //	for _, cluster := range s.Clusters() {
 //		s.Client(t, cluster).AppsV1().ReplicaSets(ns)…
@@ -12,11 +13,16 @@
 // A test that pauses or kills a cluster, or that changes what belongs to no
 // namespace, takes [Own]. One that needs an API server which refuses, delays or
 // loses requests, or which is restored from a backup, puts proxies of its own in
-// front of the shared clusters with [Sandbox.Faults]. Where the programs of a sandbox are missing the tests
-// fail, with the command that builds them; they are never skipped.
-package sandboxtest
+// front of the shared clusters with [Sandbox.Faults]. Where the programs of a sandbox
+// are missing the tests fail, with the command that builds them; only go test -short
+// skips them. Programs that are no tests take [Start].
+//
+// A daemon that a test looks into runs in the test's process; one that is killed or
+// measured is started with [StartDaemon].
+package lab
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -27,6 +33,7 @@ import (
 	"sync"
 	"testing"
 
+	"go.uber.org/goleak"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -48,14 +55,14 @@ const RestrictedUser = "restricted"
 
 // Sandbox is a running federation of clusters.
 type Sandbox struct {
-	said    description
-	configs map[string]*rest.Config // by cluster
-	shared  bool
-	running *running // nil if somebody else started it
+	description Description
+	configs     map[string]*rest.Config // by cluster
+	shared      bool
+	running     *running // nil if another process started it
 }
 
-// description is what a sandbox says of itself.
-type description struct {
+// Description is what a sandbox prints when it is ready.
+type Description struct {
 	Dir        string            `json:"dir"`
 	Pid        int               `json:"pid"`
 	Kubeconfig string            `json:"directKubeconfig"` // past the proxies of a faulty sandbox
@@ -63,7 +70,7 @@ type description struct {
 	Restricted map[string]string `json:"restrictedTokens"`
 	Repository string            `json:"repository"`
 	Control    string            `json:"control"`
-	GCP        *gcpDescription   `json:"gcp"`
+	GCP        *GCPDescription   `json:"gcp"`
 	Forge      *Forge            `json:"forge"`
 }
 
@@ -72,6 +79,7 @@ type description struct {
 // binary starts once. It ends with the test binary, however that ends.
 func Shared(tb testing.TB) *Sandbox {
 	tb.Helper()
+	skipIfShort(tb)
 	s, err := shared()
 	if err != nil {
 		tb.Fatal(err)
@@ -79,74 +87,99 @@ func Shared(tb testing.TB) *Sandbox {
 	return s
 }
 
+// skipIfShort skips what needs a sandbox where that is asked for: see make unit.
+func skipIfShort(tb testing.TB) {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skip("it needs a sandbox")
+	}
+}
+
 // shared is started by the first test that asks for it.
 var shared = sync.OnceValues(func() (*Sandbox, error) {
 	path := os.Getenv(Variable)
 	if path == "" {
-		return start(options{clusters: 3, forge: true, shared: true})
+		s, err := Start(context.Background(), 3, WithForge())
+		if err == nil {
+			s.shared = true
+			started.Store(true)
+		}
+		return s, err
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("find the sandbox that $%s names: %w", Variable, err)
 	}
-	var said description
-	if err := json.Unmarshal(b, &said); err != nil {
+	var d Description
+	if err := json.Unmarshal(b, &d); err != nil {
 		return nil, fmt.Errorf("read the description of a sandbox in %s: %w", path, err)
 	}
-	return newSandbox(said, true, nil)
+	s, err := newSandbox(d, nil)
+	if err == nil {
+		s.shared = true
+	}
+	return s, err
 })
 
-// Main runs the tests of a package and then waits until a sandbox that [Shared]
-// started is gone. Only packages that look for goroutines left behind need it:
+// Main runs the tests of a package, waits until a sandbox that [Shared] started is gone,
+// and fails where a goroutine is left then, but for the readers of HTTP/2 connections that
+// this package's clients keep for later:
 //
-//	func TestMain(m *testing.M) { os.Exit(sandboxtest.Main(m)) }
+//	func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
 func Main(m *testing.M) int {
 	code := m.Run()
 	// If no test has asked for a sandbox, one is not started for this.
 	if started.Load() {
-		if s, err := shared(); err == nil && s.running != nil {
-			s.running.stop()
+		if s, err := shared(); err == nil {
+			s.Stop()
 		}
 	}
-	return code
+	if code != 0 {
+		return code
+	}
+	if err := goleak.Find(
+		goleak.IgnoreAnyFunction("golang.org/x/net/http2.(*ClientConn).readLoop"),
+		goleak.IgnoreAnyFunction("net/http.(*http2ClientConn).readLoop"),
+		goleak.IgnoreAnyFunction("net/http/internal/http2.(*ClientConn).readLoop"),
+	); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 // Own starts a sandbox for one test, which may pause and kill its clusters. It is
 // stopped at the test's end.
-func Own(tb testing.TB, clusters int, forge bool, more ...Option) *Sandbox {
+func Own(tb testing.TB, clusters int, more ...Option) *Sandbox {
 	tb.Helper()
-	o := options{clusters: clusters, forge: forge}
-	for _, option := range more {
-		option(&o)
-	}
-	s, err := start(o)
+	skipIfShort(tb)
+	s, err := Start(tb.Context(), clusters, more...)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(s.running.stop)
+	tb.Cleanup(s.Stop)
 	return s
 }
 
-// Option is something that a sandbox of [Own] has besides.
-type Option func(*options)
+// Option is what a sandbox has besides its clusters: arguments of sandbox up.
+type Option []string
 
-// options are what a sandbox is to be.
-type options struct {
-	clusters      int
-	forge, shared bool
-	more          []string // arguments of sandbox up
-}
+// WithForge adds a forge. See [Sandbox.Forge].
+func WithForge() Option { return Option{"--forge"} }
 
-func newSandbox(said description, shared bool, r *running) (*Sandbox, error) {
-	s := &Sandbox{said: said, shared: shared, running: r, configs: map[string]*rest.Config{}}
-	kubeconfig, err := clientcmd.LoadFromFile(said.Kubeconfig)
+// WithLogs leaves the logs of the sandbox's programs in a folder.
+func WithLogs(dir string) Option { return Option{"--logs", dir} }
+
+func newSandbox(d Description, r *running) (*Sandbox, error) {
+	s := &Sandbox{description: d, running: r, configs: map[string]*rest.Config{}}
+	kubeconfig, err := clientcmd.LoadFromFile(d.Kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("read the kubeconfig of the sandbox in %s: %w", said.Dir, err)
+		return nil, fmt.Errorf("read the kubeconfig of the sandbox in %s: %w", d.Dir, err)
 	}
-	for _, cluster := range said.Clusters {
+	for _, cluster := range d.Clusters {
 		config, err := clientcmd.NewNonInteractiveClientConfig(*kubeconfig, cluster, nil, nil).ClientConfig()
 		if err != nil {
-			return nil, fmt.Errorf("read the context %s of %s: %w", cluster, said.Kubeconfig, err)
+			return nil, fmt.Errorf("read the context %s of %s: %w", cluster, d.Kubeconfig, err)
 		}
 		config.QPS = -1 // a test's own pace is limit enough
 		s.configs[cluster] = config
@@ -154,19 +187,22 @@ func newSandbox(said description, shared bool, r *running) (*Sandbox, error) {
 	return s, nil
 }
 
+// Description returns what the sandbox printed when it was ready.
+func (s *Sandbox) Description() Description { return s.description }
+
 // Clusters lists the names of the clusters, which are those of their contexts.
-func (s *Sandbox) Clusters() []string { return slices.Clone(s.said.Clusters) }
+func (s *Sandbox) Clusters() []string { return slices.Clone(s.description.Clusters) }
 
 // Kubeconfig is the path of a kubeconfig with a context for every cluster, in
 // which the user may do everything.
-func (s *Sandbox) Kubeconfig() string { return s.said.Kubeconfig }
+func (s *Sandbox) Kubeconfig() string { return s.description.Kubeconfig }
 
 // RESTConfig returns an administrator's access to a cluster, without a limit on
 // requests. It panics if there is no such cluster.
 func (s *Sandbox) RESTConfig(cluster string) *rest.Config {
 	config, ok := s.configs[cluster]
 	if !ok {
-		panic(fmt.Sprintf("sandboxtest: no cluster %q; there are %s", cluster, strings.Join(s.said.Clusters, ", ")))
+		panic(fmt.Sprintf("lab: no cluster %q; there are %s", cluster, strings.Join(s.description.Clusters, ", ")))
 	}
 	return rest.CopyConfig(config)
 }
@@ -174,7 +210,7 @@ func (s *Sandbox) RESTConfig(cluster string) *rest.Config {
 // Restricted returns the access of [RestrictedUser] to a cluster.
 func (s *Sandbox) Restricted(cluster string) *rest.Config {
 	config := s.RESTConfig(cluster)
-	config.BearerToken = s.said.Restricted[cluster]
+	config.BearerToken = s.description.Restricted[cluster]
 	return config
 }
 
@@ -183,7 +219,7 @@ func (s *Sandbox) Restricted(cluster string) *rest.Config {
 func (s *Sandbox) RestrictedKubeconfig(tb testing.TB) string {
 	tb.Helper()
 	return s.writeKubeconfig(tb, func(cluster string, _ *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) {
-		user.Token = s.said.Restricted[cluster]
+		user.Token = s.description.Restricted[cluster]
 	})
 }
 
@@ -191,11 +227,11 @@ func (s *Sandbox) RestrictedKubeconfig(tb testing.TB) string {
 // returns its path.
 func (s *Sandbox) writeKubeconfig(tb testing.TB, change func(name string, cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo)) string {
 	tb.Helper()
-	kubeconfig, err := clientcmd.LoadFromFile(s.said.Kubeconfig)
+	kubeconfig, err := clientcmd.LoadFromFile(s.description.Kubeconfig)
 	if err != nil {
 		tb.Fatalf("read the kubeconfig of the sandbox: %v", err)
 	}
-	for _, name := range s.said.Clusters {
+	for _, name := range s.description.Clusters {
 		change(name, kubeconfig.Clusters[name], kubeconfig.AuthInfos[name])
 	}
 	path := tb.TempDir() + "/kubeconfig"
@@ -241,9 +277,19 @@ func (s *Sandbox) Start(tb testing.TB, cluster string) { tb.Helper(); s.act(tb, 
 func (s *Sandbox) act(tb testing.TB, action, cluster string) {
 	tb.Helper()
 	if s.shared {
-		tb.Fatalf("%s %s: other tests use this cluster: take one from sandboxtest.Own", action, cluster)
+		tb.Fatalf("%s %s: other tests use this cluster: take one from lab.Own", action, cluster)
 	}
-	if err := s.control(tb.Context(), http.MethodPost, "/clusters/"+url.PathEscape(cluster)+"/"+action, nil, nil); err != nil {
-		tb.Fatalf("%s %s: %v", action, cluster, err)
+	if err := s.Do(tb.Context(), action, cluster); err != nil {
+		tb.Fatal(err)
 	}
+}
+
+// Do is Pause ("pause"), Resume, Kill, Start, KillNodes ("kill-nodes") or ReviveNodes
+// for a program that is no test. It goes on after the end of ctx, so that a program
+// that is interrupted can put things back.
+func (s *Sandbox) Do(ctx context.Context, action, cluster string) error {
+	if err := s.control(ctx, http.MethodPost, "/clusters/"+url.PathEscape(cluster)+"/"+action, nil, nil); err != nil {
+		return fmt.Errorf("%s %s: %w", action, cluster, err)
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-package sandboxtest
+package lab
 
 import (
 	"encoding/json"
@@ -8,7 +8,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
+	"github.com/fedsync/fedsync/internal/lab/faults"
 )
 
 // What real clusters do to their clients, as rules.
@@ -47,7 +47,7 @@ func (p *Proxy) ExpireWatches() *Rule {
 }
 
 // ExpireRunningWatches lets every watch begin and ends it at once with an event
-// that says 410, as a kube-apiserver does.
+// of status 410, as a kube-apiserver does.
 func (p *Proxy) ExpireRunningWatches() *Rule {
 	p.front.tb.Helper()
 	status := apierrors.NewResourceExpired("too old resource version").ErrStatus
@@ -67,7 +67,7 @@ func (p *Proxy) DenyByPolicy(resource string) *Rule {
 		`$RESOURCE "$NAME" is forbidden: ValidatingAdmissionPolicy 'sandbox' with binding 'sandbox' denied request: not here`)
 }
 
-// DenyByWebhook refuses as an admission webhook that says no does.
+// DenyByWebhook refuses as an admission webhook does.
 func (p *Proxy) DenyByWebhook(resource string) *Rule {
 	p.front.tb.Helper()
 	return p.refuse(resource, http.StatusBadRequest, metav1.StatusReasonBadRequest,

@@ -1,7 +1,8 @@
-package sandboxtest
+package lab
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -22,7 +24,7 @@ import (
 // time a minute more.
 const patience = 5 * time.Minute
 
-// started says whether shared has started a sandbox, for [Main].
+// started reports whether shared has started a sandbox, for [Main].
 var started atomic.Bool
 
 // running is a sandbox that this test binary started.
@@ -35,21 +37,24 @@ type running struct {
 	done chan struct{} // closed when it has ended
 }
 
-// start starts a sandbox and returns when it can be used.
-func start(o options) (*Sandbox, error) {
+// Start starts a sandbox and returns when it can be used. It ends with [Sandbox.Stop],
+// and with this program, however that ends; ctx bounds the start alone. Tests use
+// [Shared] and [Own].
+func Start(ctx context.Context, clusters int, more ...Option) (*Sandbox, error) {
 	command, err := sandboxCommand()
 	if err != nil {
 		return nil, err
 	}
-	args := slices.Concat(command, []string{"up", "--clusters", strconv.Itoa(o.clusters)})
-	if o.forge {
-		args = append(args, "--forge")
+	args := slices.Concat(command, []string{"up", "--clusters", strconv.Itoa(clusters)})
+	for _, option := range more {
+		args = append(args, option...)
 	}
-	args = append(args, o.more...)
 	r := &running{cmd: exec.Command(args[0], args[1:]...), done: make(chan struct{})}
 	r.cmd.Stderr = &r.says
 	// Once the command has ended, its output is of no interest.
 	r.cmd.WaitDelay = 10 * time.Second
+	// A Ctrl-C at the terminal is this program's: it may need the clusters to end well.
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if r.hold, err = r.cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("start a sandbox: %w", err)
 	}
@@ -60,18 +65,17 @@ func start(o options) (*Sandbox, error) {
 	if err := r.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start a sandbox: %w", err)
 	}
-	if o.shared {
-		started.Store(true)
-	}
-	impatient := time.AfterFunc(patience, func() { _ = r.hold.Close() })
-	var said description
-	err = json.NewDecoder(out).Decode(&said)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it was not ready after %s", patience))
+	defer cancel()
+	waits := context.AfterFunc(ctx, func() { _ = r.hold.Close() })
+	var d Description
+	err = json.NewDecoder(out).Decode(&d)
 	go func() {
 		defer close(r.done)
-		_ = r.cmd.Wait() // its end is told by those who miss it
+		_ = r.cmd.Wait() // whoever misses it reports its end
 	}()
-	if !impatient.Stop() {
-		err = fmt.Errorf("it was not ready after %s", patience)
+	if !waits() {
+		err = context.Cause(ctx)
 	} else if errors.Is(err, io.EOF) {
 		err = errors.New("it ended before it was ready")
 	}
@@ -79,12 +83,18 @@ func start(o options) (*Sandbox, error) {
 		r.stop()
 		return nil, fmt.Errorf("start a sandbox: %w%s", err, r.lastWords())
 	}
-	s, err := newSandbox(said, o.shared, r)
+	s, err := newSandbox(d, r)
 	if err != nil {
 		r.stop()
-		return nil, err
 	}
-	return s, nil
+	return s, err
+}
+
+// Stop ends the sandbox, if this program started it, and waits until it has cleaned up.
+func (s *Sandbox) Stop() {
+	if s.running != nil {
+		s.running.stop()
+	}
 }
 
 // stop ends the sandbox and waits until it has cleaned up.

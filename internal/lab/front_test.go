@@ -1,4 +1,4 @@
-package sandboxtest_test
+package lab_test
 
 import (
 	"context"
@@ -20,22 +20,22 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
-	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
+	"github.com/fedsync/fedsync/internal/lab"
+	"github.com/fedsync/fedsync/internal/lab/faults"
 )
 
 // behind is a namespace in a shared cluster, and a proxy of the test's own.
 type behind struct {
 	*testing.T
-	front *sandboxtest.Front
-	proxy *sandboxtest.Proxy
+	front *lab.Front
+	proxy *lab.Proxy
 	ns    string
 	api   kubernetes.Interface // through the proxy
 }
 
 func newBehind(t *testing.T) *behind {
 	t.Helper()
-	s := sandboxtest.Shared(t)
+	s := lab.Shared(t)
 	b := &behind{T: t, ns: s.Namespace(t), front: s.Faults(t)}
 	b.proxy = b.front.Proxy(s.Clusters()[0])
 	b.api = clientOf(t, b.proxy.RESTConfig())
@@ -120,7 +120,7 @@ func TestFrontWithoutRulesChangesNothing(t *testing.T) {
 }
 
 func TestKubeconfigOfAFrontLeadsThroughItInEveryCluster(t *testing.T) {
-	front := sandboxtest.Shared(t).Faults(t)
+	front := lab.Shared(t).Faults(t)
 	front.Add(faults.Status(http.StatusTeapot))
 	for _, path := range []string{front.Kubeconfig(), front.RestrictedKubeconfig()} {
 		kubeconfig, err := clientcmd.LoadFromFile(path)
@@ -144,7 +144,7 @@ func TestKubeconfigOfAFrontLeadsThroughItInEveryCluster(t *testing.T) {
 }
 
 func TestRulesOfOneFrontDoNotReachAnother(t *testing.T) {
-	b, other := newBehind(t), sandboxtest.Shared(t).Faults(t)
+	b, other := newBehind(t), lab.Shared(t).Faults(t)
 	other.Proxy(b.proxy.Cluster()).RefuseAll(http.StatusInternalServerError)
 	if err := b.put(t.Context(), "a", "1"); err != nil {
 		t.Error(err)
@@ -217,7 +217,7 @@ func TestHangingWriteEndsWithItsRule(t *testing.T) {
 func TestRefusalsLookLikeThoseOfAnAPIServer(t *testing.T) {
 	b := newBehind(t)
 	for name, c := range map[string]struct {
-		deny func(string) *sandboxtest.Rule
+		deny func(string) *lab.Rule
 		is   func(error) bool
 		want string
 	}{
@@ -242,10 +242,10 @@ func TestRefusalsLookLikeThoseOfAnAPIServer(t *testing.T) {
 
 func TestWatchesExpire(t *testing.T) {
 	b := newBehind(t)
-	for name, expire := range map[string]func() *sandboxtest.Rule{
+	for name, expire := range map[string]func() *lab.Rule{
 		"before they begin":       b.proxy.ExpireWatches,
 		"as soon as they did":     b.proxy.ExpireRunningWatches,
-		"with all other requests": func() *sandboxtest.Rule { return b.proxy.RefuseAll(http.StatusGone) },
+		"with all other requests": func() *lab.Rule { return b.proxy.RefuseAll(http.StatusGone) },
 	} {
 		rule := expire()
 		events, err := b.api.CoreV1().ConfigMaps(b.ns).Watch(t.Context(), metav1.ListOptions{})
@@ -354,7 +354,7 @@ func TestRestoredClusterHasTheObjectsAndResourceVersionsOfThen(t *testing.T) {
 	if err := b.put(t.Context(), "kept", "after"); err != nil {
 		t.Errorf("write after the restore: %v", err)
 	}
-	if shared, err := sandboxtest.Shared(t).Client(t, b.proxy.Cluster()).CoreV1().ConfigMaps(b.ns).Get(t.Context(), "kept", metav1.GetOptions{}); err != nil || shared.Data["v"] != "then" {
+	if shared, err := lab.Shared(t).Client(t, b.proxy.Cluster()).CoreV1().ConfigMaps(b.ns).Get(t.Context(), "kept", metav1.GetOptions{}); err != nil || shared.Data["v"] != "then" {
 		t.Errorf("the shared cluster has %v, %v: it is not to notice", shared.Data, err)
 	}
 
@@ -414,7 +414,7 @@ func TestRebuiltClusterIsAnotherBehindTheSameAddress(t *testing.T) {
 
 // Every field reaches the sandbox, which refuses those that it does not know.
 func TestRuleIsSpelledAsTheSandboxSpellsIt(t *testing.T) {
-	front := sandboxtest.Shared(t).Faults(t)
+	front := lab.Shared(t).Faults(t)
 	all := faults.Rule{
 		Cluster: front.Clusters()[0], Method: "GET", Path: "x", Query: "a=b", Body: "y", Skip: 1, Count: 2,
 		Action: faults.Answer, Delay: time.Second, AnswerDelay: time.Minute,

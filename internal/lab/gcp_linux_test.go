@@ -1,4 +1,4 @@
-package sandboxtest_test
+package lab_test
 
 import (
 	"context"
@@ -12,12 +12,12 @@ import (
 	"google.golang.org/api/googleapi"
 	"google.golang.org/api/option"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/internal/lab"
 	"github.com/fedsync/fedsync/pkg/gcp/gcetest"
 )
 
 func TestOwnSandboxWithComputeEngine(t *testing.T) {
-	s := sandboxtest.Own(t, 2, false, sandboxtest.WithGCP(1), sandboxtest.WithOperationTime(20*time.Millisecond))
+	s := lab.Own(t, 2, lab.WithGCP(1), lab.WithOperationTime(20*time.Millisecond))
 	g := s.GCP(t)
 	if !slices.Equal(g.Outside, s.Clusters()[1:]) || g.OperationTimes["globalForwardingRules"] != 20*time.Millisecond {
 		t.Errorf("outside are %v, and operations take %v", g.Outside, g.OperationTimes)

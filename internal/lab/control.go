@@ -1,4 +1,4 @@
-package sandboxtest
+package lab
 
 import (
 	"bytes"
@@ -50,7 +50,7 @@ func (s *Sandbox) request(ctx context.Context, method, path string, in any) (io.
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", s.said.Control)
+			return new(net.Dialer).DialContext(ctx, "unix", s.description.Control)
 		},
 	}}
 	response, err := client.Do(request)

@@ -1,9 +1,9 @@
-// Package faults has the words in which tests tell the sandbox's proxies how to
-// treat requests, and in which those tell of the requests that they saw.
+// Package faults has the types in which tests describe to the sandbox's proxies how to
+// treat requests, and in which the proxies report the requests that they saw.
 //
 // They are those of the package of the same name in the sandbox's module, which
-// this one cannot import: the JSON in between is the contract. How to use them says
-// package sandboxtest.
+// this one cannot import: the JSON in between is the contract. Package lab documents
+// how to use them.
 package faults
 
 import (
@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Rule says which requests to treat badly, and how. An empty field matches every
+// Rule selects requests, and states how to treat them. An empty field matches every
 // request. Of the rules that match a request, the one that was added last applies.
 type Rule struct {
 	Cluster string `json:"cluster,omitempty"`

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
+	"github.com/fedsync/fedsync/internal/lab/faults"
 )
 
 func TestPathOfAResourceMatchesItsObjectsAndLists(t *testing.T) {
