@@ -44,6 +44,7 @@ var cases = []conformance{
 		{name: "unknown field, strict", method: "POST", path: configMaps, body: `{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, more: 1}`, query: "fieldValidation=Strict"},
 		{name: "unknown kind", method: "GET", path: "/apis/nothing.example.com/v1/things"},
 		{name: "secret", method: "POST", path: "/api/v1/namespaces/NS/secrets", body: `{metadata: {name: s}, stringData: {k: v}}`},
+		{name: "list of one full page", method: "GET", path: "/api/v1/namespaces/NS/secrets", query: "limit=1"},
 	}},
 	{"apply", []step{
 		{name: "creates", method: "apply", path: configMaps + "/a", as: "fedsync", body: `{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: NS, labels: {x: "1", y: "2"}}, data: {k: v, l: w}}`, save: "a"},

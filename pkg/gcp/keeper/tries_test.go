@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -111,5 +112,18 @@ func TestAFightEndsAfterThreeRepairs(t *testing.T) {
 	pushed := func(i int) gcp.Action { return firewallAction(gcp.Update, int32(30000+i)) }
 	if n := play(&tr, time.Second, 10, pushed); n != 10 {
 		t.Errorf("%d of 10 pushes took effect", n)
+	}
+}
+
+func TestAPauseThatComputeEngineAsksForIsKept(t *testing.T) {
+	for after, want := range map[time.Duration]time.Duration{
+		0: firstPause, 40 * time.Second: 40 * time.Second, time.Hour: longPause,
+	} {
+		tr, now := newTries(), time.Unix(1000, 0)
+		a := firewallAction(gcp.Create, 30061)
+		tr.tried(a, fmt.Errorf("create: %w", &gcp.Error{Class: gcp.ClassRetry, After: after, Err: errors.New("429")}), false, now)
+		if len(tr.due(planOf(a), now.Add(want-time.Millisecond))) != 0 || len(tr.due(planOf(a), now.Add(want))) != 1 {
+			t.Errorf("with a Retry-After of %s, the action is not due after %s", after, want)
+		}
 	}
 }

@@ -332,3 +332,20 @@ func TestDeedsHoldNoKeys(t *testing.T) {
 		t.Error("the action has lost its key")
 	}
 }
+
+// A group that was asked about just before its cluster died is asked again as soon as
+// another group of the cluster shows the death.
+func TestNewsOfAGroupHurriesThoseThatWereJustAskedAbout(t *testing.T) {
+	now := time.Unix(1000, 0)
+	w := newHealthWatch(nil, nil)
+	for name, at := range map[string]time.Duration{"just": -time.Second, "long ago": -time.Minute} {
+		p := pair{group: gcp.ID{Name: name}}
+		w.pairs[p] = &asked{cluster: "a", answered: true, health: gcp.GroupHealth{At: now.Add(at)}, next: now.Add(5 * time.Minute), pause: healthInterval}
+	}
+	w.hurry("a", now)
+	for p, a := range w.pairs {
+		if due := a.health.At.Add(healthSoon); a.next.After(due) && a.next.After(now) {
+			t.Errorf("%s is asked about again in %s, want at most %s after its last answer", p.group.Name, a.next.Sub(now), healthSoon)
+		}
+	}
+}
