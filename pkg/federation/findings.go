@@ -49,13 +49,13 @@ const (
 	FindingBalancerUntagged = "balancer-untagged"  // a firewall rule would apply to every machine of the network
 	FindingClaim            = "claim"              // the Lease of the writing instance is damaged or out of reach
 	FindingCloud            = "cloud"              // Compute Engine cannot be read, or refuses a request
-	FindingConfig           = "config"             // a settings file is invalid
+	FindingConfig           = "config"             // a field of fedsync.yaml is invalid
 	FindingConfirmLost      = "confirm-lost"       // failover.confirmLost names a cluster that is Ready
 	FindingDeleting         = "deleting"           // an object is being deleted and waits for a finalizer
 	FindingDrain            = "drain"              // a cluster cannot be drained
 	FindingFacts            = "facts"              // the facts name a cluster that the federation does not have
 	FindingFailoverOff      = "failover-off"       // a cluster is Offline and failover is off
-	FindingFederation       = "federation"         // fedsync.yaml is invalid
+	FindingFederation       = "federation"         // fedsync.yaml cannot be used as a whole
 	FindingFenced           = "fenced"             // another instance writes to the cluster
 	FindingFight            = "fight"              // another client reverts what fedsync writes
 	FindingForeign          = "foreign"            // another client writes what fedsync manages
@@ -140,13 +140,13 @@ var findingEntries = map[string]findingEntry{
 	FindingBalancerUntagged: {"A firewall rule would apply to every machine of the network", "E"},
 	FindingClaim:            {"The Lease of the writing instance is damaged or out of reach", "E"},
 	FindingCloud:            {"Compute Engine cannot be read, or refuses a request", "EWI"},
-	FindingConfig:           {"A settings file is invalid", "E"},
+	FindingConfig:           {"A field of fedsync.yaml is invalid", "E"},
 	FindingConfirmLost:      {"failover.confirmLost names a cluster that is Ready", "W"},
 	FindingDeleting:         {"An object is being deleted and waits for a finalizer", "EI"},
 	FindingDrain:            {"A cluster cannot be drained", "EW"},
 	FindingFacts:            {"The facts name a cluster that the federation does not have", "W"},
 	FindingFailoverOff:      {"A cluster is Offline and failover is off", "W"},
-	FindingFederation:       {"fedsync.yaml is invalid", "E"},
+	FindingFederation:       {"fedsync.yaml cannot be used", "E"},
 	FindingFenced:           {"Another instance writes to the cluster", "E"},
 	FindingFight:            {"Another client reverts what fedsync writes", "E"},
 	FindingForeign:          {"Another client writes what fedsync manages", "W"},

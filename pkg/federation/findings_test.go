@@ -61,7 +61,8 @@ func eachSource(t *testing.T, see func(*token.FileSet, *ast.File)) {
 	}
 }
 
-// spelledIDs returns the string literals that a node assigns to the ID of a Finding.
+// spelledIDs returns the string literals that a node assigns to the ID of a Finding, or
+// passes as one after a severity.
 func spelledIDs(n ast.Node) []*ast.BasicLit {
 	var all []*ast.BasicLit
 	add := func(e ast.Expr) {
@@ -78,6 +79,14 @@ func spelledIDs(n ast.Node) []*ast.BasicLit {
 		for i, left := range n.Lhs {
 			if field, ok := left.(*ast.SelectorExpr); ok && field.Sel.Name == "ID" && len(n.Rhs) == len(n.Lhs) {
 				add(n.Rhs[i])
+			}
+		}
+	case *ast.CallExpr:
+		for i, arg := range n.Args[:max(0, len(n.Args)-1)] { // report(severity, id, …)
+			severity, ok := arg.(*ast.SelectorExpr)
+			if id, spelled := n.Args[i+1].(*ast.BasicLit); ok && spelled && strings.HasPrefix(severity.Sel.Name, "Severity") &&
+				slices.Contains(federation.FindingIDs(), strings.Trim(id.Value, `"`)) {
+				add(id)
 			}
 		}
 	}

@@ -35,7 +35,7 @@ func (p *planner) settleDifference(key int) {
 	if len(unknown) > 0 {
 		// Where the port is live, the Service may be written: without a number it keeps its own.
 		p.wait(k, unknown, p.notLive(key))
-		p.report(k, federation.SeverityWarning, "awaited",
+		p.report(k, federation.SeverityWarning, federation.FindingAwaited,
 			fmt.Sprintf("%s; the choice between them %s", p.differences(key), k.reason), "pin the nodePort in "+p.file(k))
 		return
 	}
