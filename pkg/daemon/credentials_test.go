@@ -46,7 +46,7 @@ func TestCredentialFilesMayComeAfterTheStart(t *testing.T) {
 				return "wrong words: " + f.Message.String()
 			}
 		}
-		return hasFinding("D01", late, "fedsync's log names the file", "create the file")(r)
+		return hasFinding("D01", late, "fedsync's log names the file", "create the named file")(r)
 	})
 	if err := os.MkdirAll(secrets, 0o700); err != nil {
 		t.Fatal(err)

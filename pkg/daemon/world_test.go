@@ -235,8 +235,8 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-// await waits until the newest report is as wanted: the question gives what is
-// missing, and nothing when nothing is.
+// await waits until the newest report is as wanted: the question returns what is
+// missing, or nothing.
 func (r *ran) await(what string, question func(*status.Report) string) *status.Report {
 	r.t.Helper()
 	var report *status.Report
@@ -244,12 +244,26 @@ func (r *ran) await(what string, question func(*status.Report) string) *status.R
 		if report = r.reports.Newest(); report == nil {
 			return "no report"
 		}
+		catalogued(r.t, report)
 		if missing := question(report); missing != "" {
 			return missing + "\nreport: " + describe(report)
 		}
 		return ""
 	})
 	return report
+}
+
+// catalogued fails the test if a finding is not in the catalogue, or is more severe there
+// than it may be. A report may lower a severity.
+func catalogued(t *testing.T, report *status.Report) {
+	t.Helper()
+	const order = string(federation.SeverityError + federation.SeverityWarning + federation.SeverityNote)
+	for _, f := range report.Findings {
+		known := federation.FindingSeverities(f.ID)
+		if len(known) == 0 || strings.Index(order, string(f.Severity)) < strings.Index(order, string(known[0])) {
+			t.Fatalf("a finding %s of severity %s is not in the catalogue: %s", f.ID, f.Severity, f)
+		}
+	}
 }
 
 // live waits until a revision is a success.
@@ -263,13 +277,13 @@ func (r *ran) live(sha string) *status.Report {
 	})
 }
 
-// eventually asks until nothing is missing any more.
+// eventually asks until nothing is missing.
 func eventually(t *testing.T, what string, question func() string) {
 	t.Helper()
 	within(t, patience, what, question)
 }
 
-// within is eventually with a patience of its own.
+// within is eventually with a time limit.
 func within(t *testing.T, patience time.Duration, what string, question func() string) {
 	t.Helper()
 	deadline := time.NewTimer(patience)
