@@ -2,8 +2,8 @@ package lab
 
 import "syscall"
 
-// apart keeps a Ctrl-C at the terminal from a child: this program ends it. Should this
-// program be killed, the kernel does.
+// apart protects a child from a Ctrl-C at the terminal: this program ends the child. If
+// this program is killed, the kernel ends it.
 func apart() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 }

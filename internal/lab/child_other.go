@@ -4,5 +4,5 @@ package lab
 
 import "syscall"
 
-// apart keeps a Ctrl-C at the terminal from a child: this program ends it.
+// apart protects a child from a Ctrl-C at the terminal: this program ends the child.
 func apart() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// control asks the sandbox for something over its Unix socket, with in as JSON
-// unless it is nil, and reads the answer into out. It goes on after the end of ctx,
-// since tests put things back when they end.
+// control sends a request to the sandbox over its Unix socket, with in as JSON unless
+// it is nil, and decodes the answer into out unless it is nil. It ignores the end of
+// ctx, since tests put things back when they end.
 func (s *Sandbox) control(ctx context.Context, method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
@@ -33,7 +33,7 @@ func (s *Sandbox) control(ctx context.Context, method, path string, in, out any)
 	return nil
 }
 
-// request is control for those who read the answer themselves.
+// request is like control, but returns the answer unread.
 func (s *Sandbox) request(ctx context.Context, method, path string, in any) (io.ReadCloser, error) {
 	var sent io.Reader
 	if in != nil {
@@ -61,9 +61,9 @@ func (s *Sandbox) request(ctx context.Context, method, path string, in any) (io.
 		return response.Body, nil
 	}
 	defer func() { _ = response.Body.Close() }()
-	said, err := io.ReadAll(response.Body)
+	message, err := io.ReadAll(response.Body)
 	if err != nil {
 		return nil, err
 	}
-	return nil, errors.New(strings.TrimSpace(string(said)) + s.running.lastWords())
+	return nil, errors.New(strings.TrimSpace(string(message)) + s.running.lastWords())
 }

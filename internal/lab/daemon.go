@@ -18,8 +18,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// Daemon is fedsync as a process of its own, which can be killed. Get and Report need its
-// URL alone.
+// Daemon is fedsync as a process of its own, which can be killed. Get and Report need
+// only its URL.
 type Daemon struct {
 	URL   string // of its page: "http://127.0.0.1:41234"
 	Pid   int
@@ -29,21 +29,21 @@ type Daemon struct {
 	cmd     *exec.Cmd
 	err     error // how it ended
 	logFile string
-	from    int64 // where its own part of the log begins
+	from    int64 // the offset of its own part of the log
 }
 
-// listening is the line of the log with the address, in both of its formats.
+// listening matches the log line with the address, in both log formats.
 var listening = regexp.MustCompile(`\blistening\b.*"address": ?"([^"]+)"`)
 
-// StartDaemon starts a command that runs fedsync and returns when it listens. Whatever
-// it prints is added to a file. It ends with Stop or Kill, and on Linux with this
-// program, however that ends; ctx bounds the start alone.
+// StartDaemon starts a command that runs fedsync and returns when it listens. Its output
+// is appended to a file. It ends with Stop or Kill, and on Linux with this program, even
+// if this program is killed. ctx bounds only the start.
 func StartDaemon(ctx context.Context, logFile string, cmd *exec.Cmd) (*Daemon, error) {
 	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = log.Close() }() // the daemon has it
+	defer func() { _ = log.Close() }() // the daemon has its own descriptor
 	d := &Daemon{cmd: cmd, logFile: logFile, Began: time.Now(), Ended: make(chan struct{})}
 	if d.from, err = log.Seek(0, io.SeekEnd); err != nil {
 		return nil, err
@@ -75,13 +75,13 @@ func StartDaemon(ctx context.Context, logFile string, cmd *exec.Cmd) (*Daemon, e
 	}
 }
 
-// Kill ends it as a power failure would.
+// Kill ends the daemon as a power failure would.
 func (d *Daemon) Kill() {
 	_ = d.cmd.Process.Kill() // it may have ended
 	<-d.Ended
 }
 
-// Stop lets it end what is under way, and returns how it ended.
+// Stop ends the daemon, which first finishes what is under way, and returns how it ended.
 func (d *Daemon) Stop() error {
 	_ = d.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	impatient := time.AfterFunc(30*time.Second, func() { _ = d.cmd.Process.Kill() })
@@ -93,7 +93,7 @@ func (d *Daemon) Stop() error {
 	return nil
 }
 
-// Log returns what it has printed.
+// Log returns what the daemon has printed.
 func (d *Daemon) Log() string {
 	all, err := os.ReadFile(d.logFile)
 	if err != nil {
@@ -108,13 +108,13 @@ func (d *Daemon) LastWords() string {
 	return strings.Join(lines[max(0, len(lines)-20):], "\n")
 }
 
-// Get reads a path of its page.
+// Get reads a path of the daemon's page.
 func (d *Daemon) Get(ctx context.Context, path string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.URL+path, nil)
 	if err != nil {
 		return nil, err
 	}
-	// Connections that are kept would be goroutines that are left.
+	// Idle connections would be leaked goroutines.
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
 	response, err := client.Do(request)
 	if err != nil {
@@ -141,8 +141,8 @@ func (d *Daemon) Report(ctx context.Context) (*status.Report, error) {
 	return &report, nil
 }
 
-// Memory returns how many bytes are resident, and the most that ever were: VmRSS and
-// VmHWM of /proc. It needs Linux.
+// Memory returns how many bytes are resident now, and the highest number so far: VmRSS
+// and VmHWM of /proc. It needs Linux.
 func (d *Daemon) Memory() (now, most int64, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.Pid))
 	for name, value := range map[string]*int64{"\nVmRSS:": &now, "\nVmHWM:": &most} {
@@ -155,14 +155,14 @@ func (d *Daemon) Memory() (now, most int64, err error) {
 	return now, most, err
 }
 
-// Processor returns the processor time that it has used. It needs Linux.
+// Processor returns the processor time that the daemon has used. It needs Linux.
 func (d *Daemon) Processor() (time.Duration, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.Pid))
 	if err != nil {
 		return 0, err
 	}
-	// The second field is a name in parentheses, which may hold anything. The 14th and
-	// 15th are times in ticks of 10 ms, on all that Linux runs on.
+	// The second field is a name in parentheses, which may contain anything. The 14th and
+	// 15th are times in ticks of 10 ms, on every architecture of Linux.
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	if len(fields) < 13 {
 		return 0, fmt.Errorf("/proc/%d/stat is too short", d.Pid)

@@ -21,7 +21,7 @@ type Forge struct {
 	Owner      string `json:"owner"` // an administrator
 	Password   string `json:"password"`
 	Token      string `json:"token"`      // the owner's, for everything
-	Repository string `json:"repository"` // one that all share; see NewRepository
+	Repository string `json:"repository"` // one that all tests share; see NewRepository
 	CloneURL   string `json:"cloneURL"`   // of Repository, without credentials
 }
 
@@ -35,8 +35,8 @@ func (s *Sandbox) Forge(tb testing.TB) *Forge {
 	return &f
 }
 
-// NewRepository makes an empty repository for one test, and returns the forge
-// with that as its repository. It is deleted at the test's end.
+// NewRepository creates an empty repository for one test and returns a forge with it
+// as Repository. The repository is deleted at the test's end.
 func (f *Forge) NewRepository(tb testing.TB) *Forge {
 	tb.Helper()
 	own := *f
@@ -44,7 +44,7 @@ func (f *Forge) NewRepository(tb testing.TB) *Forge {
 	own.CloneURL = fmt.Sprintf("%s/%s/%s.git", f.URL, f.Owner, own.Repository)
 	if err := f.Call(tb.Context(), http.MethodPost, "/user/repos",
 		map[string]any{"name": own.Repository, "default_branch": "main", "auto_init": false}, nil); err != nil {
-		tb.Fatalf("make a repository on the forge: %v", err)
+		tb.Fatalf("create a repository on the forge: %v", err)
 	}
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), 10*time.Second)
@@ -56,13 +56,13 @@ func (f *Forge) NewRepository(tb testing.TB) *Forge {
 	return &own
 }
 
-// PushURL is the clone URL with the owner's token in it, for the git command.
+// PushURL returns the clone URL with the owner's token in it, for the git command.
 func (f *Forge) PushURL() string {
 	return strings.Replace(f.CloneURL, "://", "://"+f.Owner+":"+f.Token+"@", 1)
 }
 
-// AddWebhook has pushes and changes of pull requests in the repository posted to
-// url, signed with secret.
+// AddWebhook registers a webhook, so that the forge posts pushes and changes of pull
+// requests in the repository to url, signed with secret.
 func (f *Forge) AddWebhook(tb testing.TB, url, secret string) {
 	tb.Helper()
 	err := f.Call(tb.Context(), http.MethodPost, f.path("/hooks"), map[string]any{
@@ -95,7 +95,7 @@ func (f *Forge) Statuses(tb testing.TB, sha string) []Status {
 	if err := f.Call(tb.Context(), http.MethodGet, f.path("/commits/"+sha+"/statuses"), nil, &found); err != nil {
 		tb.Fatalf("read the statuses of %s: %v", sha, err)
 	}
-	// Whatever Gitea sorts by: its "highestindex" is the oldest first.
+	// Gitea's own orders are not used: its "highestindex" is oldest first.
 	slices.SortFunc(found, func(a, b numbered) int { return cmp.Compare(b.ID, a.ID) })
 	var all []Status
 	for _, s := range found {
@@ -106,9 +106,9 @@ func (f *Forge) Statuses(tb testing.TB, sha string) []Status {
 
 func (f *Forge) path(below string) string { return "/repos/" + f.Owner + "/" + f.Repository + below }
 
-// Call calls the forge's API, below /api/v1, with the owner's token. It sends
-// body, if not nil, and decodes the answer into the variable that into points
-// to, if not nil.
+// Call sends a request to the forge's API, with the owner's token; path is relative to
+// /api/v1. It sends body as JSON unless it is nil, and decodes the answer into the
+// variable that into points to unless it is nil.
 func (f *Forge) Call(ctx context.Context, method, path string, body, into any) error {
 	var b []byte
 	if body != nil {
@@ -128,15 +128,15 @@ func (f *Forge) Call(ctx context.Context, method, path string, body, into any) e
 		return err
 	}
 	defer func() { _ = response.Body.Close() }()
-	said, err := io.ReadAll(response.Body)
+	answer, err := io.ReadAll(response.Body)
 	if err != nil {
 		return err
 	}
 	if response.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s: %s: %s", method, path, response.Status, strings.TrimSpace(string(said)))
+		return fmt.Errorf("%s %s: %s: %s", method, path, response.Status, strings.TrimSpace(string(answer)))
 	}
 	if into == nil {
 		return nil
 	}
-	return json.Unmarshal(said, into)
+	return json.Unmarshal(answer, into)
 }

@@ -32,9 +32,9 @@ import (
 //	…
 //	rule.Remove()
 //
-// Nobody else is hurt by its rules, and its log is of the test's own requests; the
-// clusters may be shared. Its methods fail the test when the sandbox does not do
-// what they ask, so they belong to the goroutine that runs the test.
+// Its rules and its log concern only the test's own requests, so the clusters may be
+// shared. Its methods fail the test when the sandbox does not do what they ask, so they
+// must be called from the goroutine that runs the test.
 type Front struct {
 	tb         testing.TB
 	sandbox    *Sandbox
@@ -43,15 +43,15 @@ type Front struct {
 		Front   string            `json:"front"`
 		Servers map[string]string `json:"servers"`
 	}
-	behind map[string]string // by cluster: the API server behind a proxy, if it is another one
+	behind map[string]string // by cluster: the API server behind the proxy, if it is not the cluster's own
 }
 
-// Faults puts proxies in front of the clusters until the test ends. Without rules
-// they change nothing.
+// Faults puts proxies in front of the clusters until the test ends. Without rules the
+// proxies change nothing.
 func (s *Sandbox) Faults(tb testing.TB) *Front {
 	tb.Helper()
 	f := &Front{tb: tb, sandbox: s, behind: map[string]string{}}
-	// The sandbox closes the front when the request ends, so that it ends with
+	// The sandbox closes the front when this request ends, so the front ends with
 	// this program, too.
 	held, err := s.request(context.WithoutCancel(tb.Context()), http.MethodPost, "/fronts", nil)
 	if err == nil {
@@ -84,14 +84,14 @@ func (f *Front) call(what, method, path string, in, out any) {
 	}
 }
 
-// Clusters lists the names of the clusters.
+// Clusters returns the names of the clusters.
 func (f *Front) Clusters() []string { return f.sandbox.Clusters() }
 
-// Kubeconfig is the path of a kubeconfig like that of [Sandbox.Kubeconfig] that
-// leads through the proxies.
+// Kubeconfig returns the path of a kubeconfig like that of [Sandbox.Kubeconfig] whose
+// servers are the proxies.
 func (f *Front) Kubeconfig() string { return f.kubeconfig }
 
-// RestrictedKubeconfig is like Kubeconfig for [RestrictedUser].
+// RestrictedKubeconfig is like Kubeconfig, for [RestrictedUser].
 func (f *Front) RestrictedKubeconfig() string {
 	f.tb.Helper()
 	return f.sandbox.writeKubeconfig(f.tb, func(name string, cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) {
@@ -99,28 +99,27 @@ func (f *Front) RestrictedKubeconfig() string {
 	})
 }
 
-// Rule is what was added to a front. More than one of the front's rules may stand
-// behind it.
+// Rule is a handle to one or more rules that were added to a front.
 type Rule struct {
 	front *Front
 	ids   []int
 }
 
-// Add puts a rule in force, in all clusters unless it names one.
+// Add puts rules in force. A rule that names no cluster is for all clusters.
 func (f *Front) Add(rules ...faults.Rule) *Rule {
 	f.tb.Helper()
 	added := &Rule{front: f}
 	for _, r := range rules {
-		var known struct {
+		var created struct {
 			ID int `json:"id"`
 		}
-		f.call("add a rule", http.MethodPost, "/rules", r, &known)
-		added.ids = append(added.ids, known.ID)
+		f.call("add a rule", http.MethodPost, "/rules", r, &created)
+		added.ids = append(added.ids, created.ID)
 	}
 	return added
 }
 
-// Remove ends the rule. What it held up goes on.
+// Remove removes the rule. The requests that it held up continue.
 func (r *Rule) Remove() {
 	r.front.tb.Helper()
 	for _, id := range r.ids {
@@ -129,7 +128,7 @@ func (r *Rule) Remove() {
 	r.ids = nil
 }
 
-// Applied returns how often the rule applied.
+// Applied returns how many times the rule applied.
 func (r *Rule) Applied() int {
 	r.front.tb.Helper()
 	var all []struct{ ID, Applied int }
@@ -151,14 +150,14 @@ func (r *Rule) Await(n int) {
 	await(r.front.tb, fmt.Sprintf("the rule applies %d times", n), func() bool { return r.Applied() >= n })
 }
 
-// RemoveAll ends all rules.
+// RemoveAll removes all rules.
 func (f *Front) RemoveAll() {
 	f.tb.Helper()
 	f.call("remove all rules", http.MethodDelete, "/rules", nil, nil)
 }
 
-// Requests returns all requests that came through the proxies, or were refused,
-// since the front was opened or the log cleared.
+// Requests returns all requests to the proxies since the front was opened or the log
+// cleared, including refused ones.
 func (f *Front) Requests() faults.Requests {
 	f.tb.Helper()
 	var log struct {
@@ -167,7 +166,7 @@ func (f *Front) Requests() faults.Requests {
 	}
 	f.call("read the log of requests", http.MethodGet, "/requests", nil, &log)
 	if log.Forgotten > 0 {
-		f.tb.Fatalf("read the log of requests: there were %d more than it has room for", log.Forgotten)
+		f.tb.Fatalf("read the log of requests: it is full; %d requests are missing", log.Forgotten)
 	}
 	return log.Requests
 }
@@ -178,12 +177,12 @@ func (f *Front) ClearRequests() {
 	f.call("empty the log of requests", http.MethodDelete, "/requests", nil, nil)
 }
 
-// Backup is what all clusters stored at one time.
+// Backup is a copy of what all clusters stored at one time.
 type Backup struct {
 	id int
 }
 
-// Backup keeps what all clusters store now, for [Proxy.Restore] in this test. It
+// Backup copies what all clusters store now, for [Proxy.Restore] in this test. It
 // takes some tenths of a second, in which no cluster answers.
 func (f *Front) Backup() Backup {
 	f.tb.Helper()
@@ -194,7 +193,7 @@ func (f *Front) Backup() Backup {
 	return Backup{taken.Backup}
 }
 
-// Proxy stands in front of one cluster.
+// Proxy is a proxy in front of one cluster.
 type Proxy struct {
 	front   *Front
 	cluster string
@@ -209,7 +208,7 @@ func (f *Front) Proxy(cluster string) *Proxy {
 	return &Proxy{front: f, cluster: cluster}
 }
 
-// Cluster is the name of the cluster behind the proxy.
+// Cluster returns the name of the cluster behind the proxy.
 func (p *Proxy) Cluster() string { return p.cluster }
 
 // RESTConfig returns an administrator's access to the cluster through the proxy.
@@ -226,8 +225,8 @@ func (p *Proxy) Restricted() *rest.Config {
 	return config
 }
 
-// Direct returns an administrator's access past the proxy to the API server that
-// is behind it now.
+// Direct returns an administrator's access to the API server that is behind the proxy
+// now. It bypasses the proxy.
 func (p *Proxy) Direct() *rest.Config {
 	config := p.front.sandbox.RESTConfig(p.cluster)
 	if server := p.front.behind[p.cluster]; server != "" {
@@ -236,8 +235,8 @@ func (p *Proxy) Direct() *rest.Config {
 	return config
 }
 
-// Client returns an administrator's client that goes past the proxy, to look at
-// what is behind it and to change it.
+// Client returns an administrator's client that bypasses the proxy, to read and change
+// what is behind it.
 func (p *Proxy) Client() kubernetes.Interface {
 	p.front.tb.Helper()
 	client, err := kubernetes.NewForConfig(p.Direct())
@@ -247,7 +246,7 @@ func (p *Proxy) Client() kubernetes.Interface {
 	return client
 }
 
-// Dynamic is Client for any kind.
+// Dynamic is like Client, for any kind.
 func (p *Proxy) Dynamic() dynamic.Interface {
 	p.front.tb.Helper()
 	client, err := dynamic.NewForConfig(p.Direct())
@@ -267,13 +266,14 @@ func (p *Proxy) Add(rules ...faults.Rule) *Rule {
 	return p.front.Add(ours...)
 }
 
-// Requests returns what [Front.Requests] does, of this cluster.
+// Requests is like [Front.Requests], for this cluster.
 func (p *Proxy) Requests() faults.Requests {
 	p.front.tb.Helper()
 	return p.front.Requests().Where(func(r faults.Request) bool { return r.Cluster == p.cluster })
 }
 
-// Await waits until a request came that match wants, and returns the first.
+// Await waits until a request has come for which match returns true, and returns the
+// first.
 func (p *Proxy) Await(what string, match func(faults.Request) bool) faults.Request {
 	p.front.tb.Helper()
 	var found faults.Requests
@@ -284,34 +284,35 @@ func (p *Proxy) Await(what string, match func(faults.Request) bool) faults.Reque
 	return found[0]
 }
 
-// Disconnect breaks the connections of all clients.
+// Disconnect breaks all clients' connections.
 func (p *Proxy) Disconnect() { p.front.tb.Helper(); p.do("disconnect") }
 
 // Restore replaces the control plane behind the proxy by one that starts from a
-// backup: every object is as it was then, with the resourceVersion of then, and the
-// next write gets one that a later write had before. It has the same address,
-// certificate, users and nodes, and controllers of its own. The clients' connections
-// break. It returns when the new one answers and its nodes are ready.
+// backup. Every object has the state and the resourceVersion that it had at the
+// backup, and the next write reuses the resourceVersion of a later write. The new
+// control plane has the same address, certificate, users and nodes, and controllers of
+// its own. The clients' connections break. Restore returns when the new control plane
+// answers and its nodes are ready.
 //
-// Its controllers write some dozens of times when they start. If not more than that
-// was written since the backup, lists have no lower resourceVersion than before: see
-// [Proxy.Advance].
+// The new controllers write some dozens of times when they start. If there were no
+// more writes than that since the backup, lists have no lower resourceVersion than
+// before: see [Proxy.Advance].
 //
-// The cluster itself goes on, for all who do not come through this proxy; see
+// The cluster itself continues to run for all clients that do not use this proxy; see
 // [Proxy.Direct].
 func (p *Proxy) Restore(b Backup) {
 	p.front.tb.Helper()
 	p.do(fmt.Sprintf("restore?backup=%d", b.id))
 }
 
-// Rebuild is like Restore, from nothing: the namespaces have other uids, and
-// resourceVersions start at 1.
+// Rebuild is like Restore, but starts from nothing: the namespaces have other UIDs,
+// and resourceVersions start at 1.
 func (p *Proxy) Rebuild() { p.front.tb.Helper(); p.do("rebuild") }
 
-// Return has the proxy lead to the cluster itself again.
+// Return puts the cluster itself behind the proxy again.
 func (p *Proxy) Return() { p.front.tb.Helper(); p.do("return") }
 
-// Advance raises the cluster's resourceVersion by n, or some more.
+// Advance raises the cluster's resourceVersion by at least n.
 func (p *Proxy) Advance(n int) {
 	p.front.tb.Helper()
 	maps, ctx := p.Client().CoreV1().ConfigMaps(metav1.NamespaceDefault), p.front.tb.Context()
@@ -340,12 +341,12 @@ func (p *Proxy) do(action string) {
 	}
 }
 
-// await asks until it is so: there is no event to wait for.
-func await(tb testing.TB, what string, is func() bool) {
+// await polls until done returns true: there is no event to wait for.
+func await(tb testing.TB, what string, done func() bool) {
 	tb.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(90 * time.Second); !is(); <-tick.C {
+	for end := time.Now().Add(90 * time.Second); !done(); <-tick.C {
 		if time.Now().After(end) {
 			tb.Fatalf("not so after 90 s: %s", what)
 		}

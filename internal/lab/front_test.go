@@ -24,7 +24,7 @@ import (
 	"github.com/fedsync/fedsync/internal/lab/faults"
 )
 
-// behind is a namespace in a shared cluster, and a proxy of the test's own.
+// behind is a namespace in a shared cluster behind the test's own proxy.
 type behind struct {
 	*testing.T
 	front *lab.Front
@@ -73,8 +73,8 @@ func (b *behind) want(name, value string) *corev1.ConfigMap {
 	return got
 }
 
-// answers waits until the cluster answers through the proxy: a client may not have
-// noticed yet that its connection is broken.
+// answers waits until the cluster answers through the proxy: a client may not yet have
+// noticed that its connection is broken.
 func (b *behind) answers() {
 	b.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -162,10 +162,10 @@ func TestLostAnswerLeavesTheObjectWritten(t *testing.T) {
 	}
 	b.want("a", "1")
 	if got := lost.Applied(); got != 1 {
-		t.Errorf("it applied %d times, want once", got)
+		t.Errorf("the rule applied %d times, want 1", got)
 	}
 	if q := b.proxy.Requests().Of("configmaps"); len(q) != 1 || q[0].Backend != http.StatusCreated || q[0].Status != 0 {
-		t.Errorf("the log says %+v, want 201 that was not sent", q)
+		t.Errorf("the log has %+v, want a 201 that was not sent", q)
 	}
 	if err := b.put(t.Context(), "a", "2"); err != nil {
 		t.Errorf("the next write: %v", err)
@@ -190,7 +190,7 @@ func TestDroppedRequestWritesNothing(t *testing.T) {
 func TestHangingWriteEndsWithItsRule(t *testing.T) {
 	b := newBehind(t)
 	hang := b.proxy.HangWrites("configmaps")
-	written := make(chan error, 1) // it ends although nobody asks
+	written := make(chan error, 1) // the writer ends even if nobody receives
 	go func() { written <- b.put(t.Context(), "a", "1") }()
 	hang.Await(1)
 	if _, err := b.get("a"); !apierrors.IsNotFound(err) {
@@ -202,7 +202,7 @@ func TestHangingWriteEndsWithItsRule(t *testing.T) {
 		t.Errorf("a write with 100 ms of patience: %v, want the deadline", err)
 	}
 	if _, err := b.api.CoreV1().ConfigMaps(b.ns).List(t.Context(), metav1.ListOptions{}); err != nil {
-		t.Errorf("a list meanwhile: %v", err)
+		t.Errorf("a list during the hang: %v", err)
 	}
 	hang.Remove()
 	if err := <-written; err != nil {
@@ -210,7 +210,7 @@ func TestHangingWriteEndsWithItsRule(t *testing.T) {
 	}
 	b.want("a", "1")
 	if _, err := b.get("b"); !apierrors.IsNotFound(err) {
-		t.Errorf("what was given up: %v, want NotFound", err)
+		t.Errorf("the write that the client gave up: %v, want NotFound", err)
 	}
 }
 
@@ -346,16 +346,16 @@ func TestRestoredClusterHasTheObjectsAndResourceVersionsOfThen(t *testing.T) {
 	b.want("deleted", "then")
 	got := b.want("changed", "then")
 	if got.UID != then.UID || got.ResourceVersion != then.ResourceVersion || resourceVersion(t, got.ResourceVersion) >= resourceVersion(t, later.ResourceVersion) {
-		t.Errorf("the object is uid %s at %s, want %s at %s as then", got.UID, got.ResourceVersion, then.UID, then.ResourceVersion)
+		t.Errorf("the object has uid %s and resourceVersion %s, want %s and %s as at the backup", got.UID, got.ResourceVersion, then.UID, then.ResourceVersion)
 	}
 	if _, err := b.get("new"); !apierrors.IsNotFound(err) {
-		t.Errorf("what was made later: %v, want NotFound", err)
+		t.Errorf("the object created after the backup: %v, want NotFound", err)
 	}
 	if err := b.put(t.Context(), "kept", "after"); err != nil {
 		t.Errorf("write after the restore: %v", err)
 	}
 	if shared, err := lab.Shared(t).Client(t, b.proxy.Cluster()).CoreV1().ConfigMaps(b.ns).Get(t.Context(), "kept", metav1.GetOptions{}); err != nil || shared.Data["v"] != "then" {
-		t.Errorf("the shared cluster has %v, %v: it is not to notice", shared.Data, err)
+		t.Errorf("the shared cluster has %v, %v, want it unchanged", shared.Data, err)
 	}
 
 	b.proxy.Return()
@@ -405,14 +405,14 @@ func TestRebuiltClusterIsAnotherBehindTheSameAddress(t *testing.T) {
 	b.proxy.Rebuild()
 	b.answers()
 	if after := kubeSystem(); after.UID == before.UID {
-		t.Error("kube-system has the uid that it had")
+		t.Error("kube-system has the same uid as before the rebuild")
 	}
 	if _, err := b.api.CoreV1().Namespaces().Get(t.Context(), b.ns, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("the namespace of before: %v, want NotFound", err)
+		t.Errorf("the namespace from before the rebuild: %v, want NotFound", err)
 	}
 }
 
-// Every field reaches the sandbox, which refuses those that it does not know.
+// Every field reaches the sandbox, which refuses unknown fields.
 func TestRuleIsSpelledAsTheSandboxSpellsIt(t *testing.T) {
 	front := lab.Shared(t).Faults(t)
 	all := faults.Rule{
@@ -424,7 +424,7 @@ func TestRuleIsSpelledAsTheSandboxSpellsIt(t *testing.T) {
 	v := reflect.ValueOf(all)
 	for i := range v.NumField() {
 		if v.Field(i).IsZero() {
-			t.Errorf("this test does not try the field %s", v.Type().Field(i).Name)
+			t.Errorf("this test does not set the field %s", v.Type().Field(i).Name)
 		}
 	}
 	front.Add(all)

@@ -11,31 +11,31 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gcetest"
 )
 
-// WithGCP adds a stand-in for Compute Engine: the nodes are its machines, except for
-// those of the last clusters, as many as outside says, and they answer at the node
+// WithGCP adds a stand-in for Compute Engine. The nodes are its machines, except for
+// those of the last clusters, whose number is outside. The nodes answer at the node
 // ports of Services. See [Sandbox.GCP].
 func WithGCP(outside int) Option { return Option{"--gcp", "--outside", strconv.Itoa(outside)} }
 
-// WithOperationTime sets how long the slowest operations of Compute Engine take; the
-// others take a share of it.
+// WithOperationTime sets how long the slowest operations of Compute Engine take. All
+// other operations take a fraction of that.
 func WithOperationTime(slowest time.Duration) Option {
 	return Option{"--operation-time", slowest.String()}
 }
 
 // WithoutGLBC leaves the stand-in for Google's ingress controller out of the clusters,
-// for a test that plays it.
+// for a test that plays its part.
 func WithoutGLBC() Option { return Option{"--no-glbc"} }
 
 // GCP is a stand-in for Compute Engine. The methods with a testing.TB fail the test
-// when the sandbox does not do what they ask, so they belong to the goroutine that
-// runs the test.
+// when the sandbox does not do what they ask, so they must be called from the goroutine
+// that runs the test.
 type GCP struct {
 	Endpoint string // URL of compute/v1
-	Proxy    string // URL of the HTTP proxy that leads to addresses of load balancers
+	Proxy    string // URL of the HTTP proxy to the addresses of load balancers
 	Project  string
 	Network  string   // its name
-	Outside  []string // clusters whose machines are not of Compute Engine
-	// OperationTimes are how long operations take, by collection, such as
+	Outside  []string // clusters whose machines are not in Compute Engine
+	// OperationTimes is how long operations take, by collection, such as
 	// "backendServices".
 	OperationTimes map[string]time.Duration
 
@@ -58,7 +58,7 @@ func (s *Sandbox) GCP(tb testing.TB) *GCP {
 	tb.Helper()
 	d := s.description.GCP
 	if d == nil {
-		tb.Fatalf("the sandbox in %s has no Compute Engine: take one from lab.Own with lab.WithGCP", s.description.Dir)
+		tb.Fatalf("the sandbox in %s has no Compute Engine: use one from lab.Own with lab.WithGCP", s.description.Dir)
 	}
 	g := &GCP{
 		Endpoint: d.Endpoint, Proxy: d.Proxy, Project: d.Project, Network: d.Network,
@@ -86,12 +86,12 @@ func (s *Sandbox) GCP(tb testing.TB) *GCP {
 	return g
 }
 
-// Client returns a client whose requests to the addresses of load balancers lead
-// through these. It follows no redirects, and many goroutines may use it.
+// Client returns a client whose requests to the addresses of load balancers reach the
+// load balancers. It follows no redirects, and is safe for concurrent use.
 func (g *GCP) Client() *http.Client { return g.client }
 
-// Get asks a load balancer: the URL's host is its address. The body is closed at the
-// test's end.
+// Get sends a GET request to a load balancer; the host of url is its address. The body
+// is closed at the test's end.
 func (g *GCP) Get(tb testing.TB, url string) (*http.Response, error) {
 	tb.Helper()
 	request, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, url, nil)
@@ -127,7 +127,7 @@ func (g *GCP) History(tb testing.TB) map[string][]gcetest.Change {
 	return history
 }
 
-// Snapshot returns what there is now.
+// Snapshot returns all resources that exist now.
 func (g *GCP) Snapshot(tb testing.TB) gcetest.Snapshot {
 	tb.Helper()
 	var all gcetest.Snapshot
@@ -151,7 +151,7 @@ func (g *GCP) Fault(tb testing.TB, f gcetest.Fault) *Fault {
 	return &Fault{gcp: g, id: added.ID}
 }
 
-// Remove ends the fault.
+// Remove removes the fault.
 func (f *Fault) Remove(tb testing.TB) {
 	tb.Helper()
 	f.gcp.control(tb, http.MethodDelete, fmt.Sprintf("/faults/%d", f.id), nil, nil)
@@ -164,7 +164,7 @@ func (g *GCP) control(tb testing.TB, method, path string, in, out any) {
 	}
 }
 
-// wireFault is a fault as the sandbox reads it.
+// wireFault is a fault in the form that the sandbox parses.
 type wireFault struct {
 	Method     string `json:"method,omitempty"`
 	Collection string `json:"collection,omitempty"`
@@ -203,14 +203,14 @@ func wire(tb testing.TB, f gcetest.Fault) wireFault {
 	return w
 }
 
-// KillNodes kills the nodes of a cluster: they refuse connections, and those that
-// are open break. Its API server does not hear of it.
+// KillNodes kills the nodes of a cluster: they refuse connections, and open connections
+// break. The API server does not notice.
 func (s *Sandbox) KillNodes(tb testing.TB, cluster string) {
 	tb.Helper()
 	s.act(tb, "kill-nodes", cluster)
 }
 
-// ReviveNodes has killed nodes answer again.
+// ReviveNodes starts killed nodes again.
 func (s *Sandbox) ReviveNodes(tb testing.TB, cluster string) {
 	tb.Helper()
 	s.act(tb, "revive-nodes", cluster)

@@ -20,7 +20,7 @@ func TestOwnSandboxWithComputeEngine(t *testing.T) {
 	s := lab.Own(t, 2, lab.WithGCP(1), lab.WithOperationTime(20*time.Millisecond))
 	g := s.GCP(t)
 	if !slices.Equal(g.Outside, s.Clusters()[1:]) || g.OperationTimes["globalForwardingRules"] != 20*time.Millisecond {
-		t.Errorf("outside are %v, and operations take %v", g.Outside, g.OperationTimes)
+		t.Errorf("Outside = %v, OperationTimes = %v", g.Outside, g.OperationTimes)
 	}
 	api, err := compute.NewService(t.Context(), option.WithEndpoint(g.Endpoint), option.WithoutAuthentication())
 	if err != nil {
@@ -61,7 +61,7 @@ func TestOwnSandboxWithComputeEngine(t *testing.T) {
 			made = len(g.History(t)[path]) > 0
 		}
 		if made != c.made {
-			t.Errorf("%s: was it made: %t, want %t", c.name, made, c.made)
+			t.Errorf("%s: made = %t, want %t", c.name, made, c.made)
 		}
 	}
 	g.ResetCalls(t)
@@ -76,7 +76,7 @@ func TestOwnSandboxWithComputeEngine(t *testing.T) {
 		_ = response.Body.Close()
 	}
 	if err == nil && response.StatusCode == http.StatusOK {
-		t.Error("an address of no load balancer answered")
+		t.Error("an address without a load balancer answered")
 	}
 	s.KillNodes(t, s.Clusters()[0])
 	s.ReviveNodes(t, s.Clusters()[0])

@@ -19,8 +19,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Namespace creates a namespace of a new name in every cluster and returns the
-// name. At the test's end it is deleted, without waiting until it is gone.
+// Namespace creates a namespace with a new name in every cluster and returns the name.
+// At the test's end the namespace is deleted, without waiting until it is gone.
 func (s *Sandbox) Namespace(tb testing.TB) string {
 	tb.Helper()
 	name := namespaceName(tb.Name())
@@ -38,7 +38,7 @@ func (s *Sandbox) Namespace(tb testing.TB) string {
 		defer cancel()
 		s.everywhere(tb, func(cluster string, api typedcorev1.NamespaceInterface) {
 			err := api.Delete(ctx, name, metav1.DeleteOptions{})
-			// A cluster of the test's own may be out of order, and goes anyway.
+			// A cluster of the test's own may be broken, and is removed anyway.
 			if err != nil && s.shared && !apierrors.IsNotFound(err) {
 				tb.Errorf("delete namespace %s in %s: %v", name, cluster, err)
 			}
@@ -47,7 +47,7 @@ func (s *Sandbox) Namespace(tb testing.TB) string {
 	return name
 }
 
-// everywhere calls f for all clusters at the same time.
+// everywhere calls f for all clusters concurrently.
 func (s *Sandbox) everywhere(tb testing.TB, f func(cluster string, api typedcorev1.NamespaceInterface)) {
 	tb.Helper()
 	var calls sync.WaitGroup
@@ -58,8 +58,8 @@ func (s *Sandbox) everywhere(tb testing.TB, f func(cluster string, api typedcore
 	calls.Wait()
 }
 
-// CleanUp deletes at the test's end what a fedsync keeps in its own namespace under
-// labels, and the namespaces whose names begin with that of the test and a dash.
+// CleanUp deletes at the test's end the ConfigMaps and Secrets with some labels in
+// fedsync's own namespace, and the namespaces whose names begin with namespace and a dash.
 func (s *Sandbox) CleanUp(tb testing.TB, namespace, labels string) {
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), 10*time.Second)
@@ -78,15 +78,15 @@ func (s *Sandbox) CleanUp(tb testing.TB, namespace, labels string) {
 					}
 				}
 			}
-			if err != nil && s.shared { // one of the test's own goes anyway
+			if err != nil && s.shared { // a cluster of the test's own is removed anyway
 				tb.Errorf("clean up in %s: %v", cluster, err)
 			}
 		})
 	})
 }
 
-// FreeNodePorts returns the first of n ports that no Service has in any cluster, above
-// the band that API servers choose from last.
+// FreeNodePorts returns the first of n consecutive node ports that no Service uses in any
+// cluster, above the band that API servers choose from last.
 func (s *Sandbox) FreeNodePorts(tb testing.TB, n int) int {
 	tb.Helper()
 	taken := map[int]bool{}
@@ -116,9 +116,9 @@ func (s *Sandbox) FreeNodePorts(tb testing.TB, n int) int {
 	}
 }
 
-// namespaceName makes the name of a test recognizable in a namespace's, and
-// unlike any other. It is short: GLBC, and its stand-in, cut the names that they
-// make of a namespace, an Ingress and a UID after 62 characters, UID first.
+// namespaceName returns a unique namespace name in which the test's name is
+// recognizable. It is short, because GLBC and its stand-in make names of a namespace,
+// an Ingress and a UID, and truncate them to 62 characters, the UID first.
 func namespaceName(test string) string {
 	name := strings.TrimPrefix(notInNames.ReplaceAllString(strings.ToLower(test), ""), "test")
 	name = name[:min(len(name), 13)]

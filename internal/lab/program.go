@@ -8,8 +8,8 @@ import (
 )
 
 // WithProgram builds fedsync and calls use with its path. It returns the exit status for
-// TestMain: that of use, or 1 if fedsync cannot be built. The program is built without the
-// race detector, which multiplies memory use.
+// TestMain: the result of use, or 1 if fedsync cannot be built. The program is built
+// without the race detector, which multiplies memory use.
 func WithProgram(use func(program string) int) int {
 	dir, err := os.MkdirTemp("", "fedsync-program-")
 	if err != nil {

@@ -1,6 +1,7 @@
-// Package lab is what tests, the benchmark and the demo start: real clusters with a real
-// forge, which are those of a sandbox, the program in the module of that name; and fedsync
-// as a process of its own. Repositories are made by pkg/source/sourcetest.
+// Package lab starts what tests, the benchmark and the demo run against: a sandbox, which
+// is a set of real clusters with a real forge, and fedsync as a process of its own. The
+// sandbox's program is in the module sandbox. Repositories are made by
+// pkg/source/sourcetest.
 //
 // Most tests share one sandbox and keep apart by namespace:
 //
@@ -10,15 +11,15 @@
 //		s.Client(t, cluster).AppsV1().ReplicaSets(ns)…
 //	}
 //
-// A test that pauses or kills a cluster, or that changes what belongs to no
-// namespace, takes [Own]. One that needs an API server which refuses, delays or
-// loses requests, or which is restored from a backup, puts proxies of its own in
-// front of the shared clusters with [Sandbox.Faults]. Where the programs of a sandbox
-// are missing the tests fail, with the command that builds them; only go test -short
-// skips them. Programs that are no tests take [Start].
+// A test that pauses or kills a cluster, or that changes objects outside namespaces,
+// uses [Own]. A test that needs an API server that refuses, delays or loses requests, or
+// that is restored from a backup, puts its own proxies in front of the shared clusters
+// with [Sandbox.Faults]. If the programs of a sandbox are missing, the tests fail with
+// the command that builds them; only go test -short skips them. Programs that are not
+// tests use [Start].
 //
-// A daemon that a test looks into runs in the test's process; one that is killed or
-// measured is started with [StartDaemon].
+// A daemon whose internals a test inspects runs in the test's process; one that is killed
+// or measured is started with [StartDaemon].
 package lab
 
 import (
@@ -41,15 +42,16 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// Variable names the description of a running sandbox, the file sandbox.json in
-// its folder, that [Shared] uses instead of starting one.
+// Variable is the environment variable with the path of the description of a running
+// sandbox, which is sandbox.json in its folder. [Shared] uses that sandbox instead of
+// starting one.
 const Variable = "FEDSYNC_TEST_SANDBOX"
 
-// ProgramVariable names the sandbox's program, for the sandboxes that tests start. It
-// may be unset.
+// ProgramVariable is the environment variable with the path of the sandbox's program,
+// for the sandboxes that tests start. It may be unset.
 const ProgramVariable = "FEDSYNC_TEST_SANDBOX_PROGRAM"
 
-// RestrictedUser is a user of every cluster who may do nothing until a test binds
+// RestrictedUser is a user of every cluster who has no permissions until a test binds
 // a role to that name.
 const RestrictedUser = "restricted"
 
@@ -65,7 +67,7 @@ type Sandbox struct {
 type Description struct {
 	Dir        string            `json:"dir"`
 	Pid        int               `json:"pid"`
-	Kubeconfig string            `json:"directKubeconfig"` // past the proxies of a faulty sandbox
+	Kubeconfig string            `json:"directKubeconfig"` // bypasses the proxies of a faulty sandbox
 	Clusters   []string          `json:"clusters"`
 	Restricted map[string]string `json:"restrictedTokens"`
 	Repository string            `json:"repository"`
@@ -75,8 +77,9 @@ type Description struct {
 }
 
 // Shared returns the sandbox that all tests of a run share: the one that
-// $FEDSYNC_TEST_SANDBOX names, else one of three clusters and a forge that this test
-// binary starts once. It ends with the test binary, however that ends.
+// $FEDSYNC_TEST_SANDBOX names, else one of three clusters and a forge. This test binary
+// starts the latter on the first call. It ends with the test binary, even if that is
+// killed.
 func Shared(tb testing.TB) *Sandbox {
 	tb.Helper()
 	skipIfShort(tb)
@@ -87,15 +90,15 @@ func Shared(tb testing.TB) *Sandbox {
 	return s
 }
 
-// skipIfShort skips what needs a sandbox where that is asked for: see make unit.
+// skipIfShort skips a test that needs a sandbox if -short is set: see make unit.
 func skipIfShort(tb testing.TB) {
 	tb.Helper()
 	if testing.Short() {
-		tb.Skip("it needs a sandbox")
+		tb.Skip("this test needs a sandbox")
 	}
 }
 
-// shared is started by the first test that asks for it.
+// shared returns the shared sandbox. Its first call starts or finds it.
 var shared = sync.OnceValues(func() (*Sandbox, error) {
 	path := os.Getenv(Variable)
 	if path == "" {
@@ -121,14 +124,14 @@ var shared = sync.OnceValues(func() (*Sandbox, error) {
 	return s, err
 })
 
-// Main runs the tests of a package, waits until a sandbox that [Shared] started is gone,
-// and fails where a goroutine is left then, but for the readers of HTTP/2 connections that
-// this package's clients keep for later:
+// Main runs the tests of a package and waits until a sandbox that [Shared] started is
+// gone. It then fails if a goroutine is left, other than the readers of idle HTTP/2
+// connections of this package's clients:
 //
 //	func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
 func Main(m *testing.M) int {
 	code := m.Run()
-	// If no test has asked for a sandbox, one is not started for this.
+	// Do not start a sandbox here if no test has asked for one.
 	if started.Load() {
 		if s, err := shared(); err == nil {
 			s.Stop()
@@ -148,8 +151,8 @@ func Main(m *testing.M) int {
 	return 0
 }
 
-// Own starts a sandbox for one test, which may pause and kill its clusters. It is
-// stopped at the test's end.
+// Own starts a sandbox for one test, which may pause and kill its clusters. The sandbox
+// is stopped at the test's end.
 func Own(tb testing.TB, clusters int, more ...Option) *Sandbox {
 	tb.Helper()
 	skipIfShort(tb)
@@ -161,13 +164,14 @@ func Own(tb testing.TB, clusters int, more ...Option) *Sandbox {
 	return s
 }
 
-// Option is what a sandbox has besides its clusters: arguments of sandbox up.
+// Option is something that a sandbox has in addition to its clusters, as arguments of
+// sandbox up.
 type Option []string
 
 // WithForge adds a forge. See [Sandbox.Forge].
 func WithForge() Option { return Option{"--forge"} }
 
-// WithLogs leaves the logs of the sandbox's programs in a folder.
+// WithLogs writes the logs of the sandbox's programs to a folder, where they remain.
 func WithLogs(dir string) Option { return Option{"--logs", dir} }
 
 func newSandbox(d Description, r *running) (*Sandbox, error) {
@@ -181,7 +185,7 @@ func newSandbox(d Description, r *running) (*Sandbox, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the context %s of %s: %w", cluster, d.Kubeconfig, err)
 		}
-		config.QPS = -1 // a test's own pace is limit enough
+		config.QPS = -1 // no limit: a test's own pace is slow enough
 		s.configs[cluster] = config
 	}
 	return s, nil
@@ -190,11 +194,11 @@ func newSandbox(d Description, r *running) (*Sandbox, error) {
 // Description returns what the sandbox printed when it was ready.
 func (s *Sandbox) Description() Description { return s.description }
 
-// Clusters lists the names of the clusters, which are those of their contexts.
+// Clusters returns the names of the clusters, which are also those of their contexts.
 func (s *Sandbox) Clusters() []string { return slices.Clone(s.description.Clusters) }
 
-// Kubeconfig is the path of a kubeconfig with a context for every cluster, in
-// which the user may do everything.
+// Kubeconfig returns the path of a kubeconfig with a context for every cluster, whose
+// user is an administrator.
 func (s *Sandbox) Kubeconfig() string { return s.description.Kubeconfig }
 
 // RESTConfig returns an administrator's access to a cluster, without a limit on
@@ -214,7 +218,7 @@ func (s *Sandbox) Restricted(cluster string) *rest.Config {
 	return config
 }
 
-// RestrictedKubeconfig writes a kubeconfig like that of Kubeconfig for
+// RestrictedKubeconfig writes a kubeconfig like that of Kubeconfig, for
 // [RestrictedUser], and returns its path.
 func (s *Sandbox) RestrictedKubeconfig(tb testing.TB) string {
 	tb.Helper()
@@ -251,7 +255,7 @@ func (s *Sandbox) Client(tb testing.TB, cluster string) kubernetes.Interface {
 	return client
 }
 
-// Dynamic returns an administrator's client of a cluster for any kind.
+// Dynamic is like Client, for any kind.
 func (s *Sandbox) Dynamic(tb testing.TB, cluster string) dynamic.Interface {
 	tb.Helper()
 	client, err := dynamic.NewForConfig(s.RESTConfig(cluster))
@@ -264,10 +268,10 @@ func (s *Sandbox) Dynamic(tb testing.TB, cluster string) dynamic.Interface {
 // Pause freezes a cluster: its API server accepts connections and never answers.
 func (s *Sandbox) Pause(tb testing.TB, cluster string) { tb.Helper(); s.act(tb, "pause", cluster) }
 
-// Resume lets a paused cluster go on where it was.
+// Resume continues a paused cluster where it stopped.
 func (s *Sandbox) Resume(tb testing.TB, cluster string) { tb.Helper(); s.act(tb, "resume", cluster) }
 
-// Kill ends a cluster without a warning: connections are refused.
+// Kill ends a cluster abruptly: connections are refused.
 func (s *Sandbox) Kill(tb testing.TB, cluster string) { tb.Helper(); s.act(tb, "kill", cluster) }
 
 // Start starts a killed cluster again, with the same address and objects, and
@@ -277,7 +281,7 @@ func (s *Sandbox) Start(tb testing.TB, cluster string) { tb.Helper(); s.act(tb, 
 func (s *Sandbox) act(tb testing.TB, action, cluster string) {
 	tb.Helper()
 	if s.shared {
-		tb.Fatalf("%s %s: other tests use this cluster: take one from lab.Own", action, cluster)
+		tb.Fatalf("%s %s: other tests use this cluster: use one from lab.Own", action, cluster)
 	}
 	if err := s.Do(tb.Context(), action, cluster); err != nil {
 		tb.Fatal(err)
@@ -285,8 +289,8 @@ func (s *Sandbox) act(tb testing.TB, action, cluster string) {
 }
 
 // Do is Pause ("pause"), Resume, Kill, Start, KillNodes ("kill-nodes") or ReviveNodes
-// for a program that is no test. It goes on after the end of ctx, so that a program
-// that is interrupted can put things back.
+// for a program that is not a test. It ignores the end of ctx, so that an interrupted
+// program can put things back.
 func (s *Sandbox) Do(ctx context.Context, action, cluster string) error {
 	if err := s.control(ctx, http.MethodPost, "/clusters/"+url.PathEscape(cluster)+"/"+action, nil, nil); err != nil {
 		return fmt.Errorf("%s %s: %w", action, cluster, err)

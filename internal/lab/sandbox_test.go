@@ -28,7 +28,7 @@ import (
 func TestSharedClustersHaveTheNamespaceOfATest(t *testing.T) {
 	s := lab.Shared(t)
 	if got := len(s.Clusters()); got < 3 {
-		t.Fatalf("the shared sandbox has %d clusters, want 3 at least", got)
+		t.Fatalf("the shared sandbox has %d clusters, want at least 3", got)
 	}
 	var name string
 	t.Run("while it runs", func(t *testing.T) {
@@ -50,7 +50,7 @@ func TestSharedClustersHaveTheNamespaceOfATest(t *testing.T) {
 	for _, cluster := range s.Clusters() {
 		namespace, err := s.Client(t, cluster).CoreV1().Namespaces().Get(t.Context(), name, metav1.GetOptions{})
 		if err == nil && namespace.DeletionTimestamp == nil {
-			t.Errorf("namespace %s is still there in %s after its test", name, cluster)
+			t.Errorf("namespace %s still exists in %s after its test", name, cluster)
 		}
 	}
 }
@@ -168,7 +168,7 @@ func host(t *testing.T, server string) string {
 	return u.Host
 }
 
-// handshake connects and waits two seconds at most for the server's part.
+// handshake connects and waits at most two seconds for the server's part.
 func handshake(t *testing.T, address string) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
@@ -179,7 +179,8 @@ func handshake(t *testing.T, address string) error {
 		return err
 	}
 	defer func() { _ = connection.Close() }()
-	// Nothing is sent or believed: only whether anybody answers is asked.
+	// The certificate is not verified and nothing is sent: the only question is whether
+	// the server answers.
 	err = tls.Client(connection, &tls.Config{ServerName: "127.0.0.1"}).HandshakeContext(ctx)
 	if errors.Is(err, io.EOF) {
 		t.Fatal("the connection was closed")

@@ -11,17 +11,17 @@ import (
 	"github.com/fedsync/fedsync/internal/lab/faults"
 )
 
-// What real clusters do to their clients, as rules.
+// The methods below make rules for what real clusters do to their clients.
 
 const writes = "POST|PUT|PATCH"
 
-// RefuseAll has the cluster answer everything but /readyz with a status.
+// RefuseAll answers every request except /readyz with a status.
 func (p *Proxy) RefuseAll(status int) *Rule {
 	p.front.tb.Helper()
 	return p.Add(faults.Status(status), faults.Rule{Path: "^/readyz$", Action: faults.Forward})
 }
 
-// Throttle is RefuseAll with 429 and a Retry-After in seconds.
+// Throttle is RefuseAll with status 429 and a Retry-After in seconds.
 func (p *Proxy) Throttle(retryAfter int) *Rule {
 	p.front.tb.Helper()
 	throttled := faults.Status(http.StatusTooManyRequests)
@@ -29,7 +29,7 @@ func (p *Proxy) Throttle(retryAfter int) *Rule {
 	return p.Add(throttled, faults.Rule{Path: "^/readyz$", Action: faults.Forward})
 }
 
-// Cut breaks every connection to the cluster, and every new one with its first
+// Cut breaks every connection to the cluster, and every new connection at its first
 // request.
 func (p *Proxy) Cut() *Rule {
 	p.front.tb.Helper()
@@ -46,8 +46,8 @@ func (p *Proxy) ExpireWatches() *Rule {
 	return p.Add(expired)
 }
 
-// ExpireRunningWatches lets every watch begin and ends it at once with an event
-// of status 410, as a kube-apiserver does.
+// ExpireRunningWatches accepts every watch and immediately ends it with an event of
+// status 410, as a kube-apiserver does.
 func (p *Proxy) ExpireRunningWatches() *Rule {
 	p.front.tb.Helper()
 	status := apierrors.NewResourceExpired("too old resource version").ErrStatus
@@ -67,21 +67,23 @@ func (p *Proxy) DenyByPolicy(resource string) *Rule {
 		`$RESOURCE "$NAME" is forbidden: ValidatingAdmissionPolicy 'sandbox' with binding 'sandbox' denied request: not here`)
 }
 
-// DenyByWebhook refuses as an admission webhook does.
+// DenyByWebhook is like DenyByPolicy, with the answer of an admission webhook that
+// denies.
 func (p *Proxy) DenyByWebhook(resource string) *Rule {
 	p.front.tb.Helper()
 	return p.refuse(resource, http.StatusBadRequest, metav1.StatusReasonBadRequest,
 		`admission webhook "deny.sandbox.fedsync.dev" denied the request: not here`)
 }
 
-// BreakWebhook refuses as an API server does that cannot reach a webhook.
+// BreakWebhook is like DenyByPolicy, with the answer of an API server that cannot reach
+// a webhook.
 func (p *Proxy) BreakWebhook(resource string) *Rule {
 	p.front.tb.Helper()
 	return p.refuse(resource, http.StatusInternalServerError, metav1.StatusReasonInternalError,
 		`Internal error occurred: failed calling webhook "deny.sandbox.fedsync.dev": failed to call webhook: Post "https://deny.sandbox.svc:443/validate?timeout=10s": context deadline exceeded`)
 }
 
-// DenyByQuota refuses as a ResourceQuota that is used up does.
+// DenyByQuota is like DenyByPolicy, with the answer for a ResourceQuota that is used up.
 func (p *Proxy) DenyByQuota(resource string) *Rule {
 	p.front.tb.Helper()
 	return p.refuse(resource, http.StatusForbidden, metav1.StatusReasonForbidden,
@@ -95,15 +97,15 @@ func (p *Proxy) refuse(resource string, status int, reason metav1.StatusReason, 
 	return p.Add(r)
 }
 
-// HangWrites has the creation and change of objects of a resource hang, as behind
-// a webhook that does not answer.
+// HangWrites does not answer requests that create or change objects of a resource, as
+// if a webhook did not answer.
 func (p *Proxy) HangWrites(resource string) *Rule {
 	p.front.tb.Helper()
 	return p.Add(faults.Rule{Method: writes, Path: faults.Resource(resource), Action: faults.Hang})
 }
 
-// LoseWrites has the next n writes of a resource succeed without the client's
-// learning of it.
+// LoseWrites loses the answers of the next n writes to a resource: the writes succeed,
+// but the client does not learn it.
 func (p *Proxy) LoseWrites(resource string, n int) *Rule {
 	p.front.tb.Helper()
 	return p.Add(faults.Rule{Method: writes + "|DELETE", Path: faults.Resource(resource), Count: n, Action: faults.Lose})

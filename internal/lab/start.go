@@ -19,9 +19,9 @@ import (
 	"time"
 )
 
-// patience is how long a sandbox may take to start. Three clusters take five
-// seconds on a quiet machine, thirteen half a minute, and compiling it the first
-// time a minute more.
+// patience is how long a sandbox may take to start. On a quiet machine three clusters
+// take five seconds and thirteen take half a minute. Compiling the sandbox the first
+// time takes a minute more.
 const patience = 5 * time.Minute
 
 // started reports whether shared has started a sandbox, for [Main].
@@ -30,16 +30,16 @@ var started atomic.Bool
 // running is a sandbox that this test binary started.
 type running struct {
 	cmd *exec.Cmd
-	// hold is what keeps it alive: the sandbox ends when nobody holds the other
-	// end of its standard input any more, so it cannot outlive this program.
-	hold io.Closer
-	says tail
-	done chan struct{} // closed when it has ended
+	// hold keeps the sandbox alive: it ends when the other end of its standard
+	// input is closed, so it cannot outlive this program.
+	hold   io.Closer
+	stderr tail
+	done   chan struct{} // closed when it has ended
 }
 
-// Start starts a sandbox and returns when it can be used. It ends with [Sandbox.Stop],
-// and with this program, however that ends; ctx bounds the start alone. Tests use
-// [Shared] and [Own].
+// Start starts a sandbox and returns when it is ready. The sandbox ends with
+// [Sandbox.Stop], and with this program, even if this program is killed. ctx bounds only
+// the start. Tests use [Shared] and [Own].
 func Start(ctx context.Context, clusters int, more ...Option) (*Sandbox, error) {
 	command, err := sandboxCommand()
 	if err != nil {
@@ -50,10 +50,11 @@ func Start(ctx context.Context, clusters int, more ...Option) (*Sandbox, error) 
 		args = append(args, option...)
 	}
 	r := &running{cmd: exec.Command(args[0], args[1:]...), done: make(chan struct{})}
-	r.cmd.Stderr = &r.says
-	// Once the command has ended, its output is of no interest.
+	r.cmd.Stderr = &r.stderr
+	// After the command has ended, its output is of no interest.
 	r.cmd.WaitDelay = 10 * time.Second
-	// A Ctrl-C at the terminal is this program's: it may need the clusters to end well.
+	// A Ctrl-C at the terminal must reach only this program, which may need the clusters
+	// to end properly.
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if r.hold, err = r.cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("start a sandbox: %w", err)
@@ -72,7 +73,7 @@ func Start(ctx context.Context, clusters int, more ...Option) (*Sandbox, error) 
 	err = json.NewDecoder(out).Decode(&d)
 	go func() {
 		defer close(r.done)
-		_ = r.cmd.Wait() // whoever misses it reports its end
+		_ = r.cmd.Wait() // the next call of the sandbox reports its end
 	}()
 	if !waits() {
 		err = context.Cause(ctx)
@@ -103,19 +104,19 @@ func (r *running) stop() {
 	<-r.done
 }
 
-// lastWords returns what the sandbox wrote, for a message about its failure.
+// lastWords returns the end of what the sandbox wrote, for a message about its failure.
 func (r *running) lastWords() string {
 	if r == nil {
-		return "" // it writes to somebody else
+		return "" // another process has its output
 	}
-	if said := strings.TrimSpace(r.says.String()); said != "" {
-		return "\nthe sandbox wrote:\n" + said
+	if text := strings.TrimSpace(r.stderr.String()); text != "" {
+		return "\nthe sandbox wrote:\n" + text
 	}
 	return ""
 }
 
-// sandboxCommand is what runs the sandbox's program: the one that [ProgramVariable]
-// names, else the go command, which looks each time whether it is to be built anew.
+// sandboxCommand returns the command that runs the sandbox's program: the program that
+// [ProgramVariable] names, else the go command, which rebuilds it if needed.
 func sandboxCommand() ([]string, error) {
 	if program := os.Getenv(ProgramVariable); program != "" {
 		return []string{program}, nil
@@ -127,8 +128,8 @@ func sandboxCommand() ([]string, error) {
 	return []string{"go", "-C", module, "run", "./cmd/sandbox"}, nil
 }
 
-// sandboxModule finds the sandbox's module from a package of this one, where the
-// go command runs its tests.
+// sandboxModule returns the folder of the sandbox's module. It searches upwards from the
+// working directory, which in a test is the folder of the package.
 func sandboxModule() (string, error) {
 	here, err := os.Getwd()
 	if err != nil {
@@ -145,7 +146,7 @@ func sandboxModule() (string, error) {
 	}
 }
 
-// tail keeps the end of what is written to it.
+// tail is a writer that retains the end of what is written to it.
 type tail struct {
 	mu sync.Mutex // protects b
 	b  bytes.Buffer

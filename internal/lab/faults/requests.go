@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Request is one request of a client, and what became of it.
+// Request is one request of a client and its outcome.
 type Request struct {
 	Time      time.Time `json:"time"`
 	Cluster   string    `json:"cluster"`
@@ -14,8 +14,8 @@ type Request struct {
 	Query     string    `json:"query"`
 	UserAgent string    `json:"userAgent"`
 
-	// As Kubernetes reads the request; Resource is "replicasets.apps", or empty
-	// if the request is for none.
+	// How Kubernetes interprets the request. Resource is in the form
+	// "replicasets.apps"; it is empty if the request is for no resource.
 	Verb        string `json:"verb"`
 	Resource    string `json:"resource"`
 	Subresource string `json:"subresource"`
@@ -23,15 +23,15 @@ type Request struct {
 	Name        string `json:"name"`
 
 	Rule    int  `json:"rule"`    // the rule that applied
-	Backend int  `json:"backend"` // the status that the API server answered
-	Status  int  `json:"status"`  // the status that the client was sent
+	Backend int  `json:"backend"` // the status of the API server's answer
+	Status  int  `json:"status"`  // the status that was sent to the client
 	Ended   bool `json:"ended"`   // nothing more is sent
 }
 
 // Requests are requests in the order of their arrival.
 type Requests []Request
 
-// Where returns those that keep wants.
+// Where returns the requests for which keep returns true.
 func (rs Requests) Where(keep func(Request) bool) Requests {
 	var kept Requests
 	for _, r := range rs {
@@ -42,27 +42,27 @@ func (rs Requests) Where(keep func(Request) bool) Requests {
 	return kept
 }
 
-// Verbs returns those of some verbs, such as "patch" or "watch".
+// Verbs returns the requests with one of some verbs, such as "patch" or "watch".
 func (rs Requests) Verbs(verbs ...string) Requests {
 	return rs.Where(func(r Request) bool { return slices.Contains(verbs, r.Verb) })
 }
 
-// Writes returns those that create, change or delete.
+// Writes returns the requests that create, change or delete.
 func (rs Requests) Writes() Requests {
 	return rs.Verbs("create", "update", "patch", "delete", "deletecollection")
 }
 
-// Of returns those for a resource, such as "configmaps" or "replicasets.apps".
+// Of returns the requests for a resource, such as "configmaps" or "replicasets.apps".
 func (rs Requests) Of(resource string) Requests {
 	return rs.Where(func(r Request) bool { return r.Resource == resource })
 }
 
-// Besides returns those for other paths.
+// Besides returns the requests for any other path.
 func (rs Requests) Besides(paths ...string) Requests {
 	return rs.Where(func(r Request) bool { return !slices.Contains(paths, r.Path) })
 }
 
-// Between returns those that came at from or later, and before to.
+// Between returns the requests that came at from or later, and before to.
 func (rs Requests) Between(from, to time.Time) Requests {
 	return rs.Where(func(r Request) bool { return !r.Time.Before(from) && r.Time.Before(to) })
 }
@@ -76,8 +76,8 @@ func (rs Requests) Minutes(from, to time.Time) []int {
 	return counts
 }
 
-// Count counts the requests by verb and resource ("patch configmaps"), or by verb
-// and path where they are for no resource ("get /readyz").
+// Count counts the requests by verb and resource ("patch configmaps"). Requests for no
+// resource are counted by verb and path ("get /readyz").
 func (rs Requests) Count() map[string]int {
 	counts := map[string]int{}
 	for _, r := range rs {
