@@ -1,9 +1,10 @@
 // Command testrun runs all tests on one sandbox.
 //
-// It starts real clusters and a real forge once and names them in FEDSYNC_TEST_SANDBOX.
-// With them it runs `go test -race` for every module; what computes in one goroutine runs without the race
-// detector. It prints a line for each package and, in full, what failed. A test that was
-// skipped fails the run: what is not tested is not known to work.
+// It starts real clusters and a real forge one time and names them in
+// FEDSYNC_TEST_SANDBOX. It then runs `go test -race` for every module; tests that compute
+// in one goroutine run without the race detector. It prints a line for each package, and
+// the whole output of what failed. A skipped test fails the run: what is not tested is
+// not known to work.
 package main
 
 import (
@@ -27,7 +28,7 @@ import (
 )
 
 func main() {
-	run := flag.String("run", "", "only tests that match, as for go test")
+	run := flag.String("run", "", "run only the tests that match, as go test -run does")
 	timeout := flag.Duration("timeout", 45*time.Minute, "how long the tests of a package may take")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -39,8 +40,8 @@ func main() {
 	}
 }
 
-// runAll runs the packages of the main module and, when these are all, the tests
-// of the sandbox's own module too.
+// runAll runs the tests of packages of the main module. If the packages are ./..., it
+// also runs the tests of the sandbox's module.
 func runAll(ctx context.Context, wanted tests) error {
 	passes, err := plan(ctx, wanted)
 	if err != nil {
@@ -59,7 +60,7 @@ func runAll(ctx context.Context, wanted tests) error {
 		t.longest()
 	}
 	//nolint:forbidigo // The answer of this program.
-	fmt.Printf("%d passed, %d failed, %d skipped in %s, with %s of processor\n",
+	fmt.Printf("%d passed, %d failed, %d skipped in %s, with %s of processor time\n",
 		t.passed, t.failed, t.skipped, time.Since(began).Round(time.Second), t.processor.Round(time.Second))
 	switch {
 	case err != nil:
@@ -72,19 +73,19 @@ func runAll(ctx context.Context, wanted tests) error {
 	return nil
 }
 
-// tests are those to run.
+// tests selects the tests to run.
 type tests struct {
 	run      string // as for go test; empty for all
 	timeout  time.Duration
-	packages []string // and, after -args, what the tests are given
+	packages []string // and -args with the arguments of the tests
 }
 
 // tally adds up the tests.
 type tally struct {
 	passed, failed, skipped int
-	names                   []string      // of the skipped
-	processor               time.Duration // that all of it took, but for the sandbox
-	times                   []timed       // of each test that is no part of another
+	names                   []string      // of the skipped tests
+	processor               time.Duration // processor time of all tests, without the sandbox
+	times                   []timed       // of each test that is not a subtest
 }
 
 // timed is how long a test took.
@@ -94,10 +95,10 @@ type timed struct {
 	raced bool
 }
 
-// mostTimes is how many of those that took longest are printed.
+// mostTimes is how many of the slowest tests are printed.
 const mostTimes = 40
 
-// longest prints which tests took longest: where time can be won.
+// longest prints the slowest tests, which are worth making faster.
 func (t *tally) longest() {
 	slices.SortFunc(t.times, func(a, b timed) int { return cmp.Compare(b.took, a.took) })
 	for _, its := range t.times[:min(len(t.times), mostTimes)] {
@@ -118,8 +119,8 @@ type event struct {
 	Elapsed                                   float64
 }
 
-// testAll makes one pass after the other, also after one that failed: beside each other
-// they would keep the processors from what tests wait for.
+// testAll makes one pass after the other, and continues after a failed one. Concurrent
+// passes would take processor time from what tests wait for.
 func (t *tally) testAll(ctx context.Context, passes []pass, box *lab.Sandbox) error {
 	var all error
 	for _, p := range passes {
@@ -152,7 +153,7 @@ func (t *tally) test(ctx context.Context, p pass, box *lab.Sandbox) error {
 	return nil
 }
 
-// read prints what a person wants to see of the events, and counts the tests.
+// read prints the events of interest and counts the tests.
 func (t *tally) read(r io.Reader, race bool) error {
 	output := map[[2]string]*strings.Builder{} // by package and test
 	decoder := json.NewDecoder(r)

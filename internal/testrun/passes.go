@@ -14,13 +14,13 @@ import (
 type pass struct {
 	dir       string // of the module
 	race      bool
-	run, skip string // as for go test; empty for all and none
+	run, skip string // as for go test; if empty, all tests run and none is skipped
 	processes int    // packages that are tested, or built, at the same time
 	options   []string
-	packages  []string // and, after -args, what the tests are given
+	packages  []string // and -args with the arguments of the tests
 }
 
-// arguments are those of the go command.
+// arguments returns the arguments of the go command.
 func (p pass) arguments() []string {
 	args := []string{"test", "-json", "-p", strconv.Itoa(p.processes), "-parallel", strconv.Itoa(parallel())}
 	if p.race {
@@ -35,12 +35,12 @@ func (p pass) arguments() []string {
 	return slices.Concat(args, p.options, p.packages)
 }
 
-// parallel is how many tests that call Parallel run at the same time, in one package.
-// Two packages do, and each test has a daemon with the race detector: with more of them
-// what a test waits for comes too late.
+// parallel returns how many tests that call Parallel run at the same time in one package.
+// Two packages have such tests, and each test has a daemon with the race detector: with
+// more of them, what a test waits for comes too late.
 func parallel() int { return runtime.GOMAXPROCS(0) }
 
-// plan returns the passes that are to be made, in their order.
+// plan returns the passes to make, in order.
 func plan(ctx context.Context, wanted tests) ([]pass, error) {
 	usual := pass{dir: ".", race: true, run: wanted.run, processes: runtime.GOMAXPROCS(0), options: []string{"-timeout", wanted.timeout.String()}}
 	if wanted.run != "" || slices.Contains(wanted.packages, "-args") {
@@ -98,7 +98,7 @@ func namesOf(packages []string, parts []part) []string {
 	return names
 }
 
-// exactly is a regular expression of names; empty for none.
+// exactly returns a regular expression that matches the names; it is empty for none.
 func exactly(names []string) string {
 	if len(names) == 0 {
 		return ""
@@ -106,8 +106,8 @@ func exactly(names []string) string {
 	return "^(" + strings.Join(names, "|") + ")$"
 }
 
-// rank is lower for what takes longer: that begins first, so that nothing is waited
-// for at the end.
+// rank is lower for packages that take longer: they begin first, so that none runs alone
+// at the end.
 func rank(name string) int {
 	i := slices.Index(longest, strings.TrimPrefix(name, module))
 	if i < 0 {

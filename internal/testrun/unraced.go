@@ -1,14 +1,14 @@
 package main
 
-// computing are packages that are tested without the race detector, which takes up to
-// ten times the processor: there is nothing for it to find, for the reason that stands
-// here. A test holds those that start no goroutine to it.
+// computing lists the packages that are tested without the race detector, which takes up
+// to ten times the processor time. It would find nothing in them, for the reason given
+// here. A test verifies that those with the reason alone start no goroutine.
 var computing = map[string]string{
 	"internal/canary":        alone,
 	"internal/fields":        alone,
 	"internal/glob":          alone,
 	"internal/growth":        alone,
-	"internal/hostile":       "the program that it tries is built without, as users have it, and held to what that may take",
+	"internal/hostile":       "the program that it tests is built without the race detector, as users have it, and held to limits of time and memory",
 	"internal/strictyaml":    alone,
 	"internal/untrusted":     alone,
 	"pkg/apply/agenda":       alone,
@@ -30,45 +30,46 @@ var computing = map[string]string{
 
 const alone = "neither it nor its tests start a goroutine"
 
-// A part is some tests of a package, by name.
+// A part names some tests of a package.
 type part struct {
 	path  string // of the package
 	names []string
 }
 
-// apart are tests that run without the race detector only, in packages of which the
-// others run with it.
+// apart lists the tests that run only without the race detector, in packages whose other
+// tests run with it.
 var apart = []part{
-	// The daemon is a process of its own, whose races nobody would see: all that it
-	// prints is searched for secrets, in all ways of writing.
+	// The daemon is a process of its own, whose races nobody would see. The test searches
+	// all of its output for secrets, in every encoding.
 	{"cmd/fedsync", []string{"TestNoSecretComesOut"}},
-	// Here too it is one whose races nobody would see. With the race detector it would be
+	// Here too the daemon is a process of its own. With the race detector it would be
 	// killed when it has hardly begun.
 	{"pkg/daemon", []string{"TestADaemonKilledAtAnyMomentConverges"}},
-	// So it is here: how long a prober waits beside a crowd, and what memory that costs.
+	// The same goes for this process: the test measures how long a prober waits in a
+	// crowd, and how much memory that takes.
 	{"pkg/web", []string{"TestAProberIsAnsweredDespiteACrowdOfAllKinds"}},
-	// What is measured is what the process that renders may take from others.
+	// The test measures what the rendering process may take from other processes.
 	{"pkg/daemon", []string{"TestAHostilePushLeavesTheOthersAlone"}},
-	// The process that renders uses up its time or its memory, of which the race detector
-	// takes much more; or one goroutine reads what a process may say.
+	// The rendering process uses up its time or its memory, of which the race detector
+	// takes much more; or one goroutine reads the messages of a process.
 	{"pkg/render/worker", []string{
 		"TestABuildIsStoppedWhenItTakesTooMuchMemory", "TestARevisionHasATimeLimitInTotal",
 		"TestManySlowBuildsLeaveTimeForTheOthers",
 		"TestManyObjectsAndMistakesCrossThePipe", "TestMessagesOfAProcessAreBounded",
 	}},
-	// Kustomize builds what the renderer is compared with, in one goroutine.
+	// The renderer is compared with kustomize, in one goroutine.
 	{"pkg/render/kustomize", []string{"TestBuildEqualsKustomizeByteForByte", "TestRandomOverlaysEqualKustomize"}},
 	// These explore a model, in one goroutine.
 	{"pkg/claim", []string{"TestRandomLivesEndWithOneWriter", "TestTwoStartsEndWithOneWriterWhateverTheOrder"}},
 	{"pkg/gcp/balancer", []string{"TestBuildNeverTakesTheSiteDown"}},
 	{"pkg/gcp/planner", []string{"TestPlansNeverBreakWhatServes", "TestWhatIsBuiltAndPlannedNeverStopsTraffic"}},
-	// What Git merges is compared with what is merged here, in one goroutine; and what is
-	// measured is memory, of which the race detector takes its own.
+	// Merges are compared with those of Git, in one goroutine; and memory is measured, of
+	// which the race detector takes a share.
 	{"pkg/source", []string{"TestProposalsMergeAsGitDoes", "TestAFileThatUnpacksToALotCostsNoMemory"}},
 }
 
-// twice are tests of random histories that run in both ways: fewer with the race
-// detector (see internal/raced).
+// twice lists the tests of random histories that run with and without the race detector,
+// and with fewer histories with it (see internal/raced).
 var twice = []part{
 	{"pkg/apply", []string{"TestAnyHistoryConverges"}},
 	{"pkg/daemon", []string{"TestARestartChangesNothing"}},

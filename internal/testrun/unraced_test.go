@@ -13,7 +13,7 @@ import (
 
 var root = filepath.Join("..", "..")
 
-// parsed are the Go files of a folder of the module.
+// parsed returns the syntax of the Go files in a folder of the module.
 func parsed(t *testing.T, path string) []*ast.File {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(root, path, "*.go"))
@@ -68,13 +68,14 @@ func TestGoroutinesAreSeen(t *testing.T) {
 		})
 		return found
 	}) {
-		t.Error("the daemon starts some")
+		t.Error("no goroutine was found in pkg/daemon, want at least one")
 	}
 }
 
-// A test that runs without the race detector is left out with it by its name alone.
+// A test that runs without the race detector is skipped in the run with it by its bare
+// name, so no other test may have that name.
 func TestTestsWithoutTheRaceDetectorAreThereAndNoOthersAreCalledSo(t *testing.T) {
-	in := map[string][]string{} // the packages that have a test of a name
+	in := map[string][]string{} // packages by the name of a test
 	files, err := filepath.Glob(filepath.Join(root, "*", "*", "*_test.go"))
 	if err != nil {
 		t.Fatal(err)
@@ -119,10 +120,10 @@ func TestEachTestRunsOnceOrInBothWays(t *testing.T) {
 	}
 	if some.race || some.skip != "" || !slices.Equal(some.packages, []string{c, b}) ||
 		!has(some.run, kill) || !has(some.run, random) || !has(some.run, history) || has(some.run, history+"OnRealClusters") {
-		t.Errorf("tests without: %+v", some)
+		t.Errorf("tests without the race detector: %+v", some)
 	}
 	if whole.race || !slices.Equal(whole.packages, []string{a}) || whole.run != "" || whole.skip != "" {
-		t.Errorf("packages without: %+v", whole)
+		t.Errorf("packages without the race detector: %+v", whole)
 	}
 	got := strings.Join(raced.arguments(), " ")
 	if !strings.HasPrefix(got, "test -json -p 2 ") || !strings.Contains(got, "-race -skip ^(") || !strings.HasSuffix(got, c+" "+b+" "+d) {
@@ -130,7 +131,7 @@ func TestEachTestRunsOnceOrInBothWays(t *testing.T) {
 	}
 	for _, p := range split(pass{dir: ".", race: true, processes: 2}, []string{d}) {
 		if !p.race || p.skip != "" || !slices.Equal(p.packages, []string{d}) {
-			t.Errorf("of a package that has none without: %+v", p)
+			t.Errorf("a package whose tests all run with the race detector: %+v", p)
 		}
 	}
 }
