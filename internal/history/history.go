@@ -1,10 +1,9 @@
 // Package history makes random histories of a federation and plays them, on clusters
 // in memory or on any others.
 //
-// A history is a list of events, each of which stands for itself: a push holds all
-// files, a fault its own end. So events can be dropped one by one, which is how a
-// history that fails is made small enough to read. Equal seeds give equal
-// histories.
+// A history is a list of independent events: a push holds all files, and a fault its own
+// end. So events can be dropped one by one, until a failing history is small enough to
+// read. Equal seeds give equal histories.
 package history
 
 import (
@@ -16,13 +15,13 @@ import (
 	"time"
 )
 
-// Kind says what an event is.
+// Kind is the kind of an event.
 type Kind string
 
 // The kinds of events.
 const (
-	Push        Kind = "push"         // somebody pushes a commit
-	Edit        Kind = "edit"         // somebody changes an object in a cluster by hand
+	Push        Kind = "push"         // a user pushes a commit
+	Edit        Kind = "edit"         // a user changes an object in a cluster by hand
 	Refuse      Kind = "refuse"       // a cluster's process is gone
 	Hang        Kind = "hang"         // a cluster's machine is gone
 	Policy      Kind = "policy"       // a policy denies a resource
@@ -30,20 +29,20 @@ const (
 	WebhookDown Kind = "webhook down" // a webhook's backend is down
 	WebhookHang Kind = "webhook hang" // a webhook does not answer
 	Quota       Kind = "quota"        // a quota is used up
-	Forbidden   Kind = "forbidden"    // a right is taken away
+	Forbidden   Kind = "forbidden"    // a permission is revoked
 	Throttled   Kind = "throttled"    // the API server is overloaded
 	ServerError Kind = "server error" // the API server's storage fails
 	Hanging     Kind = "hanging"      // requests for a resource are not answered
-	LostAnswers Kind = "lost answers" // writes are done and not answered
-	Restore     Kind = "restore"      // a backup is put back
+	LostAnswers Kind = "lost answers" // writes are done but not answered
+	Restore     Kind = "restore"      // a cluster is restored from a backup
 )
 
-// faults are the kinds that last for a while.
+// faults lists the kinds that last for some time.
 var faults = []Kind{Refuse, Hang, Policy, Webhook, WebhookDown, WebhookHang, Quota, Forbidden, Throttled, ServerError, Hanging, LostAnswers}
 
 // Event is one thing that happens.
 type Event struct {
-	Number  int // within the history as it was made
+	Number  int // in the history as it was made
 	At      time.Duration
 	Kind    Kind
 	Cluster string // empty for a push
@@ -51,11 +50,11 @@ type Event struct {
 	Files    map[string]string // of a push: all manifests, by path
 	Change   Change            // of an edit
 	For      time.Duration     // of a fault
-	Resource string            // what a refusal or a hanging request is about, a plural
+	Resource string            // of a refusal or a hanging request: a plural
 	Age      time.Duration     // of the backup that is restored
 }
 
-// String returns the event as a reader of a failed test needs it.
+// String describes the event for the reader of a failed test.
 func (e Event) String() string {
 	words := []string{string(e.Kind), e.Cluster, e.Resource, e.Change.String()}
 	words = slices.DeleteFunc(words, func(w string) bool { return w == "" })
@@ -71,10 +70,10 @@ func (e Event) String() string {
 	return s
 }
 
-// end is when the event is over.
+// end returns when the event is over.
 func (e Event) end() time.Duration { return e.At + e.For }
 
-// History is a list of events in the order of time.
+// History is a list of events in the order of their times.
 type History struct {
 	Seed     uint64
 	Clusters []string
@@ -85,12 +84,12 @@ type History struct {
 // Options bound a history.
 type Options struct {
 	Clusters []string      // none means asia, europe and us
-	Events   int           // zero means 12, the first push not counted
+	Events   int           // without the first push; zero means 12
 	Length   time.Duration // zero means 20 minutes
-	Fault    time.Duration // what is longer than a fault; zero means 4 minutes
-	Backup   time.Duration // what is older than a backup; zero means 5 minutes
+	Fault    time.Duration // faults are shorter than this; zero means 4 minutes
+	Backup   time.Duration // backups are younger than this; zero means 5 minutes
 
-	Namespace string // that manifests name; empty for none
+	Namespace string // in the manifests; empty for none
 	NodePort  int    // the first of three; zero means 30100
 }
 
@@ -118,7 +117,7 @@ func New(seed uint64, o Options) History {
 	return h
 }
 
-// End is when the last fault is over.
+// End returns when the last fault is over.
 func (h History) End() time.Duration {
 	var end time.Duration
 	for _, e := range h.Events {
@@ -127,7 +126,7 @@ func (h History) End() time.Duration {
 	return end
 }
 
-// Without returns the history without some events, by their numbers.
+// Without returns the history without the events with some numbers.
 func (h History) Without(numbers ...int) History {
 	out := h
 	out.dropped = append(slices.Clone(h.dropped), numbers...)
@@ -149,9 +148,8 @@ func (h History) String() string {
 	return b.String()
 }
 
-// Shrink returns a history that fails as the given one does and has as few events
-// as dropping them finds: halves first, then one by one, until nothing more goes.
-// The first push stays.
+// Shrink drops events of a failing history as long as it still fails: first halves, then
+// ever smaller parts, then one by one until none can be dropped. The first push remains.
 func Shrink(h History, fails func(History) bool) History {
 	for size := max(1, len(h.Events)/2); ; {
 		smaller := false

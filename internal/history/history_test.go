@@ -61,12 +61,12 @@ func TestShrinkFindsTheEventsThatMatter(t *testing.T) {
 		t.Errorf("shrunk to\n%v\nwant the first push and events %v", small, want)
 	}
 	if !strings.HasPrefix(small.String(), "history.New(7, …).Without(1, 2, ") {
-		t.Errorf("the history says %q, want how to make it again", small.String())
+		t.Errorf("the history prints %q, want how to make it again", small.String())
 	}
 }
 
-// TestPlay plays histories with a client that applies every push once, and sees
-// that all is in order when they end.
+// TestPlay plays histories with a client that applies every push one time, and checks
+// that the clusters have no faults when the histories end.
 func TestPlay(t *testing.T) {
 	for seed := range uint64(10) {
 		synctest.Test(t, func(t *testing.T) {
@@ -107,8 +107,8 @@ func TestPlay(t *testing.T) {
 	}
 }
 
-// apply applies the manifests of a push, each once, and counts those that the
-// cluster took.
+// apply applies the manifests of a push, each one time, and counts those that the
+// cluster accepted.
 func apply(t *testing.T, client dynamic.Interface, e history.Event) int {
 	t.Helper()
 	resources := map[string]schema.GroupVersionResource{

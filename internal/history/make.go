@@ -11,19 +11,19 @@ import (
 type maker struct {
 	*rand.Rand
 	Options
-	edits map[string][]time.Duration // when a field of a cluster was edited
+	edits map[string][]time.Duration // times of edits, by cluster and field
 }
 
-// Change is what somebody does to an object by hand.
+// Change is a change of an object by hand.
 type Change struct {
 	Resource string // a plural
 	Name     string
 	Patch    string // a JSON merge patch; empty for a deletion
-	Scale    bool   // the patch goes to the scale
+	Scale    bool   // whether the patch is of the scale subresource
 	field    string
 }
 
-// String returns "configmaps/web-0 data.k", or nothing for no change.
+// String returns "configmaps/web-0 data.k", or "" for no change.
 func (c Change) String() string {
 	if c.Resource == "" {
 		return ""
@@ -31,7 +31,7 @@ func (c Change) String() string {
 	return c.Resource + "/" + c.Name + " " + c.field
 }
 
-// Of a field edited by hand more often, a daemon says that somebody fights it.
+// If a field is edited by hand more often, a daemon reports a fight over it.
 const (
 	editsOfAField = 2
 	editsWithin   = 5 * time.Minute
@@ -63,11 +63,11 @@ func (m *maker) between(low, high time.Duration) time.Duration {
 	return low + time.Duration(m.Int64N(int64((high-low)/time.Millisecond)))*time.Millisecond
 }
 
-// push makes a commit of two or three apps. What an app has differs from push to
-// push, so that objects come, change, go and move between apps.
+// push makes a commit of two or three apps. The objects of an app differ from push to
+// push, so that objects are created, changed, deleted and moved between apps.
 func (m *maker) push(at time.Duration) Event {
 	files := map[string]string{}
-	shared := m.IntN(2) // the app that has the object which moves
+	shared := m.IntN(2) // the app that has the object named moves
 	for i := range 2 + m.IntN(2) {
 		app := appName(i)
 		var docs []string
@@ -92,7 +92,7 @@ func (m *maker) push(at time.Duration) Event {
 	return Event{At: at, Kind: Push, Files: files}
 }
 
-// namespace is what metadata say of it beside the name.
+// namespace returns what follows the name in the metadata of a manifest.
 func (m *maker) namespace() string {
 	if m.Namespace == "" {
 		return ""
@@ -100,7 +100,7 @@ func (m *maker) namespace() string {
 	return ", namespace: " + m.Namespace
 }
 
-// Apps are the names of the apps that pushes may have, each in apps/NAME/all.yaml.
+// Apps lists the names of the apps that pushes may have, each in apps/NAME/all.yaml.
 var Apps = []string{"web", "shop", "blog"}
 
 func appName(i int) string { return Apps[i] }
@@ -108,7 +108,7 @@ func appName(i int) string { return Apps[i] }
 func (m *maker) service(app string, i int) string {
 	port := m.NodePort + i
 	if m.IntN(3) == 0 {
-		port = m.NodePort + (i+1)%2 // taken by another app's, if that one is not swapped too
+		port = m.NodePort + (i+1)%2 // taken by another app's Service, unless that is swapped too
 	}
 	if m.IntN(3) > 0 {
 		port = m.NodePort + i
@@ -129,7 +129,8 @@ spec:
     spec: {containers: [{name: web, image: "nginx:1.%d"}]}`, app, m.namespace(), 1+m.IntN(6), app, app, m.IntN(3))
 }
 
-// edit changes a field that has not been changed too often of late, or finds none.
+// edit changes a random field. It returns false if that field was edited too often
+// recently.
 func (m *maker) edit(at time.Duration) (Event, bool) {
 	app := appName(m.IntN(2))
 	c := []Change{
@@ -145,13 +146,13 @@ func (m *maker) edit(at time.Duration) (Event, bool) {
 	}[m.IntN(9)]
 	cluster := m.cluster()
 	key := cluster + " " + c.String()
-	late := 0
+	recent := 0
 	for _, before := range m.edits[key] {
 		if at-before < editsWithin {
-			late++
+			recent++
 		}
 	}
-	if late >= editsOfAField {
+	if recent >= editsOfAField {
 		return Event{}, false
 	}
 	m.edits[key] = append(m.edits[key], at)

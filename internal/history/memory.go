@@ -10,10 +10,10 @@ import (
 	"github.com/fedsync/fedsync/internal/objectstore"
 )
 
-// Namespace is where the objects of pushes are that name none.
+// Namespace is the namespace of objects of pushes whose manifests name none.
 const Namespace = "default"
 
-// InMemory returns the clusters that are in memory, by their names.
+// InMemory returns clusters in memory, by name.
 func InMemory(ctx context.Context, stores map[string]*objectstore.Store) map[string]Cluster {
 	clusters := map[string]Cluster{}
 	for name, store := range stores {
@@ -81,8 +81,8 @@ func (m *memory) Suffer(all []Event) {
 // ByHand is the user agent and field manager of edits.
 const ByHand = "kubectl-edit"
 
-// byDaemon spares the edits by hand, which a fault would make happen or not by
-// chance.
+// byDaemon restricts a fault to requests of the daemon. If it also affected edits by
+// hand, chance would decide whether they happen.
 func byDaemon(f objectstore.Fault) objectstore.Fault {
 	return func(r *objectstore.Request) objectstore.Action {
 		if r.Manager == ByHand {
@@ -109,7 +109,7 @@ func (m *memory) Edit(c Change) {
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, path+"?fieldManager="+ByHand, strings.NewReader(c.Patch))
 	if err != nil {
-		panic(err) // the path is made of names
+		panic(err) // impossible: the path is made of valid names
 	}
 	r.Header.Set("Content-Type", "application/merge-patch+json")
 	answer, err := m.store.RoundTrip(r)

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Cluster is where events happen.
+// Cluster is a cluster to which events happen.
 type Cluster interface {
-	// Suffer makes the faults of the cluster these, and no others.
+	// Suffer replaces the faults of the cluster.
 	Suffer(faults []Event)
-	// Edit makes a change by hand. It may fail: what is not there, or out of reach,
-	// cannot be edited.
+	// Edit makes a change by hand. It may fail: an object that does not exist or is
+	// out of reach cannot be edited.
 	Edit(c Change)
-	// Backup keeps what the cluster holds, for one call of Restore with the same
+	// Backup copies what the cluster stores, for one call of Restore with the same
 	// number.
 	Backup(number int)
 	Restore(number int)
@@ -26,15 +26,15 @@ type step struct {
 	do func()
 }
 
-// stage is where a history is played.
+// stage holds the clusters on which a history is played, and their faults.
 type stage struct {
 	clusters map[string]Cluster
-	active   []Event // the faults that last now
+	active   []Event // the faults in force now
 }
 
-// Play plays a history from now on and returns when its last fault is over. It
-// calls push for every commit, and the clusters, in its own goroutine. While one of
-// these calls lasts, the clock of the history stands still.
+// Play plays a history from now on and returns when its last fault is over. It calls
+// push for every commit, and the clusters, in the goroutine of the caller. During these
+// calls the clock of the history does not advance.
 func Play(ctx context.Context, h History, clusters map[string]Cluster, push func(Event)) {
 	s := &stage{clusters: clusters}
 	began := time.Now()
@@ -55,7 +55,7 @@ func Play(ctx context.Context, h History, clusters map[string]Cluster, push func
 func (s *stage) steps(h History, push func(Event)) []step {
 	var out []step
 	for _, e := range h.Events {
-		switch e.Kind { //nolint:exhaustive // all others are faults
+		switch e.Kind { //nolint:exhaustive // all other kinds are faults
 		case Push:
 			out = append(out, step{e.At, func() { push(e) }})
 		case Edit:
@@ -82,7 +82,7 @@ func (s *stage) end(e Event) {
 	s.suffer(e.Cluster)
 }
 
-// suffer has a cluster suffer the faults that last now.
+// suffer puts the faults that are active now in force in a cluster.
 func (s *stage) suffer(cluster string) {
 	var faults []Event
 	for _, e := range s.active {
