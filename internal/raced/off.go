@@ -2,5 +2,5 @@
 
 package raced
 
-// Detector says whether the program is built with the race detector.
+// Detector reports whether the program is built with the race detector.
 const Detector = false
