@@ -1,10 +1,10 @@
-// Package gitssh speaks to git's programs on an SSH server.
+// Package gitssh talks to git's programs on an SSH server.
 //
-// It takes the address, the credentials and the program, git-upload-pack or
-// git-receive-pack, and gives a conversation in the pieces of go-git. Unlike
-// go-git's own transport it reads nobody's ssh_config, and every phase ends with
-// the context: a server may stop to answer while it is dialled, before it names
-// its version, during the key exchange, or in the middle of a pack.
+// Open takes the address, the credentials and the program, git-upload-pack or
+// git-receive-pack, and returns a session whose methods have the types of go-git. Unlike
+// go-git's own transport it does not read ssh_config, and every phase ends with the
+// context: a server may stop answering while it is dialled, before it sends its version,
+// during the key exchange, or in the middle of a pack.
 package gitssh
 
 import (
@@ -35,20 +35,20 @@ const (
 	ReceivePack = "git-receive-pack"
 )
 
-// maxErrorBytes is what is kept of a server's standard error.
+// maxErrorBytes is how much of a server's standard error is retained.
 const maxErrorBytes = 4096
 
-// Options say where a repository is, and who asks.
+// Options hold the location of a repository and the credentials.
 type Options struct {
 	Host string // with the port
-	Path string // as the server is asked for it
+	Path string // in the form that is sent to the server
 	Auth gitssh.AuthMethod
-	// Limit bounds what is read of the program's output; nil for no limit.
+	// Limit bounds how much of the program's output is read; nil means no limit.
 	Limit func(io.Reader) io.Reader
 }
 
-// Session is one conversation with one program. Its context is the one that it
-// was opened with: when that ends, the connection is closed.
+// Session is one conversation with one program. When the context that was passed to Open
+// ends, the connection is closed.
 type Session struct {
 	program string
 	conn    net.Conn
@@ -56,16 +56,16 @@ type Session struct {
 	command *ssh.Session
 	stdin   io.WriteCloser
 	stdout  io.Reader
-	stderr  *tail
-	stop    func() bool // stops the connection from being closed with the context
+	stderr  *head
+	stop    func() bool // detaches the connection from the context
 	adv     *packp.AdvRefs
 	packed  bool
 }
 
-// HostKeyError says why a host's key was not accepted.
+// HostKeyError is the reason why a host's key was not accepted.
 type HostKeyError struct{ err error }
 
-// Error gives the reason.
+// Error returns the reason.
 func (e *HostKeyError) Error() string { return e.err.Error() }
 
 // Open connects and starts the program.
@@ -76,7 +76,7 @@ func Open(ctx context.Context, program string, o Options) (_ *Session, err error
 	}
 	verify := config.HostKeyCallback
 	if verify == nil {
-		return nil, &HostKeyError{errors.New("there is nothing to verify the host's key by")}
+		return nil, &HostKeyError{errors.New("no known host keys to verify the host's key against")}
 	}
 	config.HostKeyCallback = func(host string, addr net.Addr, key ssh.PublicKey) error {
 		if err := verify(host, addr, key); err != nil {
@@ -90,9 +90,8 @@ func Open(ctx context.Context, program string, o Options) (_ *Session, err error
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{program: program, conn: conn, stderr: &tail{max: maxErrorBytes}}
-	// What waits for the server, to read or to write, fails when the connection
-	// is closed.
+	s := &Session{program: program, conn: conn, stderr: &head{max: maxErrorBytes}}
+	// Closing the connection ends all reads and writes that wait for the server.
 	s.stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer func() {
 		if err != nil {
@@ -128,8 +127,8 @@ func Open(ctx context.Context, program string, o Options) (_ *Session, err error
 	return s, nil
 }
 
-// output is what a program writes. That its connection was closed looks like its
-// end, so the context is asked.
+// output reads what a program writes. A closed connection looks like the end of the
+// output, so Read checks the context then.
 type output struct {
 	ctx context.Context
 	r   io.Reader
@@ -143,8 +142,8 @@ func (o *output) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// AdvertisedReferencesContext gives what the server has. The context that the
-// session was opened with is the one that counts.
+// AdvertisedReferencesContext returns the server's references. It ignores its context:
+// the one that was passed to Open applies.
 func (s *Session) AdvertisedReferencesContext(context.Context) (*packp.AdvRefs, error) {
 	if s.adv != nil {
 		return s.adv, nil
@@ -157,7 +156,7 @@ func (s *Session) AdvertisedReferencesContext(context.Context) (*packp.AdvRefs, 
 	case errors.Is(err, packp.ErrEmptyAdvRefs) || err == nil && adv.IsEmpty():
 		return nil, transport.ErrEmptyRemoteRepository
 	case isMalformed(err):
-		return nil, err // why the server complains then is nothing to go by
+		return nil, err // the server's standard error does not explain this
 	case err != nil:
 		return nil, s.failed(err)
 	}
@@ -166,13 +165,14 @@ func (s *Session) AdvertisedReferencesContext(context.Context) (*packp.AdvRefs, 
 	return adv, nil
 }
 
-// isMalformed says whether there was a list of refs that cannot be read.
+// isMalformed reports whether the error is about a list of refs that cannot be parsed.
 func isMalformed(err error) bool {
 	_, ok := errors.AsType[*packp.ErrUnexpectedData](err)
 	return ok
 }
 
-// UploadPack asks for a pack and gives the answer up to where the pack begins.
+// UploadPack requests a pack and returns the answer, read up to the beginning of the
+// pack.
 func (s *Session) UploadPack(_ context.Context, req *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
 	if err := req.Validate(); err != nil {
 		return nil, err
@@ -196,7 +196,7 @@ func (s *Session) UploadPack(_ context.Context, req *packp.UploadPackRequest) (*
 	return res, nil
 }
 
-// ReceivePack pushes, and gives the server's report.
+// ReceivePack pushes and returns the server's report.
 func (s *Session) ReceivePack(_ context.Context, req *packp.ReferenceUpdateRequest) (*packp.ReportStatus, error) {
 	s.packed = true
 	if err := errors.Join(req.Encode(s.stdin), s.stdin.Close()); err != nil {
@@ -219,8 +219,8 @@ func (s *Session) ReceivePack(_ context.Context, req *packp.ReferenceUpdateReque
 	return report, report.Error()
 }
 
-// Close ends the conversation: with a polite flush when nothing was asked for. A
-// server that does not read it is not waited for.
+// Close ends the conversation. If no pack was requested or pushed, it first sends the
+// flush that the protocol asks for. It does not wait for a server that does not read it.
 func (s *Session) Close() error {
 	giveUp := time.AfterFunc(lastWords, func() { _ = s.conn.Close() })
 	defer giveUp.Stop()
@@ -231,54 +231,53 @@ func (s *Session) Close() error {
 	return s.client.Close()
 }
 
-// lastWords is how long a server may take to say why it hung up.
+// lastWords is how long a server may take to write why it hung up.
 const lastWords = 2 * time.Second
 
-// failed adds what the server wrote to standard error, where Git and forges say
-// why they refuse.
+// failed adds what the server wrote to standard error, where Git and forges give the
+// reason for a refusal.
 func (s *Session) failed(err error) error {
-	// Whatever does not come to an end is cut off.
+	// A server that does not end in time is cut off.
 	giveUp := time.AfterFunc(lastWords, func() { _ = s.conn.Close() })
 	defer giveUp.Stop()
-	// The end of standard output can come before that of standard error. A
-	// server that is not at its end either is not waited for.
+	// Standard output can end before standard error does, so wait for the command.
 	_ = s.stdin.Close()
 	_ = s.command.Wait()
-	said := strings.TrimSpace(s.stderr.String())
-	if said == "" {
+	text := strings.TrimSpace(s.stderr.String())
+	if text == "" {
 		return err
 	}
 	for _, gone := range []string{"not appear to be a git repository", "not found", "no such repository", "does not exist", "could not be found"} {
-		if strings.Contains(strings.ToLower(said), gone) {
-			return fmt.Errorf("%w: %s", transport.ErrRepositoryNotFound, said)
+		if strings.Contains(strings.ToLower(text), gone) {
+			return fmt.Errorf("%w: %s", transport.ErrRepositoryNotFound, text)
 		}
 	}
-	return plumbing.NewUnexpectedError(fmt.Errorf("the server says: %s", said))
+	return plumbing.NewUnexpectedError(fmt.Errorf("the server wrote: %s", text))
 }
 
-// tail keeps the first bytes of what a server says.
-type tail struct {
+// head is a writer that retains the beginning of what is written to it.
+type head struct {
 	max int
 
 	mu  sync.Mutex // protects buf
 	buf bytes.Buffer
 }
 
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf.Write(p[:min(len(p), t.max-t.buf.Len())])
+func (h *head) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.buf.Write(p[:min(len(p), h.max-h.buf.Len())])
 	return len(p), nil
 }
 
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.buf.String()
+func (h *head) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.buf.String()
 }
 
-// shellQuote makes a path one word for the shell that runs git-upload-pack. An
-// exclamation mark is quoted for csh, as Git does.
+// shellQuote quotes a path as one word for the shell that runs the program. Like Git, it
+// quotes exclamation marks, for csh.
 func shellQuote(path string) string {
 	return "'" + strings.NewReplacer("'", `'\''`, "!", `'\!'`).Replace(path) + "'"
 }

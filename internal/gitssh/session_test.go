@@ -21,7 +21,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// The phases in which a server may stop to answer.
+// The phases in which a server may stop answering.
 const (
 	noBanner    = "says nothing"
 	noKeys      = "stops after its version"
@@ -36,7 +36,7 @@ const (
 	firstCommit = "1111111111111111111111111111111111111111"
 )
 
-// silent is a server that stops to answer in one phase.
+// silent is a server that stops answering in one phase.
 type silent struct {
 	phase string
 	host  ssh.Signer
@@ -69,7 +69,7 @@ func (s *silent) serve(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// stingy passes a number of bytes on and then stops.
+// stingy passes on a number of bytes and then stops.
 type stingy struct {
 	net.Conn
 	left int
@@ -170,7 +170,7 @@ func converse(ctx context.Context, program, host string, method auth.AuthMethod)
 	if program == ReceivePack {
 		req := packp.NewReferenceUpdateRequestFromCapabilities(refs.Capabilities)
 		req.Commands = []*packp.Command{{Name: "refs/notes/fedsync", Old: plumbing.ZeroHash, New: plumbing.NewHash(firstCommit)}}
-		// More than any window and buffer on the way holds.
+		// More than all windows and buffers on the way hold.
 		req.Packfile = io.NopCloser(io.LimitReader(zeros{}, 64<<20))
 		_, err = s.ReceivePack(ctx, req)
 		return err
