@@ -122,7 +122,7 @@ func TestManyObjectsAreAsManyAsAsked(t *testing.T) {
 	}
 }
 
-// digests renders what the branch leads to, by cluster and object.
+// digests renders the head of the branch and returns digests by cluster and object.
 func digests(t *testing.T, repo *repository) map[string]string {
 	t.Helper()
 	src, err := source.Open(source.Options{URL: repo.bare, Ref: "main"}, zap.NewNop())

@@ -12,11 +12,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// daemon is a fedsync that runs, as a program of its own.
+// daemon is fedsync, running as a process of its own.
 type daemon struct{ *lab.Daemon }
 
 // startDaemon starts fedsync on a repository and returns when its page answers.
-// Its cache is in dir, so that no other fedsync of this machine has a say in it.
+// Its cache is in dir, which no other fedsync on this machine uses.
 func startDaemon(ctx context.Context, program, dir, repository, kubeconfig string, args ...string) (*daemon, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func startDaemon(ctx context.Context, program, dir, repository, kubeconfig strin
 	return &daemon{d}, nil
 }
 
-// until waits for a report.
+// until waits until a report meets a condition.
 func (d *daemon) until(ctx context.Context, limit time.Duration, what string, so func(*status.Report) bool) error {
 	err := wait(ctx, limit, 50*time.Millisecond, what, func(ctx context.Context) (bool, string) {
 		r, err := d.Report(ctx)

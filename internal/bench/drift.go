@@ -14,17 +14,19 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// edit is something that another client does to an object of ours.
+// edit is a change by another client of an object that fedsync applies.
 type edit struct {
 	name string
-	// do makes the edit and returns the object as it was left, or last was.
+	// do makes the edit and returns the object after it, or, if it was deleted, its
+	// last state.
 	do func(context.Context, *member, schema.GroupVersionResource) (*unstructured.Unstructured, error)
-	// undone reports whether an object is as in Git again, given how it was left.
+	// undone reports whether an object is as in Git again, given its state after the
+	// edit.
 	undone func(kind schema.GroupVersionResource, left, now *unstructured.Unstructured) bool
 }
 
-// fieldOf is the field that is edited of each kind: its JSON path, what the cluster
-// should have and what another client writes.
+// fieldOf is the field of each kind that is edited: its JSON path, the value that the
+// cluster should have and the value that another client writes.
 func fieldOf(kind schema.GroupVersionResource) (path []string, ours, other any) {
 	switch kind {
 	case replicaSets:
@@ -50,9 +52,9 @@ func edits() []edit {
 	}
 }
 
-// measureDrift measures from the answer to an edit until the watches have seen
-// it undone. Each run goes to another cluster, so that no field is changed often
-// enough to be a fight, which fedsync would leave.
+// measureDrift measures the time from the answer to an edit until the watches have seen
+// it undone. Each run edits another cluster, so that no field is changed often enough to
+// be a fight, in which fedsync would give way.
 func measureDrift(ctx context.Context, b *bench) ([]Row, error) {
 	g, err := b.openGuide(ctx)
 	if err != nil {
@@ -67,8 +69,8 @@ func measureDrift(ctx context.Context, b *bench) ([]Row, error) {
 	for _, e := range edits() {
 		row := Row{What: e.name, Unit: "ms", Of: "edits"}
 		for run := range runs {
-			// 13 and 3 have no common divisor: every object of every cluster has
-			// its turn before one has a second.
+			// 13 and 3 have no common divisor, so every object of every cluster is
+			// edited before one is edited again.
 			m, kind := g.clusters[run%len(g.clusters)], kinds()[run%len(kinds())]
 			if err := g.settle(ctx); err != nil {
 				return nil, err
@@ -92,7 +94,7 @@ func measureDrift(ctx context.Context, b *bench) ([]Row, error) {
 // repair edits an object and returns how long the edit lasted, from its answer on.
 func (g *guide) repair(ctx context.Context, m *member, kind schema.GroupVersionResource, e edit) (time.Duration, error) {
 	var left *unstructured.Unstructured // protected by the sightings' mutex, as is early
-	var early []sighting                // what was seen before the answer was
+	var early []sighting                // what was seen before the answer came
 	seen := g.sightings.expect([]string{e.name}, func(s sighting) string {
 		switch {
 		case s.deleted || s.cluster != m.name || s.kind != kind || s.object.GetName() != guideName:
@@ -126,7 +128,8 @@ func (g *guide) repair(ctx context.Context, m *member, kind schema.GroupVersionR
 	return at[e.name].Sub(answered), nil
 }
 
-// newer compares the resourceVersions of one object, which count up.
+// newer reports whether a is a newer state of the same object than b: resourceVersions
+// count up.
 func newer(a, b *unstructured.Unstructured) bool {
 	x, errX := strconv.ParseUint(a.GetResourceVersion(), 10, 64)
 	y, errY := strconv.ParseUint(b.GetResourceVersion(), 10, 64)
@@ -160,8 +163,8 @@ func deleteObject(ctx context.Context, m *member, kind schema.GroupVersionResour
 	return last, objects.Delete(ctx, guideName, metav1.DeleteOptions{PropagationPolicy: &background})
 }
 
-// edit does one step of a JSON patch (RFC 6902) to the guide's object of a kind,
-// under a name of its own.
+// edit applies one operation of a JSON patch (RFC 6902) to the guide's object of a kind,
+// with a field manager of its own.
 func (m *member) edit(ctx context.Context, kind schema.GroupVersionResource, op, path string, value any) (*unstructured.Unstructured, error) {
 	step := map[string]any{"op": op, "path": path}
 	if value != nil {

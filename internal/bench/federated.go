@@ -12,26 +12,26 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// federated is a federation that runs: a repository, and fedsync that keeps
-// clusters equal to it.
+// federated is a running federation: a repository, and fedsync, which syncs clusters with
+// it.
 type federated struct {
 	*fleet
 	program string
 	dir     string   // of fedsync's cache and log
-	args    []string // of fedsync, besides those that it needs
+	args    []string // of fedsync, in addition to those that it needs
 	repo    *repository
 	fedsync *daemon
 }
 
-// patience is how long anything that takes a moment may take on a busy machine.
+// patience limits the wait for anything short, even on a busy machine.
 const patience = 2 * time.Minute
 
-// quiet is how long everything is left alone between two runs, so that what one
-// set off (endpoints, pods, an Ingress's status) is no load on the next.
+// quiet is the pause between two runs, so that what one run causes (changes of
+// endpoints, pods, an Ingress's status) is no load on the next.
 const quiet = 300 * time.Millisecond
 
-// federate makes a repository, starts a fedsync on it and waits until its objects
-// are live.
+// federate makes a repository, starts fedsync on it and waits until its objects are
+// live.
 func (b *bench) federate(ctx context.Context, name string, files map[string]string, args ...string) (*federated, error) {
 	l, err := b.openFleet(ctx)
 	if err != nil {
@@ -51,7 +51,7 @@ func (b *bench) federate(ctx context.Context, name string, files map[string]stri
 	return f, nil
 }
 
-// daemonDir is where a fedsync of this program has its cache and its log.
+// daemonDir returns the folder for the cache and the log of a fedsync of this program.
 func (b *bench) daemonDir(name string) string {
 	if b.keep != "" {
 		return filepath.Join(b.keep, "fedsync-"+name)
@@ -74,8 +74,8 @@ func (f *federated) close() error {
 	return err
 }
 
-// restart kills fedsync and starts it again. It returns how long the new one took
-// until it knew that nothing is to be done.
+// restart kills fedsync and starts it again. It returns how long the new process took to
+// find that there is nothing to do.
 func (f *federated) restart(ctx context.Context) (time.Duration, error) {
 	f.fedsync.Kill()
 	if err := f.start(ctx); err != nil {
@@ -92,8 +92,8 @@ func (f *federated) restart(ctx context.Context) (time.Duration, error) {
 	return time.Since(f.fedsync.Began), err
 }
 
-// prepare commits files, and waits until git is done with it: what is left is to
-// publish the commit.
+// prepare commits files, and waits until git has finished: all that remains is to publish
+// the commit.
 func (f *federated) prepare(ctx context.Context, files map[string]string, message string) (id string, err error) {
 	if id, err = f.repo.commit(ctx, files, message); err != nil {
 		return "", err
@@ -110,8 +110,8 @@ func (f *federated) deliver(ctx context.Context, files map[string]string, messag
 	return f.repo.publish(id)
 }
 
-// settle waits until the newest commit is live and healthy everywhere, and
-// nothing is left of what led there.
+// settle waits until the newest commit is live and healthy everywhere, and its effects in
+// the clusters are over.
 func (f *federated) settle(ctx context.Context) error {
 	if err := f.fedsync.until(ctx, patience, "settle", live(f.repo.head)); err != nil {
 		return err
@@ -119,8 +119,8 @@ func (f *federated) settle(ctx context.Context) error {
 	return sleep.For(ctx, quiet)
 }
 
-// settleIn waits until the newest commit has reached some clusters, whatever the
-// others do.
+// settleIn waits until the newest commit has reached some clusters, whatever the state of
+// the other clusters.
 func (f *federated) settleIn(ctx context.Context, clusters []string) error {
 	err := f.fedsync.until(ctx, patience, "settle", func(r *status.Report) bool {
 		for _, c := range r.Clusters {
@@ -136,7 +136,7 @@ func (f *federated) settleIn(ctx context.Context, clusters []string) error {
 	return sleep.For(ctx, quiet)
 }
 
-// untilState waits until fedsync says that clusters are in a state.
+// untilState waits until fedsync reports clusters in a state.
 func (f *federated) untilState(ctx context.Context, state federation.ClusterState, clusters ...string) error {
 	return f.fedsync.until(ctx, time.Minute, fmt.Sprintf("find out that clusters are %s", state), func(r *status.Report) bool {
 		so := 0
@@ -149,7 +149,7 @@ func (f *federated) untilState(ctx context.Context, state federation.ClusterStat
 	})
 }
 
-// untilFound waits until a finding is reported, or no more.
+// untilFound waits until a finding is reported, or is no longer reported.
 func (f *federated) untilFound(ctx context.Context, id string, there bool) error {
 	what := "report of a finding " + id
 	if !there {

@@ -15,7 +15,7 @@ import (
 	"github.com/fedsync/fedsync/internal/lab"
 )
 
-// fleet is the clusters, and clients of them.
+// fleet is the clusters, with clients of them.
 type fleet struct {
 	sandbox   *lab.Sandbox
 	clusters  []*member
@@ -28,7 +28,7 @@ type member struct {
 	client dynamic.Interface // without a rate limit
 }
 
-// openFleet returns the clusters, and starts them when they are first asked for.
+// openFleet returns the clusters. The first call starts them.
 func (b *bench) openFleet(ctx context.Context) (*fleet, error) {
 	if b.fleet != nil {
 		return b.fleet, nil
@@ -66,7 +66,7 @@ func (l *fleet) close() {
 	l.sandbox.Stop()
 }
 
-// each does something in all clusters at once.
+// each calls a function for all clusters concurrently.
 func (l *fleet) each(f func(*member) error) error {
 	var all errgroup.Group
 	for _, m := range l.clusters {
@@ -80,7 +80,7 @@ func (l *fleet) each(f func(*member) error) error {
 	return all.Wait()
 }
 
-// all does the same to several clusters at once: pause, resume, kill or start.
+// all takes an action, pause, resume, kill or start, on several clusters concurrently.
 func (l *fleet) all(ctx context.Context, action string, clusters []string) error {
 	var all errgroup.Group
 	for _, name := range clusters {
@@ -111,8 +111,7 @@ func (b *bench) build(ctx context.Context) error {
 	return command(ctx, root, "go", "build", "-trimpath", "-ldflags", "-s -w -X main.version="+b.version, "-o", b.fedsync, "./cmd/fedsync")
 }
 
-// command runs a program that is to succeed and of whose output only complaints
-// matter.
+// command runs a program, and returns an error with its output if it fails.
 func command(ctx context.Context, dir, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir

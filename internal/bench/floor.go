@@ -14,10 +14,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// floor is the least that has to be done to change three objects in every
-// cluster: a bare loop over dynamic clients, without a rate limit, over warm
-// connections, that has the objects in hand and sends a server-side apply of
-// each, all at once.
+// floor is the minimum of work that changes three objects in every cluster: a bare loop
+// over dynamic clients, without a rate limit and with warm connections. It has the objects
+// in memory and sends a server-side apply of each, all concurrently.
 type floor struct {
 	*fleet
 	round int
@@ -28,8 +27,8 @@ const (
 	floorPort = 30037
 )
 
-// apply changes the floor's objects in every cluster. It returns how long it took
-// until every apply was answered, and until the watches had seen every change.
+// apply changes the floor's objects in every cluster. It returns the time until every
+// apply was answered, and the time until the watches had seen every change.
 func (f *floor) apply(ctx context.Context) (answered, seen time.Duration, err error) {
 	f.round++
 	objects, err := f.objects()
@@ -69,7 +68,7 @@ func (f *floor) send(ctx context.Context, m *member, kind schema.GroupVersionRes
 	return nil
 }
 
-// objects returns what is to be sent, by cluster and kind: what the guide's
+// objects returns the objects to send, by cluster and kind: those that the guide's
 // overlays build, under the floor's name.
 func (f *floor) objects() (map[string]map[schema.GroupVersionResource][]byte, error) {
 	kindOf := map[string]schema.GroupVersionResource{"Service": services, "ReplicaSet": replicaSets, "Ingress": ingresses}

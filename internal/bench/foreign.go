@@ -11,13 +11,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// foreign measures how long it takes until fedsync's report names a port or a
-// label that another client added.
+// foreign measures the time until fedsync's report names a port or a label that another
+// client added.
 func (g *guide) foreign(ctx context.Context, b *bench) (Row, error) {
 	additions := []struct {
 		kind  schema.GroupVersionResource
-		path  string // where it is removed again
-		add   string // where it is added
+		path  string // the JSON pointer that the removal uses
+		add   string // the JSON pointer that the addition uses
 		value any
 	}{
 		{services, "/spec/ports/1", "/spec/ports/-", map[string]any{"name": "extra", "port": 8081, "protocol": "TCP"}},
@@ -48,7 +48,7 @@ func (g *guide) foreign(ctx context.Context, b *bench) (Row, error) {
 	return row, nil
 }
 
-// untilForeign waits until a foreign addition is reported, or no more.
+// untilForeign waits until a foreign addition is reported, or is no longer reported.
 func (g *guide) untilForeign(ctx context.Context, cluster string, kind schema.GroupVersionResource, there bool) error {
 	kindOf := map[schema.GroupVersionResource]string{services: "Service", ingresses: "Ingress"}
 	reported := func(r *status.Report) bool {
@@ -59,7 +59,7 @@ func (g *guide) untilForeign(ctx context.Context, cluster string, kind schema.Gr
 		}
 		return false
 	}
-	// As often as a request to the page allows without being a load itself.
+	// This is as often as possible without the requests being a load themselves.
 	return wait(ctx, patience, 10*time.Millisecond, "report of a foreign addition in "+cluster, func(ctx context.Context) (bool, string) {
 		r, err := g.fedsync.Report(ctx)
 		if err != nil {

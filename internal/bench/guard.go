@@ -10,9 +10,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// measureGuard takes more than half of a federation away at once, and measures how
-// soon the report says that nothing moves, and how soon it moves when somebody
-// confirms in Git that the clusters are lost.
+// measureGuard stops more than half of the clusters of a federation at once. It measures
+// how soon the report states that nothing moves, and how soon the replicas move after Git
+// confirms that the clusters are lost.
 func measureGuard(ctx context.Context, b *bench) ([]Row, error) {
 	l, err := b.openFleet(ctx)
 	if err != nil {
@@ -39,7 +39,7 @@ func measureGuard(ctx context.Context, b *bench) ([]Row, error) {
 	return rows, nil
 }
 
-// guard measures one federation, of which so many clusters go away.
+// guard measures one federation, of which some clusters go away.
 func guard(ctx context.Context, b *bench, name string, clusters []string, lost int) (_ []Row, err error) {
 	r, err := b.openRelocating(ctx, name, clusters)
 	if err != nil {
@@ -66,17 +66,17 @@ func guard(ctx context.Context, b *bench, name string, clusters []string, lost i
 	return []Row{frozen, confirmed}, nil
 }
 
-// freezing is what the loss of too many clusters at once led to.
+// freezing holds the times after the loss of too many clusters at once.
 type freezing struct {
-	reported time.Duration // until the report said so
-	moved    time.Duration // from the push of confirmLost on; 0 where none is left
+	reported time.Duration // until the report stated it
+	moved    time.Duration // from the push of confirmLost on; 0 if no cluster is left
 }
 
 func (r *relocating) freeze(ctx context.Context, lost []string, away, back string) (x freezing, err error) {
 	left := without(r.clusters, lost)
 	areBack := false
 	defer func() {
-		if !areBack { // even when ctx has ended: else they could not be ended well
+		if !areBack { // even after the end of ctx: paused clusters cannot be stopped properly
 			err = errors.Join(err, r.all(context.WithoutCancel(ctx), back, lost))
 		}
 	}()

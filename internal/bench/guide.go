@@ -9,15 +9,14 @@ import (
 	"time"
 )
 
-// guide is the federation of the Federated Ingress guide as it runs: three objects
-// in every cluster.
+// guide is the running federation of the Federated Ingress guide: three objects in every
+// cluster.
 type guide struct {
 	*federated
 	round int // of the newest push
 }
 
-// openGuide returns the running federation, and makes it when it is first asked
-// for.
+// openGuide returns the running federation. The first call makes it.
 func (b *bench) openGuide(ctx context.Context) (*guide, error) {
 	if b.guide != nil {
 		return b.guide, nil
@@ -35,15 +34,14 @@ func (b *bench) openGuide(ctx context.Context) (*guide, error) {
 	return b.guide, nil
 }
 
-// push changes all three objects in every cluster. It returns the time from the
-// move of the branch until somebody outside fedsync has seen the last of an
-// expected cluster's objects, by cluster.
+// push changes all three objects in every cluster. It returns, for each expected cluster,
+// the time from the move of the branch until the watches outside fedsync have seen the
+// last of its objects.
 func (g *guide) push(ctx context.Context, expected []string) (map[string]time.Duration, error) {
 	return g.pushAs(ctx, expected, guideFiles)
 }
 
-// pushAnnotated is push to all clusters with overlays that have nothing but annotations
-// for all objects.
+// pushAnnotated is push to all clusters, with overlays that only annotate all objects.
 func (g *guide) pushAnnotated(ctx context.Context) (map[string]time.Duration, error) {
 	return g.pushAs(ctx, g.names(), annotatedFiles)
 }
@@ -67,7 +65,8 @@ func (g *guide) pushAs(ctx context.Context, expected []string, files func([]stri
 	return lastOfEach(moved, at), nil
 }
 
-// changed knows the objects of an app that bear the annotations of a round.
+// changed returns a function that recognizes the objects of an app with the annotations
+// of a round.
 func changed(app string, round int) func(sighting) string {
 	want := strconv.Itoa(round)
 	return func(s sighting) string {
@@ -80,7 +79,7 @@ func changed(app string, round int) func(sighting) string {
 	}
 }
 
-// lastOfEach returns for every cluster how long its last key took from a moment on.
+// lastOfEach returns for every cluster the time from a moment until its last key was seen.
 func lastOfEach(from time.Time, seen map[string]time.Time) map[string]time.Duration {
 	last := map[string]time.Duration{}
 	for k, at := range seen {
@@ -91,7 +90,7 @@ func lastOfEach(from time.Time, seen map[string]time.Time) map[string]time.Durat
 	return last
 }
 
-// slowest is when the last cluster was done, in milliseconds.
+// slowest returns the time of the slowest cluster, in milliseconds.
 func slowest(took map[string]time.Duration) float64 {
 	return milliseconds(slices.Max(slices.Collect(maps.Values(took))))
 }

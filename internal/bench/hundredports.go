@@ -7,7 +7,7 @@ import (
 )
 
 // measureHundredPorts pushes 100 Services without node ports in one commit. The band
-// has 86, less what is used already: the rest get ports above it.
+// has 86 ports, some of which may be in use: the other Services get ports above it.
 func measureHundredPorts(ctx context.Context, b *bench) (rows []Row, err error) {
 	const services = 100
 	u, err := b.openUnpinned(ctx, "hundred")

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Machine is what a figure depends on besides the program.
+// Machine is what a figure depends on in addition to the program.
 type Machine struct {
 	OS     string  `json:"os"`
 	Arch   string  `json:"arch"`
@@ -25,7 +25,7 @@ func (m Machine) String() string {
 	return fmt.Sprintf("%d cores of %s, %.0f GiB, %s/%s, %s", m.Cores, m.CPU, m.Memory, m.OS, m.Arch, m.Go)
 }
 
-// same reports whether figures of both belong in one table.
+// same reports whether figures of both machines belong in one table.
 func (m Machine) same(o Machine) bool {
 	m.Commit, o.Commit = "", ""
 	return m == o
@@ -55,7 +55,7 @@ func describeMachine(ctx context.Context) (Machine, error) {
 	return m, nil
 }
 
-// field reads what follows NAME: in a file of /proc.
+// field returns what follows "NAME:" in a file of /proc.
 func field(file, name string) (string, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {

@@ -1,18 +1,17 @@
 // Command bench measures fedsync on a federation of real clusters, from outside:
 // it starts a sandbox, pushes to a repository and watches the clusters with clients
-// of its own. What must not happen at all is tested, in pkg/daemon.
+// of its own. What must never happen is tested in pkg/daemon.
 //
-// In go flags; out come a table with the median and the worst of every
-// measurement and a verdict on each bar, on standard output and in bench/. The
-// exit status is 1 when a bar was missed. bench/README.md describes what is measured
-// and how.
+// It takes flags, and writes a table with the median and the worst of every measurement
+// and a verdict on each bar to standard output and to bench/. The exit status is 1 when a
+// bar was missed. bench/README.md describes what is measured and how.
 //
 // Each measurement is a file of its own: render.go, push.go, drift.go, outage.go,
 // restart.go, memory.go, relocation.go, guard.go, portwaiting.go, port.go,
-// hundredports.go. What they share is the fleet (clusters, and clients of them),
-// federations (a repository, and fedsync running on it; the guide is the one with the
-// objects of the Federated Ingress guide), the sightings (who saw what in which cluster,
-// and when) and the tally (what a ReplicaSet runs everywhere).
+// hundredports.go. They share the fleet (clusters, and clients of them), federations (a
+// repository, and fedsync running on it; the guide is the one with the objects of the
+// Federated Ingress guide), the sightings (what was seen in which cluster, and when) and
+// the tally (what a ReplicaSet runs everywhere).
 package main
 
 import (
@@ -35,7 +34,7 @@ import (
 )
 
 func main() {
-	worker.Serve() // where this is the process that renders
+	worker.Serve() // if this is the rendering process
 	o := options{}
 	flag.Func("only", "measure these alone, separated by commas: "+strings.Join(names(), ", "), func(s string) error {
 		o.only = strings.Split(s, ",")
@@ -58,25 +57,25 @@ func main() {
 	}
 }
 
-// options are the flags.
+// options are the values of the flags.
 type options struct {
 	only     []string // empty for all
 	runs     int
 	clusters int
 	quick    bool
-	out      string // empty for the default, or with quick for nowhere
+	out      string // empty for the default, which with quick is no folder
 	fedsync  string
 	keep     string
 }
 
-// measurement is one of the things that are measured.
+// measurement is one measurement with its name.
 type measurement struct {
 	name string
 	run  func(context.Context, *bench) ([]Row, error)
 }
 
-// measurements lists all of them in the order in which they run: what needs a
-// quiet machine first, what changes the clusters most last.
+// measurements lists all of them in the order in which they run: those that need a quiet
+// machine first, those that change the clusters most last.
 func measurements() []measurement {
 	return []measurement{
 		{"render", measureRender},
@@ -110,12 +109,12 @@ func checkNames(only []string) error {
 	return nil
 }
 
-// bench is what a measurement works with.
+// bench is the state that measurements share.
 type bench struct {
 	options
 	dir     string    // temporary
 	version string    // of what is measured, for fedsync and the results
-	say     io.Writer // what goes on, for whoever waits
+	log     io.Writer // progress messages
 
 	fleet *fleet // the clusters; nil until they are needed
 	guide *guide // the running federation; nil until it is needed
@@ -138,7 +137,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &bench{options: o, dir: dir, say: os.Stderr}
+	b := &bench{options: o, dir: dir, log: os.Stderr}
 	defer func() { err = errors.Join(err, b.close()) }()
 
 	machine, err := describeMachine(ctx)
@@ -162,7 +161,7 @@ func run(ctx context.Context, o options) (err error) {
 	return b.report(results)
 }
 
-// measure runs one measurement, and watches meanwhile what else the machine does.
+// measure runs one measurement, and records what else the machine does during it.
 func (b *bench) measure(ctx context.Context, m measurement) (Section, error) {
 	s := Section{Name: m.name, Commit: b.version, Began: time.Now().UTC().Truncate(time.Second), Quick: b.quick}
 	before, err := readProcessors()
@@ -198,13 +197,13 @@ func (b *bench) report(results Results) error {
 	case len(missed) == 0:
 		return nil
 	case b.quick:
-		b.tell("bars missed, which counts for nothing with -quick: %s", strings.Join(missed, "; "))
+		b.tell("bars missed (ignored with -quick): %s", strings.Join(missed, "; "))
 		return nil
 	}
 	return fmt.Errorf("bars missed: %s", strings.Join(missed, "; "))
 }
 
-// close ends what measurements started.
+// close stops what measurements started.
 func (b *bench) close() error {
 	var errs []error
 	if b.guide != nil {
@@ -216,16 +215,16 @@ func (b *bench) close() error {
 	return errors.Join(errs...)
 }
 
-// tell prints what the program is doing.
+// tell reports progress.
 func (b *bench) tell(format string, args ...any) {
-	fmt.Fprintf(b.say, "bench: "+format+"\n", args...)
+	fmt.Fprintf(b.log, "bench: "+format+"\n", args...)
 }
 
-// some is how often something is measured that takes long: one time of so many, and
-// at least once.
+// some returns how many times something slow is measured: a fraction of the usual number,
+// but at least one time.
 func (b *bench) some(of int) int { return max(1, b.runs/of) }
 
-// span is how long the clusters are left alone where memory is measured.
+// span returns how long the clusters are left alone when memory is measured.
 func (b *bench) span() time.Duration {
 	if b.quick {
 		return 2 * time.Minute
@@ -233,8 +232,8 @@ func (b *bench) span() time.Duration {
 	return 10 * time.Minute
 }
 
-// wait asks again and again until the answer is true. The question also returns what
-// it saw last, for the error.
+// wait polls until the condition is true. The condition also returns what it saw last,
+// for the error.
 func wait(ctx context.Context, limit, interval time.Duration, what string, so func(context.Context) (bool, string)) error {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -13,14 +13,13 @@ const (
 	placeAnnotation = "bench.fedsync.dev/place"
 )
 
-// guideReplicas is how many replicas of the guide's ReplicaSet each cluster runs
-// while all are there.
+// guideReplicas is how many replicas of the guide's ReplicaSet each cluster runs while
+// all clusters are up.
 const guideReplicas = 2
 
-// guideObjects are the three objects of the Federated Ingress guide, by file. The
-// replicas are those of all clusters together for fedsync, which divides them. The
-// floor applies the same under another name and port, and to each cluster its
-// part.
+// guideObjects returns the three objects of the Federated Ingress guide, by file. For
+// fedsync, the replicas are the total of all clusters, which it divides. The floor applies
+// the same objects under another name and port, with each cluster's share of the replicas.
 func guideObjects(name string, nodePort, replicas, round int) map[string]string {
 	return map[string]string{
 		"ingress.yaml": fmt.Sprintf(`apiVersion: networking.k8s.io/v1
@@ -96,8 +95,8 @@ spec:
 	}
 }
 
-// guideFiles are a repository with the guide's app: a base, and an overlay for
-// every cluster that patches all three objects.
+// guideFiles returns the files of a repository with the guide's app: a base, and an
+// overlay for every cluster that patches all three objects.
 func guideFiles(clusters []string, round int) map[string]string {
 	files := map[string]string{"fedsync.yaml": federationFile(guideName, clusters)}
 	addBase(files, guideObjects(guideName, guidePort, guideReplicas*len(clusters), round))
@@ -111,8 +110,8 @@ func guideFiles(clusters []string, round int) map[string]string {
 	return files
 }
 
-// annotatedFiles are guideFiles whose overlays annotate all objects instead of patching
-// each.
+// annotatedFiles is like guideFiles, but the overlays annotate all objects instead of
+// patching each.
 func annotatedFiles(clusters []string, round int) map[string]string {
 	files := guideFiles(clusters, round)
 	for _, c := range clusters {
@@ -128,7 +127,7 @@ const (
 	appPath   = "apps/web"
 )
 
-// federationFile is a fedsync.yaml with one app.
+// federationFile returns a fedsync.yaml with one app.
 func federationFile(name string, clusters []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "apiVersion: fedsync.dev/v1alpha1\nkind: Federation\nmetadata:\n  name: %s\nspec:\n  createNamespaces: true\n  clusters:\n", name)
@@ -153,12 +152,12 @@ func overlayFile(cluster string) string {
 	return path.Join(appPath, "clusters", cluster, "kustomization.yaml")
 }
 
-// overlay builds on the base and patches it.
+// overlay returns an overlay that patches the base.
 func overlay(patches string) string {
 	return "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n- ../../base\npatches:\n" + patches
 }
 
-// patch gives an object an annotation.
+// patch returns a patch that annotates an object.
 func patch(apiVersion, kind, namespace, name, annotation, value string) string {
 	return fmt.Sprintf(`- patch: |
     apiVersion: %s

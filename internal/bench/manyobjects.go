@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// kustomization lists files as resources.
+// kustomization returns a kustomization with files as resources.
 func kustomization(names []string) string {
 	slices.Sort(names)
 	return "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n- " + strings.Join(names, "\n- ") + "\n"
 }
 
-// manyName is the app with many objects, its federation and its namespace.
+// manyName is the name of the app with many objects, of its federation and of its
+// namespace.
 const manyName = "many"
 
-// manyObjects are n objects of sizes as they are met with: of ten, six
-// ConfigMaps of about 1 KB, three Services and one ReplicaSet, which wants no
-// pods.
+// manyObjects returns n objects of realistic sizes: of ten, six are ConfigMaps of about
+// 1 KB, three are Services and one is a ReplicaSet without replicas.
 func manyObjects(n, round int) map[string]string {
 	objects := map[string]string{}
 	for i := range n {
@@ -83,7 +83,7 @@ func manyReplicaSet(name string) string {
 `, name)
 }
 
-// manyConfig is about 1 KB, different in each object.
+// manyConfig returns about 1 KB of data, different for each object.
 func manyConfig(i int) string {
 	var b strings.Builder
 	b.WriteString("data:\n  mode: production\n  server.yaml: |\n")
@@ -93,8 +93,8 @@ func manyConfig(i int) string {
 	return b.String()
 }
 
-// manyFiles are a repository with n objects, of which the overlay of each cluster
-// patches one annotation.
+// manyFiles returns the files of a repository with n objects. The overlay of each cluster
+// patches one annotation of them.
 func manyFiles(clusters []string, n, round int) map[string]string {
 	files := map[string]string{"fedsync.yaml": federationFile(manyName, clusters)}
 	addBase(files, manyObjects(n, round))

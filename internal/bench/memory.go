@@ -10,18 +10,18 @@ import (
 	"github.com/fedsync/fedsync/internal/sleep"
 )
 
-// manyPerCluster is how many objects each cluster has where memory is measured.
+// manyPerCluster is how many objects each cluster has when memory is measured.
 const manyPerCluster = 300
 
-// measureMemory measures a fedsync that keeps 300 objects in every cluster: it
-// brings them there, brings a change of every one of them, and is left alone.
-// What counts is what is resident then; the most that ever was is reported, too.
+// measureMemory measures a fedsync with 300 objects in every cluster: it creates them,
+// changes every one of them, and is then left alone. The bar is on the memory that is
+// resident then; the maximum is reported, too.
 func measureMemory(ctx context.Context, b *bench) (rows []Row, err error) {
 	l, err := b.openFleet(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if b.guide != nil { // nothing else is to be watched, or to write
+	if b.guide != nil { // no other fedsync may watch or write
 		if err := b.guide.close(); err != nil {
 			return nil, err
 		}
@@ -39,7 +39,7 @@ func measureMemory(ctx context.Context, b *bench) (rows []Row, err error) {
 	}
 	defer func() {
 		if d != nil {
-			d.Kill() // some error is on its way already
+			d.Kill() // an error is already being returned
 		}
 	}()
 	if err := d.succeeds(ctx, repo.head); err != nil {
@@ -80,7 +80,8 @@ func measureMemory(ctx context.Context, b *bench) (rows []Row, err error) {
 	return append([]Row{steady.medianWithin(150)}, rows...), running.Stop()
 }
 
-// pushAll returns how long fedsync needs to bring changed files to all clusters.
+// pushAll pushes changed files and returns how long fedsync takes to bring them to all
+// clusters.
 func (d *daemon) pushAll(ctx context.Context, repo *repository, files map[string]string) (time.Duration, error) {
 	id, err := repo.commit(ctx, files, "Change everything")
 	if err != nil {
@@ -97,7 +98,7 @@ func (d *daemon) pushAll(ctx context.Context, repo *repository, files map[string
 	return time.Since(moved), err
 }
 
-// samples reads what is resident, some times over a while.
+// samples reads the resident memory several times over a span.
 func (d *daemon) samples(ctx context.Context, n int, over time.Duration) ([]float64, error) {
 	var all []float64
 	for range n {
@@ -113,12 +114,12 @@ func (d *daemon) samples(ctx context.Context, n int, over time.Duration) ([]floa
 	return all, nil
 }
 
-// megabytes are of 10⁶ bytes.
+// megabytes converts bytes to units of 10⁶ bytes.
 func megabytes(bytes int64) float64 { return float64(bytes) / 1e6 }
 
-// succeeds waits until the newest report is a success at a commit. It asks the
-// metrics, which are short: to make the report of so many objects would be the
-// most memory that fedsync ever needs.
+// succeeds waits until the newest report is a success at a commit. It reads the metrics,
+// which are short: to encode the report of so many objects would take more memory than
+// anything else that fedsync does.
 func (d *daemon) succeeds(ctx context.Context, id string) error {
 	want := []string{`fedsync_report_state{state="success"} 1`, fmt.Sprintf(`fedsync_revision_info{revision=%q} 1`, id)}
 	err := wait(ctx, 5*time.Minute, 250*time.Millisecond, "bring everything to all clusters", func(ctx context.Context) (bool, string) {

@@ -11,9 +11,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// measureOutage measures pushes while clusters hang: their API servers accept
-// connections and never answer. What counts is when the others are live, against
-// the very same clusters with all up, in turns.
+// measureOutage measures pushes while clusters hang: their API servers accept connections
+// and never answer. The bar compares the time until the other clusters are live with that
+// of the same clusters when all are up, measured in turns.
 func measureOutage(ctx context.Context, b *bench) ([]Row, error) {
 	g, err := b.openGuide(ctx)
 	if err != nil {
@@ -39,9 +39,9 @@ func measureOutage(ctx context.Context, b *bench) ([]Row, error) {
 	return rows, nil
 }
 
-// outage measures with some clusters out.
+// outage measures pushes with some clusters out.
 func (g *guide) outage(ctx context.Context, b *bench, out int) ([]Row, error) {
-	// Spread over the federation's order, so that it cannot matter.
+	// They are spread over the federation's order, so that the order cannot matter.
 	var away, there []string
 	step := len(g.clusters) / out
 	for i, name := range g.names() {
@@ -78,10 +78,10 @@ func (g *guide) outage(ctx context.Context, b *bench, out int) ([]Row, error) {
 	return []Row{up, ratio(first), ratio(later)}, nil
 }
 
-// pushWithout stops clusters, pushes at once, when fedsync cannot know of it yet,
-// and again when it knows, and lets the clusters go on.
+// pushWithout pauses clusters and pushes immediately, before fedsync can notice. It pushes
+// again after fedsync has noticed, and resumes the clusters.
 func (g *guide) pushWithout(ctx context.Context, away, there []string) (first, later map[string]time.Duration, err error) {
-	defer func() { err = errors.Join(err, g.all(context.WithoutCancel(ctx), "resume", away)) }() // else they could not be ended well
+	defer func() { err = errors.Join(err, g.all(context.WithoutCancel(ctx), "resume", away)) }() // paused clusters cannot be stopped properly
 	if err := g.all(ctx, "pause", away); err != nil {
 		return nil, nil, err
 	}
@@ -98,7 +98,7 @@ func (g *guide) pushWithout(ctx context.Context, away, there []string) (first, l
 	return first, later, err
 }
 
-// among returns some clusters' part.
+// among returns the entries of some clusters.
 func among[V any](all map[string]V, clusters []string) map[string]V {
 	all = maps.Clone(all)
 	maps.DeleteFunc(all, func(name string, _ V) bool { return !slices.Contains(clusters, name) })

@@ -14,15 +14,15 @@ import (
 	"github.com/fedsync/fedsync/internal/sleep"
 )
 
-// measurePort pushes Services without node ports, each while somebody else has its
-// first candidate in one cluster, in turns with a floor that creates a Service with
-// a given port in every cluster.
+// measurePort pushes Services without node ports, in turns with a floor that creates a
+// Service with a given port in every cluster. In one cluster, a foreign Service has the
+// first candidate of each Service.
 func measurePort(ctx context.Context, b *bench) (rows []Row, err error) {
 	u, err := b.openUnpinned(ctx, "port")
 	if err != nil {
 		return nil, err
 	}
-	var others []string // Services that are not fedsync's
+	var others []string // Services that fedsync does not manage
 	defer func() {
 		ctx := context.WithoutCancel(ctx)
 		err = errors.Join(err, u.close(ctx), u.vacate(ctx, others...))
@@ -61,8 +61,8 @@ func measurePort(ctx context.Context, b *bench) (rows []Row, err error) {
 	return []Row{floor, chosen.must("median", ratio, 4, "× floor").medianWithin(1000)}, nil
 }
 
-// createEverywhere is the least that Services in every cluster cost: a bare loop
-// that has them in hand, and numbers for their ports from first on.
+// createEverywhere measures the minimum of work that creates Services in every cluster: a
+// bare loop that has them in memory, with node ports from first on.
 func (l *fleet) createEverywhere(ctx context.Context, first int, names ...string) (time.Duration, error) {
 	bodies := make([][]byte, len(names))
 	for i, name := range names {
@@ -75,7 +75,7 @@ func (l *fleet) createEverywhere(ctx context.Context, first int, names ...string
 	began := time.Now()
 	err := l.each(func(m *member) error {
 		var all errgroup.Group
-		all.SetLimit(8) // more at once are no faster
+		all.SetLimit(8) // more concurrent requests are no faster
 		for i, name := range names {
 			all.Go(func() error {
 				_, err := m.client.Resource(services).Namespace(namespace).Patch(ctx, name, types.ApplyPatchType, bodies[i],

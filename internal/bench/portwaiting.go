@@ -13,9 +13,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// measurePortWaiting pushes a Service without a node port while a cluster is
-// Offline. Nothing is chosen, and the report says for whom it waits; what counts is
-// when the Service is in every cluster after that one goes on.
+// measurePortWaiting pushes a Service without a node port while a cluster is Offline. No
+// port is chosen, and the report names the cluster that the choice waits for. The bar is
+// on the time from the return of that cluster until the Service is in every cluster.
 func measurePortWaiting(ctx context.Context, b *bench) (rows []Row, err error) {
 	u, err := b.openUnpinned(ctx, "waiting")
 	if err != nil {
@@ -38,14 +38,14 @@ func measurePortWaiting(ctx context.Context, b *bench) (rows []Row, err error) {
 	return []Row{chosen.worstWithin(5000)}, nil
 }
 
-// awaited returns how long it took after the return.
+// awaited returns the time from the return of the cluster until the Service is everywhere.
 func (u *unpinned) awaited(ctx context.Context, name, away string) (took time.Duration, err error) {
 	if err := u.sandbox.Do(ctx, "pause", away); err != nil {
 		return 0, err
 	}
 	isBack := false
 	defer func() {
-		if !isBack { // even when ctx has ended: else it could not be ended well
+		if !isBack { // even after the end of ctx: a paused cluster cannot be stopped properly
 			err = errors.Join(err, u.sandbox.Do(context.WithoutCancel(ctx), "resume", away))
 		}
 	}()
@@ -57,7 +57,7 @@ func (u *unpinned) awaited(ctx context.Context, name, away string) (took time.Du
 		return 0, err
 	}
 	defer seen.drop()
-	err = u.fedsync.until(ctx, time.Minute, "say for whom the choice waits", func(r *status.Report) bool {
+	err = u.fedsync.until(ctx, time.Minute, "report the cluster that the choice waits for", func(r *status.Report) bool {
 		return r.Revision.SHA == u.repo.head && r.State == status.Pending && slices.ContainsFunc(r.Findings, func(f federation.Finding) bool {
 			return f.ID == "port-waiting" && f.Object.Name == name && strings.Contains(f.Message.String(), away)
 		})

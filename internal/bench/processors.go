@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// processors is what the machine's processors have done since it started, in
-// ticks (a hundredth of a second of one core).
+// processors is the time of the machine's processors since it started, in ticks
+// (hundredths of a second of one core).
 type processors struct {
 	all  float64 // working or not
 	busy float64
-	own  float64 // for this program, and for all that it started
+	own  float64 // for this program and all that it started
 }
 
-// others returns the share of the machine that somebody else used since before:
-// figures of a machine that others use are no verdict.
+// others returns the share of the machine that other programs used since before. If it is
+// high, the figures prove nothing.
 func (p processors) others(before processors) float64 {
 	all := p.all - before.all
 	if all <= 0 {
@@ -33,7 +33,7 @@ func readProcessors() (processors, error) {
 	if err != nil {
 		return p, err
 	}
-	// user nice system idle iowait irq softirq steal; what follows is in user.
+	// user nice system idle iowait irq softirq steal; what follows is included in user.
 	first, _, _ := strings.Cut(string(data), "\n")
 	fields := strings.Fields(first)
 	if len(fields) < 9 || fields[0] != "cpu" {
@@ -77,10 +77,10 @@ func familyTicks(pid int) (float64, error) {
 	return sum, nil
 }
 
-// process is what /proc/PID/stat has about one.
+// process is one process, from /proc/PID/stat.
 type process struct {
 	pid, parent int
-	ticks       float64 // its own and its ended children's
+	ticks       float64 // of itself and its ended children
 }
 
 func readProcess(file string) (process, error) {
@@ -89,7 +89,7 @@ func readProcess(file string) (process, error) {
 	if err != nil {
 		return p, err
 	}
-	// The second field is a name in parentheses, which may hold anything.
+	// The second field is a name in parentheses, which may contain anything.
 	text := string(data)
 	end := strings.LastIndexByte(text, ')')
 	head, _, _ := strings.Cut(text, " ")

@@ -4,15 +4,15 @@ import (
 	"context"
 )
 
-// measurePush measures how long a push takes to be live in all clusters, and in
-// turns with it the floor: the same machine in the same minute does both.
+// measurePush measures how long a push takes to be live in all clusters, in turns with the
+// floor, so that the same machine does both in the same minute.
 func measurePush(ctx context.Context, b *bench) ([]Row, error) {
 	g, err := b.openGuide(ctx)
 	if err != nil {
 		return nil, err
 	}
 	f := &floor{fleet: g.fleet}
-	for range 2 { // creates the objects, and makes the connections warm
+	for range 2 { // create the objects, and warm up the connections
 		if _, _, err := f.apply(ctx); err != nil {
 			return nil, err
 		}
@@ -73,7 +73,7 @@ func measurePush(ctx context.Context, b *bench) ([]Row, error) {
 	}, nil
 }
 
-// floorLimit is above what the floor takes on the smallest machine that it was
-// tried on, 2 cores: a floor that takes longer was measured wrongly, and what is
-// compared with it says nothing.
+// floorLimit is above what the floor takes on the smallest machine that it was tried on,
+// which has 2 cores. A floor that takes longer was measured wrongly, and comparisons with
+// it mean nothing.
 const floorLimit = 200 // ms

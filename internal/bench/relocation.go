@@ -10,8 +10,8 @@ import (
 	"github.com/fedsync/fedsync/internal/sleep"
 )
 
-// relocating is a federation with one ReplicaSet over some clusters, of which each
-// runs guideReplicas while all are there.
+// relocating is a federation with one ReplicaSet over some clusters. Each cluster runs
+// guideReplicas of its replicas while all clusters are up.
 type relocating struct {
 	*federated
 	name      string
@@ -21,7 +21,7 @@ type relocating struct {
 	stop      func() // of the tally
 }
 
-// openRelocating brings a ReplicaSet of that name to clusters.
+// openRelocating brings a ReplicaSet with a name to clusters.
 func (b *bench) openRelocating(ctx context.Context, name string, clusters []string, args ...string) (*relocating, error) {
 	l, err := b.openFleet(ctx)
 	if err != nil {
@@ -43,7 +43,7 @@ func (r *relocating) close() error {
 
 func (r *relocating) total() int64 { return guideReplicas * int64(len(r.clusters)) }
 
-// files are the repository, with more in its fedsync.yaml.
+// files returns the files of the repository, with more in its fedsync.yaml.
 func (r *relocating) files(more string) map[string]string {
 	replicaSet := guideObjects(r.name, 0, int(r.total()), 0)["replicaset.yaml"]
 	preferences := fmt.Sprintf(`    federation.kubernetes.io/replica-set-preferences: '{"rebalance": %t, "clusters": {"*": {"weight": 1}}}'`, r.rebalance)
@@ -61,9 +61,9 @@ func (r *relocating) restored(ctx context.Context) error {
 	return r.settle(ctx)
 }
 
-// measureRelocation measures what the loss of a cluster costs: from the signal
-// that its API server gets until as many pods as it ran exist elsewhere besides
-// those that did, and on its return until everything is as before.
+// measureRelocation measures what the loss of a cluster costs: the time from the signal to
+// its API server until the other clusters have as many additional pods as it ran, and the
+// time from its return until everything is as before.
 func measureRelocation(ctx context.Context, b *bench) (rows []Row, err error) {
 	l, err := b.openFleet(ctx)
 	if err != nil {
@@ -98,7 +98,7 @@ func measureRelocation(ctx context.Context, b *bench) (rows []Row, err error) {
 		settled := Row{What: name + ": from its return until all is as before", Unit: "ms", Of: "returns"}
 		missing := Row{What: name + ": Ready pods missing in all meanwhile", Unit: "pods", Of: "returns"}
 		for run := range o.runs {
-			// At another moment between two probes each time.
+			// Each run begins at another moment between two probes.
 			if err := sleep.For(ctx, probeInterval*time.Duration(run)/time.Duration(o.runs)); err != nil {
 				return nil, err
 			}
@@ -121,11 +121,11 @@ func measureRelocation(ctx context.Context, b *bench) (rows []Row, err error) {
 // probeInterval is how often fedsync probes a cluster by default.
 const probeInterval = 2 * time.Second
 
-// loss is what the loss of a cluster led to.
+// loss holds the figures of one loss of a cluster.
 type loss struct {
 	moved   time.Duration // until the replacements existed
 	settled time.Duration // after its return
-	missing int64         // Ready pods in all, of those before the return
+	missing int64         // how many fewer pods were Ready in total than before the return
 }
 
 func (r *relocating) lose(ctx context.Context, name, away, back string) (x loss, err error) {
@@ -136,7 +136,7 @@ func (r *relocating) lose(ctx context.Context, name, away, back string) (x loss,
 	}
 	isBack := false
 	defer func() {
-		if !isBack { // even when ctx has ended: else it could not be ended well
+		if !isBack { // even after the end of ctx: a paused cluster cannot be stopped properly
 			err = errors.Join(err, r.sandbox.Do(context.WithoutCancel(ctx), back, name))
 		}
 	}()

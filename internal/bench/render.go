@@ -20,9 +20,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/source"
 )
 
-// measureRender measures package render in this process, and what another costs, on revisions that
-// package source reads from real repositories. The first rendering by anybody is
-// no part of it: it parses kustomize's schema, once in a process.
+// measureRender measures package render in this process, and the cost of another process,
+// on revisions that package source reads from real repositories. The first rendering of a
+// process is not included: it parses kustomize's schema.
 func measureRender(ctx context.Context, b *bench) ([]Row, error) {
 	var rows []Row
 	for _, n := range []int{3, 30, 300} {
@@ -49,8 +49,8 @@ func measureRender(ctx context.Context, b *bench) ([]Row, error) {
 	return slices.Concat(rows, apart, many), err
 }
 
-// measureWorker measures what a push pays for being rendered in a process of its own: the
-// guide's objects, all of which changed, here and there in turns.
+// measureWorker measures what it costs a push to be rendered in a process of its own. It
+// renders the guide's objects, all of them changed, in turns in this process and in that.
 func measureWorker(ctx context.Context, b *bench) ([]Row, error) {
 	names := clusterNames(13)
 	r, err := newRendering(ctx, b, "render-guide", guideFiles(names, 0))
@@ -61,7 +61,7 @@ func measureWorker(ctx context.Context, b *bench) ([]Row, error) {
 	defer its.Close()
 	here := Row{What: "a push of the guide's 13 × 3 objects, in this process", Unit: "ms", Of: "renderings"}
 	there := Row{What: "the same in the process that renders", Unit: "ms", Of: "renderings"}
-	if _, err := r.render(ctx, its); err != nil { // it starts
+	if _, err := r.render(ctx, its); err != nil { // starts the process
 		return nil, err
 	}
 	for run := range b.runs {
@@ -86,7 +86,7 @@ func measureWorker(ctx context.Context, b *bench) ([]Row, error) {
 	return []Row{here, there.must("median above that", there.Median()-here.Median(), 5, "ms")}, nil
 }
 
-// clusterNames makes n of them.
+// clusterNames returns n names.
 func clusterNames(n int) []string {
 	names := make([]string, n)
 	for i := range names {
@@ -95,7 +95,7 @@ func clusterNames(n int) []string {
 	return names
 }
 
-// measureManyOverlays measures against kustomize itself.
+// measureManyOverlays compares with kustomize itself.
 func measureManyOverlays(ctx context.Context, b *bench) ([]Row, error) {
 	const clusters, objects = 1000, 30
 	r, err := newRendering(ctx, b, "render-many", manyFiles(clusterNames(clusters), objects, 0))
@@ -136,7 +136,7 @@ func measureManyOverlays(ctx context.Context, b *bench) ([]Row, error) {
 type rendering struct {
 	repo       *repository
 	source     *source.Source
-	renderer   *render.Renderer // the one of the last fresh start
+	renderer   *render.Renderer // that afresh made last
 	federation *federation.Federation
 	snapshot   federation.Snapshot
 }
@@ -146,7 +146,7 @@ func newRendering(ctx context.Context, b *bench, dir string, files map[string]st
 	if err != nil {
 		return nil, err
 	}
-	repo.close() // of its refs, there is no more to come: commits are read by their names
+	repo.close() // the branch moves no more: commits are read by their names
 	r := &rendering{repo: repo}
 	if r.source, err = source.Open(source.Options{URL: repo.bare}, zap.NewNop()); err != nil {
 		return nil, err
@@ -154,11 +154,11 @@ func newRendering(ctx context.Context, b *bench, dir string, files map[string]st
 	if err := r.read(ctx, repo.head); err != nil {
 		return nil, err
 	}
-	_, err = r.afresh(ctx) // so that everything is warm
+	_, err = r.afresh(ctx) // warm up
 	return r, err
 }
 
-// read makes a commit the one that is rendered.
+// read reads a commit, which the next calls render.
 func (r *rendering) read(ctx context.Context, id string) (err error) {
 	if r.snapshot, err = r.source.Snapshot(ctx, id); err != nil {
 		return err
@@ -167,7 +167,7 @@ func (r *rendering) read(ctx context.Context, id string) (err error) {
 	return err
 }
 
-// afresh renders with a renderer that knows nothing yet.
+// afresh renders with a new renderer, whose caches are empty.
 func (r *rendering) afresh(ctx context.Context) (time.Duration, error) {
 	r.renderer = render.New(render.Options{})
 	return r.render(ctx, r.renderer)
@@ -187,14 +187,14 @@ func (r *rendering) change(ctx context.Context, run int) (time.Duration, error) 
 	return r.render(ctx, r.renderer)
 }
 
-// renders is what renders, in this process or in another.
-type renders interface {
+// renderer is a renderer in this process or in another.
+type renderer interface {
 	Render(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation,
 		ready func(federation.Cluster, []federation.Bundle)) ([]federation.Bundle, []federation.Finding)
 }
 
-func (r *rendering) render(ctx context.Context, by renders) (time.Duration, error) {
-	runtime.GC() // what was before is not this run's to clean up
+func (r *rendering) render(ctx context.Context, by renderer) (time.Duration, error) {
+	runtime.GC() // so that this run does not collect earlier garbage
 	began := time.Now()
 	bundles, findings := by.Render(ctx, r.snapshot, r.federation, nil)
 	took := time.Since(began)
@@ -209,7 +209,7 @@ func (r *rendering) render(ctx context.Context, by renders) (time.Duration, erro
 	return took, nil
 }
 
-// inMemory copies files to where kustomize reads them fastest.
+// inMemory copies files to memory, where kustomize reads them fastest.
 func inMemory(files fs.FS) (filesys.FileSystem, error) {
 	fsys := filesys.MakeFsInMemory()
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
@@ -225,7 +225,7 @@ func inMemory(files fs.FS) (filesys.FileSystem, error) {
 	return fsys, err
 }
 
-// serially builds all overlays with kustomize alone.
+// serially builds all overlays one after the other with kustomize alone.
 func serially(fsys filesys.FileSystem, f *federation.Federation) (time.Duration, error) {
 	runtime.GC()
 	kustomizer := krusty.MakeKustomizer(krusty.MakeDefaultOptions())

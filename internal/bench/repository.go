@@ -13,20 +13,20 @@ import (
 	"time"
 )
 
-// repository is a bare Git repository, and a clone of it in which commits are
-// made. Other than in those of sourcetest, which are for tests, a commit is there before
-// the branch moves, and no program starts when it does.
+// repository is a bare Git repository, and a clone of it in which commits are made.
+// Unlike in the repositories of sourcetest, which are for tests, a commit is in the bare
+// repository before the branch moves, and no program starts when it moves.
 type repository struct {
 	bare, work string
-	head       string // what main leads to in the bare one
+	head       string // the commit of main in the bare repository
 
 	refs   *exec.Cmd // git update-ref --stdin
 	in     io.WriteCloser
 	answer *bufio.Reader
 }
 
-// next is the ref under which commits wait in the bare repository: like the
-// objects of a push, they are there before the branch moves.
+// next is the ref under which commits wait in the bare repository: like the objects of a
+// push, they are stored before the branch moves.
 const next = "refs/bench/next"
 
 // newRepository makes a repository with a first commit of files.
@@ -55,8 +55,8 @@ func newRepository(ctx context.Context, dir string, files map[string]string) (*r
 	return r, nil
 }
 
-// commit writes files into the clone, removes those without content, and sends a
-// commit of them to the bare repository, where no branch leads to it yet.
+// commit writes files into the clone, removes those without content, and pushes a commit
+// of them to the bare repository, where no branch points to it yet.
 func (r *repository) commit(ctx context.Context, files map[string]string, message string) (id string, err error) {
 	for name, content := range files {
 		path := filepath.Join(r.work, name)
@@ -89,8 +89,8 @@ func (r *repository) commit(ctx context.Context, files map[string]string, messag
 	return string(bytes.TrimSpace(out)), nil
 }
 
-// openRefs starts the git that moves the branch, so that the start of a program
-// is no part of what is measured.
+// openRefs starts the git process that moves the branch, so that the start of a program is
+// not measured.
 func (r *repository) openRefs() error {
 	r.refs = exec.Command("git", "-C", r.bare, "update-ref", "--stdin")
 	var err error
@@ -108,20 +108,19 @@ func (r *repository) openRefs() error {
 	return nil
 }
 
-// publish moves main to a commit, as the last step of a push does: the ref is
-// locked, and then its new value is renamed into place. It returns the time just
-// before that.
+// publish moves main to a commit as the last step of a push does: it locks the ref and
+// then renames its new value into place. It returns the time just before the rename.
 func (r *repository) publish(id string) (time.Time, error) {
 	old := r.head
 	if old == "" {
 		old = strings.Repeat("0", len(id))
 	}
-	steps := []struct{ say, want string }{
+	steps := []struct{ command, want string }{
 		{"start\n", "start: ok"},
 		{"update refs/heads/main " + id + " " + old + "\nprepare\n", "prepare: ok"},
 	}
 	for _, step := range steps {
-		if err := r.ask(step.say, step.want); err != nil {
+		if err := r.ask(step.command, step.want); err != nil {
 			return time.Time{}, err
 		}
 	}
@@ -133,8 +132,8 @@ func (r *repository) publish(id string) (time.Time, error) {
 	return moved, nil
 }
 
-func (r *repository) ask(say, want string) error {
-	if _, err := io.WriteString(r.in, say); err != nil {
+func (r *repository) ask(command, want string) error {
+	if _, err := io.WriteString(r.in, command); err != nil {
 		return fmt.Errorf("git update-ref: %w", err)
 	}
 	line, err := r.answer.ReadString('\n')
@@ -142,7 +141,7 @@ func (r *repository) ask(say, want string) error {
 		return fmt.Errorf("git update-ref: %w", err)
 	}
 	if got := strings.TrimSpace(line); got != want {
-		return fmt.Errorf("git update-ref says %q, want %q", got, want)
+		return fmt.Errorf("git update-ref answered %q, want %q", got, want)
 	}
 	return nil
 }
@@ -152,6 +151,6 @@ func (r *repository) close() {
 		return
 	}
 	_ = r.in.Close()
-	_ = r.refs.Wait() // its end is all that is asked of it
+	_ = r.refs.Wait() // only its end matters
 	r.refs = nil
 }

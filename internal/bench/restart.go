@@ -2,8 +2,7 @@ package main
 
 import "context"
 
-// measureRestart kills fedsync without a warning and starts it again with nothing
-// changed.
+// measureRestart kills fedsync abruptly and starts it again with nothing changed.
 func measureRestart(ctx context.Context, b *bench) ([]Row, error) {
 	g, err := b.openGuide(ctx)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Results are what one machine gave. The measurements may come from several
-// starts of this program: each has its own commit and time.
+// Results are the figures of one machine. The measurements may come from several runs of
+// this program: each has its own commit and time.
 type Results struct {
 	Machine  Machine   `json:"machine"`
 	Sections []Section `json:"sections"` // in the order of measurements
@@ -27,17 +27,17 @@ type Section struct {
 	Commit string    `json:"commit"`
 	Began  time.Time `json:"began"`
 	Took   Seconds   `json:"took"`
-	Others float64   `json:"others"` // the share of the processors that somebody else used meanwhile
+	Others float64   `json:"others"` // the share of the processors that other programs used during it
 	Quick  bool      `json:"quick,omitempty"`
 	Rows   []Row     `json:"rows"`
 }
 
-// Seconds is a length of time for people.
+// Seconds is a duration that is readable in JSON.
 type Seconds float64
 
 func (s Seconds) String() string { return time.Duration(float64(s) * float64(time.Second)).String() }
 
-// Missed names the bars that were not met.
+// Missed returns the bars that were not met.
 func (r Results) Missed() []string {
 	var missed []string
 	for _, s := range r.Sections {
@@ -52,7 +52,7 @@ func (r Results) Missed() []string {
 	return missed
 }
 
-// Markdown writes the results for people.
+// Markdown returns the results in a form for readers.
 func (r Results) Markdown(w io.Writer) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Measured\n\nOn %s. `make bench` writes this file; README.md says what is measured and how.\n", r.Machine)
@@ -73,11 +73,11 @@ func (r Results) Markdown(w io.Writer) error {
 	return err
 }
 
-// tolerable is the share of the processors that others may use while something is
-// measured.
+// tolerable is the share of the processors that other programs may use during a
+// measurement.
 const tolerable = 0.1
 
-// caution explains why figures are not to be trusted.
+// caution explains why figures cannot be trusted.
 func caution(s Section) string {
 	var why string
 	if s.Quick {
@@ -89,7 +89,7 @@ func caution(s Section) string {
 	return why
 }
 
-// benchmarks writes every value in the form that benchstat reads.
+// benchmarks returns every value in the form that benchstat reads.
 func (r Results) benchmarks(w io.Writer) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "goos: %s\ngoarch: %s\ncpu: %s\n", r.Machine.OS, r.Machine.Arch, r.Machine.CPU)
@@ -110,9 +110,9 @@ func (r Results) benchmarks(w io.Writer) error {
 	return err
 }
 
-// Keep writes the results into dir: results.md for people, results.json with
-// every value, new.txt for benchstat. What an earlier start measured on this
-// machine and this one did not stays.
+// Keep writes the results into dir: results.md for readers, results.json with every value,
+// new.txt for benchstat. Measurements of an earlier run on this machine remain unless this
+// run repeated them.
 func (r Results) Keep(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -158,8 +158,8 @@ func readResults(file string) (Results, error) {
 	return r, nil
 }
 
-// with adds the sections of earlier results that these lack, where they are the
-// same machine's.
+// with adds the sections of earlier results that these results lack, if they are of the
+// same machine.
 func (r Results) with(before Results) Results {
 	if !r.Machine.same(before.Machine) {
 		return r

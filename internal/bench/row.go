@@ -11,8 +11,8 @@ import (
 type Row struct {
 	What   string    `json:"what"`
 	Unit   string    `json:"unit"`   // "ms", "MB", "requests"
-	Values []float64 `json:"values"` // one for each run, in their order
-	Of     string    `json:"of"`     // what a value stands for: "pushes", "clusters"
+	Values []float64 `json:"values"` // one for each run, in order
+	Of     string    `json:"of"`     // what there is a value for: "pushes", "clusters"
 	Bars   []Bar     `json:"bars,omitempty"`
 }
 
@@ -42,22 +42,22 @@ func (b Bar) String() string {
 	}
 }
 
-// Median is the middle value, or the mean of the two in the middle.
+// Median returns the middle value, or the mean of the two in the middle.
 func (r Row) Median() float64 { return median(r.Values) }
 
-// Worst is the largest value: everything that is measured here should be small.
+// Worst returns the largest value: everything that is measured here should be small.
 func (r Row) Worst() float64 { return slices.Max(r.Values) }
 
-// must returns the row with a bar that was found for one of its figures.
+// must returns the row with a bar on one of its figures.
 func (r Row) must(figure string, got, limit float64, unit string) Row {
 	r.Bars = append(slices.Clone(r.Bars), Bar{Figure: figure, Got: got, Limit: limit, Unit: unit})
 	return r
 }
 
-// medianWithin returns the row with a bar for its median.
+// medianWithin returns the row with a bar on its median.
 func (r Row) medianWithin(limit float64) Row { return r.must("median", r.Median(), limit, r.Unit) }
 
-// worstWithin returns the row with a bar for its worst value.
+// worstWithin returns the row with a bar on its worst value.
 func (r Row) worstWithin(limit float64) Row { return r.must("worst", r.Worst(), limit, r.Unit) }
 
 func median(values []float64) float64 {
@@ -69,10 +69,10 @@ func median(values []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// milliseconds returns a duration as rows hold it.
+// milliseconds returns a duration in the unit of rows.
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// number returns a value with as many digits as mean something.
+// number formats a value with as many digits as are significant.
 func number(value float64, unit string) string {
 	var digits string
 	switch size := math.Abs(value); {

@@ -17,7 +17,7 @@ import (
 	"github.com/fedsync/fedsync/internal/sleep"
 )
 
-// The kinds of the guide's objects, and where they are.
+// The kinds of the guide's objects, and their resources.
 var (
 	services    = schema.GroupVersionResource{Version: "v1", Resource: "services"}
 	replicaSets = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}
@@ -26,7 +26,7 @@ var (
 
 const namespace = metav1.NamespaceDefault
 
-// kinds are those that are watched, and of which every app here has one object.
+// kinds are the watched kinds. Every app here has one object of each.
 func kinds() []schema.GroupVersionResource {
 	return []schema.GroupVersionResource{services, replicaSets, ingresses}
 }
@@ -35,32 +35,31 @@ func kinds() []schema.GroupVersionResource {
 type sighting struct {
 	cluster string
 	kind    schema.GroupVersionResource
-	object  *unstructured.Unstructured // not changed
+	object  *unstructured.Unstructured // must not be changed
 	deleted bool
 	at      time.Time // when the watch had decoded it
 }
 
-// sightings watch the guide's kinds in all clusters, and tell those who expect
-// something.
+// sightings watches the guide's kinds in all clusters and notifies expectations.
 type sightings struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
-	mu       sync.Mutex // protects expected, and what is in them
+	mu       sync.Mutex // protects expected and the expectations in it
 	expected map[*expectation]bool
 }
 
 // expectation is a set of things that should be seen.
 type expectation struct {
-	of      func(sighting) string // which of the things a sighting is; "" for none
+	of      func(sighting) string // returns the key of a sighting; "" for none
 	missing map[string]bool
-	seen    map[string]time.Time // the first time
+	seen    map[string]time.Time // when each was seen first
 	done    chan struct{}        // closed when nothing is missing
 
 	all *sightings
 }
 
-// watchClusters begins to watch.
+// watchClusters starts the watches.
 func watchClusters(clusters []*member) *sightings {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &sightings{stop: stop, expected: map[*expectation]bool{}}
@@ -77,8 +76,8 @@ func (s *sightings) close() {
 	s.running.Wait()
 }
 
-// expect begins to look for the keys. Nothing that was seen before counts. It
-// ends with wait or drop.
+// expect starts an expectation of keys. Only what is seen from now on counts. The
+// expectation ends with wait or drop.
 func (s *sightings) expect(keys []string, of func(sighting) string) *expectation {
 	e := &expectation{of: of, missing: map[string]bool{}, seen: map[string]time.Time{}, done: make(chan struct{}), all: s}
 	for _, key := range keys {
@@ -90,7 +89,7 @@ func (s *sightings) expect(keys []string, of func(sighting) string) *expectation
 	return e
 }
 
-// follow tells see of everything that is seen from now on, under the mutex.
+// follow calls see for everything that is seen from now on, with the mutex held.
 func (s *sightings) follow(see func(sighting)) (stop func()) {
 	return s.expect([]string{"the end"}, func(x sighting) string {
 		see(x)
@@ -98,7 +97,7 @@ func (s *sightings) follow(see func(sighting)) (stop func()) {
 	}).drop
 }
 
-// wait returns when each key was seen first.
+// wait waits until all keys were seen, and returns when each was seen first.
 func (e *expectation) wait(ctx context.Context, limit time.Duration) (map[string]time.Time, error) {
 	defer e.drop()
 	timer := time.NewTimer(limit)
@@ -122,7 +121,7 @@ func (e *expectation) drop() {
 	delete(e.all.expected, e)
 }
 
-// see tells those who expect it.
+// see notifies the expectations of a sighting.
 func (s *sightings) see(x sighting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,8 +138,8 @@ func (s *sightings) see(x sighting) {
 	}
 }
 
-// watch lists and watches one kind in one cluster until ctx ends. A cluster that
-// is stopped meanwhile is listed anew.
+// watch lists and watches one kind in one cluster until ctx ends. It lists again after
+// the cluster was stopped.
 func (s *sightings) watch(ctx context.Context, m *member, kind schema.GroupVersionResource) {
 	client := m.client.Resource(kind).Namespace(namespace)
 	see := func(object *unstructured.Unstructured, deleted bool) {
@@ -151,7 +150,7 @@ func (s *sightings) watch(ctx context.Context, m *member, kind schema.GroupVersi
 		list, err := client.List(listing, metav1.ListOptions{})
 		cancel()
 		if err != nil {
-			_ = sleep.For(ctx, 100*time.Millisecond) // then ctx is asked
+			_ = sleep.For(ctx, 100*time.Millisecond) // the loop checks ctx
 			continue
 		}
 		for i := range list.Items {
@@ -172,12 +171,12 @@ func (s *sightings) watch(ctx context.Context, m *member, kind schema.GroupVersi
 	}
 }
 
-// key names an object of an app over all clusters.
+// key returns a name for an app's object of a kind in a cluster.
 func key(cluster string, kind schema.GroupVersionResource) string {
 	return cluster + " " + kind.Resource
 }
 
-// keys names an app's objects in some clusters.
+// keys returns the keys of an app's objects in some clusters.
 func keys(clusters []string) []string {
 	var all []string
 	for _, c := range clusters {

@@ -9,29 +9,29 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// tally is what one ReplicaSet runs in every cluster, as watches outside fedsync
-// see it. Of a cluster that is out of reach it has what was seen last: its pods are
-// still there when it is back.
+// tally is what one ReplicaSet runs in every cluster, as watches outside fedsync see it.
+// For an unreachable cluster it has what was seen last: its pods still exist when the
+// cluster is back.
 type tally struct {
 	of *sightings
-	// What follows is protected by the sightings' mutex.
+	// The following fields are protected by the sightings' mutex.
 	counts  map[string]pods // by cluster
 	waiting *waiting        // nil while nobody waits
-	least   int64           // the fewest Ready pods in all since mark
+	least   int64           // the fewest Ready pods in total since mark
 }
 
-// pods are counts of one ReplicaSet's.
+// pods counts the pods of one ReplicaSet.
 type pods struct {
 	wanted, made, ready int64 // spec.replicas, and those that exist and are Ready
 }
 
 type waiting struct {
 	so   func(map[string]pods) bool
-	at   time.Time     // when it was so
-	done chan struct{} // closed then
+	at   time.Time     // when it became true
+	done chan struct{} // closed at that time
 }
 
-// count begins to count a ReplicaSet that does not exist yet.
+// count starts counting the pods of a ReplicaSet that does not exist yet.
 func (s *sightings) count(name string) (t *tally, stop func()) {
 	t = &tally{of: s, counts: map[string]pods{}}
 	return t, s.follow(func(x sighting) {
@@ -43,7 +43,7 @@ func (s *sightings) count(name string) (t *tally, stop func()) {
 
 func (t *tally) see(x sighting) {
 	number := func(fields ...string) int64 {
-		n, _, _ := unstructured.NestedInt64(x.object.Object, fields...) // 0 where there is none
+		n, _, _ := unstructured.NestedInt64(x.object.Object, fields...) // 0 if it is missing
 		return n
 	}
 	t.counts[x.cluster] = pods{number("spec", "replicas"), number("status", "replicas"), number("status", "readyReplicas")}
@@ -64,21 +64,21 @@ func (t *tally) ready() (sum int64) {
 	return sum
 }
 
-// mark begins to look for the fewest Ready pods in all.
+// mark restarts the search for the fewest Ready pods in total.
 func (t *tally) mark() {
 	t.of.mu.Lock()
 	defer t.of.mu.Unlock()
 	t.least = t.ready()
 }
 
-// fewest returns the fewest Ready pods in all since mark.
+// fewest returns the fewest Ready pods in total since mark.
 func (t *tally) fewest() int64 {
 	t.of.mu.Lock()
 	defer t.of.mu.Unlock()
 	return t.least
 }
 
-// until waits until it is so, and returns when that was seen.
+// until waits until a condition is true, and returns when that was seen.
 func (t *tally) until(ctx context.Context, limit time.Duration, what string, so func(map[string]pods) bool) (time.Time, error) {
 	w := &waiting{so: so, at: time.Now(), done: make(chan struct{})}
 	t.of.mu.Lock()
@@ -103,7 +103,7 @@ func (t *tally) until(ctx context.Context, limit time.Duration, what string, so 
 	}
 }
 
-// made reports whether some clusters have so many pods in all.
+// made returns a condition: some clusters have at least so many pods in total.
 func made(clusters []string, total int64) func(map[string]pods) bool {
 	return func(counts map[string]pods) bool {
 		var sum int64
@@ -114,7 +114,7 @@ func made(clusters []string, total int64) func(map[string]pods) bool {
 	}
 }
 
-// shared reports whether so many pods are Ready in all of some clusters, shared
+// shared returns a condition: some clusters have so many Ready pods in total, shared
 // equally.
 func shared(clusters []string, total int64) func(map[string]pods) bool {
 	return func(counts map[string]pods) bool {

@@ -9,7 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// replicaSet is one as a watch sees it.
+// replicaSet returns a ReplicaSet as a watch sees it.
 func replicaSet(cluster, name string, p pods) sighting {
 	return sighting{cluster: cluster, kind: replicaSets, at: time.Now(), object: &unstructured.Unstructured{Object: map[string]any{
 		"metadata": map[string]any{"name": name},

@@ -20,7 +20,7 @@ const (
 	bandSize  = 86
 )
 
-// unpinned is a federation of Services whose node ports are left to fedsync.
+// unpinned is a federation of Services whose node ports fedsync chooses.
 type unpinned struct {
 	*federated
 	names []string // of the Services
@@ -32,20 +32,20 @@ func (b *bench) openUnpinned(ctx context.Context, name string) (*unpinned, error
 		return nil, err
 	}
 	f, err := b.federate(ctx, name, map[string]string{
-		// The Services may all go at once.
+		// All Services may be deleted at once.
 		"fedsync.yaml":             federationFile(name, l.names()) + "    pruneLimit: 100%\n",
 		appPath + "/settings.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + ", namespace: default}\n",
 	})
 	return &unpinned{federated: f}, err
 }
 
-// close removes the Services from Git and from the clusters: node ports are few.
+// close removes the Services from Git and from the clusters, because node ports are few.
 func (u *unpinned) close(ctx context.Context) error {
-	defer func() { _ = u.federated.close() }() // it has done its work, or the error is known
+	defer func() { _ = u.federated.close() }() // its work is done, or the error is known
 	return u.remove(ctx)
 }
 
-// remove takes all Services out of Git, and waits until they are gone.
+// remove removes all Services from Git and waits until they are gone.
 func (u *unpinned) remove(ctx context.Context) error {
 	if len(u.names) == 0 {
 		return nil
@@ -70,13 +70,13 @@ func (u *unpinned) remove(ctx context.Context) error {
 
 func serviceFile(name string) string { return appPath + "/" + name + ".yaml" }
 
-// unpinnedService is the guide's without a node port.
+// unpinnedService is the guide's Service without a node port.
 func unpinnedService(name string) string {
 	return strings.Replace(guideObjects(name, 0, 0, 0)["service.yaml"], "    nodePort: 0\n", "", 1)
 }
 
-// add pushes more Services. It returns what waits for them to be seen with a node
-// port, and when the branch moved.
+// add pushes more Services. It returns an expectation of them with node ports, and the
+// time when the branch moved.
 func (u *unpinned) add(ctx context.Context, names ...string) (*expectation, time.Time, error) {
 	files := map[string]string{}
 	var expected []string
@@ -104,7 +104,7 @@ func (u *unpinned) add(ctx context.Context, names ...string) (*expectation, time
 	return seen, moved, err
 }
 
-// last returns when the last of what was expected was seen.
+// last waits for an expectation and returns when the last of it was seen.
 func (u *unpinned) last(ctx context.Context, seen *expectation) (last time.Time, err error) {
 	at, err := seen.wait(ctx, patience)
 	if err != nil {
@@ -116,7 +116,7 @@ func (u *unpinned) last(ctx context.Context, seen *expectation) (last time.Time,
 	return last, nil
 }
 
-// nodePort is a Service's first; 0 where it has none.
+// nodePort returns a Service's first node port; 0 if it has none.
 func nodePort(service *unstructured.Unstructured) int64 {
 	ports, _, _ := unstructured.NestedSlice(service.Object, "spec", "ports")
 	if len(ports) == 0 {
@@ -127,7 +127,7 @@ func nodePort(service *unstructured.Unstructured) int64 {
 	return port
 }
 
-// nodePorts returns the node ports of Services as they are now, by name and cluster.
+// nodePorts returns the current node ports of Services, by name and cluster.
 func (l *fleet) nodePorts(ctx context.Context, names []string) (map[string]map[string]int64, error) {
 	var mu sync.Mutex // protects all
 	all := map[string]map[string]int64{}
@@ -153,15 +153,15 @@ func (l *fleet) nodePorts(ctx context.Context, names []string) (map[string]map[s
 	return all, err
 }
 
-// firstCandidate is the port that a Service of one port, 80/TCP, gets where it is
-// free: the order is fixed for ever, so this program finds it by itself.
+// firstCandidate returns the port that a Service with one port, 80/TCP, gets if it is
+// free. The order is fixed forever, so this program computes it itself.
 func firstCandidate(name string) int64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(namespace + "/" + name + "/80/TCP")) // it never fails
 	return bandFirst + int64(h.Sum64()%bandSize)
 }
 
-// occupy makes a Service of somebody else's that has a node port.
+// occupy creates a foreign Service that has a node port.
 func (m *member) occupy(ctx context.Context, name string, port int64) error {
 	_, err := m.client.Resource(services).Namespace(namespace).Create(ctx, &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "Service",
@@ -172,12 +172,12 @@ func (m *member) occupy(ctx context.Context, name string, port int64) error {
 		},
 	}}, metav1.CreateOptions{})
 	if apierrors.IsInvalid(err) && strings.Contains(err.Error(), "already allocated") {
-		return nil // somebody has it
+		return nil // the port is occupied already
 	}
 	return err
 }
 
-// vacate deletes Services in all clusters, whoever made them.
+// vacate deletes Services in all clusters, whoever created them.
 func (l *fleet) vacate(ctx context.Context, names ...string) error {
 	return l.each(func(m *member) error {
 		for _, name := range names {

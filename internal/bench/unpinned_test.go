@@ -11,7 +11,7 @@ import (
 )
 
 func TestFirstCandidateIsTheOneOfTheDecisionOnTheHash(t *testing.T) {
-	// pkg/schedule's test holds the same.
+	// A test of pkg/schedule has the same values.
 	if got := firstCandidate("nginx"); got != 30084 {
 		t.Errorf("default/nginx/80/TCP begins at %d, want 30084", got)
 	}
