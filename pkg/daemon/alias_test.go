@@ -16,11 +16,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// alias is the context by which the first cluster is reached at another address.
+// alias is the context with another address of the first cluster.
 const alias = "alias"
 
-// withAlias gives the test a kubeconfig in which the first cluster has two
-// contexts, for two URLs, as the endpoints of a cluster by address and by name.
+// withAlias gives the test a kubeconfig in which the first cluster has two contexts with
+// two URLs, such as the endpoints of a cluster by IP address and by DNS name.
 func (w *world) withAlias() {
 	w.t.Helper()
 	first := w.sandbox.Clusters()[0]
@@ -33,7 +33,7 @@ func (w *world) withAlias() {
 	})
 }
 
-// uids returns the uid of everything that the federation has in a cluster.
+// uids returns the UIDs of all objects of the federation in a cluster.
 func (w *world) uids(cluster string) map[string]string {
 	w.t.Helper()
 	uids := map[string]string{}
@@ -66,7 +66,7 @@ func TestAClusterThatIsReachedByAnotherNameIsNotEmptied(t *testing.T) {
 	}))
 	before := w.uids(all[0])
 	if len(before) < 3 {
-		t.Fatalf("the cluster has %v", before)
+		t.Fatalf("the cluster has the objects %v", before)
 	}
 	rename := func(d *ran, to string) {
 		t.Helper()
@@ -94,11 +94,11 @@ func TestAClusterThatIsReachedByAnotherNameIsNotEmptied(t *testing.T) {
 	d = w.start()
 	rename(d, alias)
 
-	// A cluster that really leaves is emptied still.
+	// A cluster that really leaves is still emptied.
 	d.live(w.repo.Push("leave", map[string]string{"fedsync.yaml": deleting(alias)}))
 	w.awaitValue(all[1], "a", "-")
 	if got := w.value(all[0], "a"); got != "1" {
-		t.Errorf("a in the member that stays is %q, want 1", got)
+		t.Errorf("a in the remaining member is %q, want 1", got)
 	}
 }
 
@@ -146,14 +146,14 @@ func TestOneClusterTwiceInTheFileIsWrittenOnceAndSaid(t *testing.T) {
 		t.Errorf("objects were written after the restart:\n%v\n%v", before, after)
 	}
 
-	// The earlier member goes on, also when it stands below the other.
+	// The earlier member is maintained, even if it is listed below the other.
 	sha = w.repo.Push("other order", map[string]string{"fedsync.yaml": w.fileOf([]string{alias, all[0], all[1]}, "web")})
 	d.await("the earlier member goes on", said(alias, all[0]))
 	if got := w.value(all[0], "a"); got != "1" {
 		t.Errorf("a is %q, want 1", got)
 	}
 
-	// Mended in Git, the name that stays is written.
+	// When Git is fixed, the remaining name is written.
 	sha = w.repo.Push("mended", map[string]string{"fedsync.yaml": w.fileOf([]string{alias, all[1]}, "web")})
 	d.live(sha)
 	w.awaitValue(all[0], "a", "of the alias")

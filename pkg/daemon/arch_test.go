@@ -15,8 +15,8 @@ import (
 
 const module = "github.com/fedsync/fedsync/"
 
-// mayImport is the drawing in docs/architecture.md: which packages of ours each
-// package may import. A package that is missing here has not been thought about.
+// mayImport is the drawing in docs/architecture.md: which packages of this module each
+// package may import. Every package must be listed.
 var mayImport = map[string][]string{
 	"cmd/fedsync":                {"internal/fields", "internal/printer", "pkg/*"},
 	"internal/printer":           {"pkg/federation", "pkg/preview", "pkg/status", "pkg/federation/fedfile"},
@@ -160,8 +160,8 @@ func TestPackagesImportOnlyWhatTheDrawingShows(t *testing.T) {
 		}
 		for _, i := range p.Imports {
 			i, ours := strings.CutPrefix(i, module)
-			// The limits, the cleaning of texts and the pauses are one place for all, and know
-			// nothing of anybody.
+			// The packages for limits, cleaning of texts and pauses serve all others and import
+			// none.
 			if !ours || i == "internal/limit" || i == "internal/untrusted" || i == "internal/sleep" || slices.Contains(allowed, i) {
 				continue
 			}
@@ -174,11 +174,11 @@ func TestPackagesImportOnlyWhatTheDrawingShows(t *testing.T) {
 		}
 	}
 	if seen < len(mayImport)/2 {
-		t.Errorf("go list names %d packages, which cannot be all", seen)
+		t.Errorf("go list names %d packages, which is too few", seen)
 	}
 }
 
-// What docs/architecture.md says of the way of one object is the code's.
+// The functions that docs/architecture.md names on the way of one object exist.
 func TestTheWayOfOneObjectIsAsWritten(t *testing.T) {
 	page, err := os.ReadFile("../../docs/architecture.md")
 	if err != nil {
@@ -186,7 +186,7 @@ func TestTheWayOfOneObjectIsAsWritten(t *testing.T) {
 	}
 	steps := regexp.MustCompile("(?m)^[0-9]+\\. `(pkg/[a-z/]+)` `([A-Za-z.]+)`").FindAllStringSubmatch(string(page), -1)
 	if n := len(steps); n < 10 || n > 20 {
-		t.Errorf("the way has %d steps, want 20 at most", n)
+		t.Errorf("the way has %d steps, want at most 20", n)
 	}
 	for _, step := range steps {
 		declared := "func " + step[2] + "("

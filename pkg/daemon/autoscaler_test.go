@@ -30,7 +30,7 @@ spec:
 `, version, w.namespace)
 }
 
-// unnumbered is shared without a number, which others set.
+// unnumbered is like shared, but without replicas, which another client sets.
 func (w *world) unnumbered() string {
 	return regexp.MustCompile(`(?m)^  (annotations:\n    federation.*|replicas: .*)\n`).ReplaceAllString(w.shared(9, true), "")
 }
@@ -82,7 +82,7 @@ func TestAnAutoscalerThatIsRefusedTakesNoNumberAway(t *testing.T) {
 		t.Errorf("the restart wrote: %v, before %v", after, before)
 	}
 
-	// Once it is accepted, the replicas are its own.
+	// When it is accepted, it owns the replicas.
 	d.live(w.repo.Push("of one that is served", map[string]string{"apps/web/scaler.yaml": w.scaler("v2")}))
 	w.awaitReplicas(all, 3, 3, 3)
 	w.awaitUnowned(all...)
@@ -90,7 +90,8 @@ func TestAnAutoscalerThatIsRefusedTakesNoNumberAway(t *testing.T) {
 	d.live(w.repo.Push("another change", map[string]string{"apps/web/note.yaml": w.settings("note", "1")}))
 	w.awaitReplicas(all, 7, 3, 3)
 
-	// Somebody deletes it: it is created again, and what it set last stays meanwhile.
+	// A user deletes it: it is created again, and until then the number that it set last
+	// remains.
 	scalers := s.Client(t, all[0]).AutoscalingV2().HorizontalPodAutoscalers(w.namespace)
 	first, err := scalers.Get(t.Context(), "web", metav1.GetOptions{})
 	if err != nil {
@@ -110,7 +111,7 @@ func TestAnAutoscalerThatIsRefusedTakesNoNumberAway(t *testing.T) {
 	w.awaitReplicas(all, 7, 3, 3)
 }
 
-// A count of each cluster's own is its autoscaler's, too.
+// A number of replicas per cluster is its autoscaler's, too.
 func TestAnAutoscalerSetsTheReplicasOfEachCluster(t *testing.T) {
 	w := newWorld(t, lab.Shared(t))
 	all := w.sandbox.Clusters()
@@ -129,7 +130,7 @@ func TestAnAutoscalerSetsTheReplicasOfEachCluster(t *testing.T) {
 	}
 }
 
-// awaitUnowned waits until fedsync leaves the replicas of web to others.
+// awaitUnowned waits until fedsync no longer owns the replicas of web.
 func (w *world) awaitUnowned(clusters ...string) {
 	w.t.Helper()
 	for _, cluster := range clusters {

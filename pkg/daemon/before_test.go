@@ -17,7 +17,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// brokenFiles are commits whose fedsync.yaml cannot be read, by what is wrong with it.
+// brokenFiles are commits whose fedsync.yaml cannot be read, by the mistake in it.
 func brokenFiles() map[string]map[string]string {
 	var many strings.Builder
 	for i := range 5000 {
@@ -36,7 +36,7 @@ func brokenFiles() map[string]map[string]string {
 	}
 }
 
-// beforeBroken are histories, of which a broken commit is the end.
+// beforeBroken are histories that a broken commit follows.
 func beforeBroken() map[string]func(*staged) (inForce string) {
 	return map[string]func(*staged) string{
 		"one good commit": func(s *staged) string {
@@ -73,8 +73,8 @@ func beforeBroken() map[string]func(*staged) (inForce string) {
 	}
 }
 
-// A daemon that starts at a commit whose fedsync.yaml is broken says and does what one
-// says and does that lived through it.
+// A daemon that starts at a commit whose fedsync.yaml is broken reports and does the same
+// as one that was running when the commit came.
 func TestAStartAtABrokenFileMaintainsTheRevisionBefore(t *testing.T) {
 	cfg := stagedConfig(t)
 	for what, broken := range brokenFiles() {
@@ -99,7 +99,7 @@ func TestAStartAtABrokenFileMaintainsTheRevisionBefore(t *testing.T) {
 						t.Errorf("a daemon that has just started has the clusters run %v, want %v", runs, ran)
 					}
 					if after.State != status.Failure || after.Revision.SHA != shaOf("bad") || after.Maintained.SHA != shaOf(inForce) || after.Maintained.Ref != "main" {
-						t.Errorf("the report is of %s %s and says that %s is maintained, want the failure of bad and %s", after.Revision, after.State, after.Maintained, inForce)
+						t.Errorf("the report is of %s %s, with %s maintained, want the failure of bad and %s", after.Revision, after.State, after.Maintained, inForce)
 					}
 					if was, is := veteran.forge.contexts("bad"), novice.forge.contexts("bad"); !slices.Equal(was, is) {
 						t.Errorf("a daemon that has just started posts under %q, want %q", is, was)
@@ -121,7 +121,7 @@ func mapFiles(files map[string]string) fstest.MapFS {
 	return all
 }
 
-// runs is what the clusters were last told to run.
+// runs returns what the clusters were last requested to run.
 func (s *staged) runs() map[string]string {
 	all := map[string]string{}
 	for name, m := range s.members.byName {
@@ -158,7 +158,7 @@ func TestFailoverGoesOnAfterAStartAtABrokenFile(t *testing.T) {
 		if got := s.replicas("a"); got != 3 {
 			t.Errorf("when b is away, a was told to run %d replicas, want 3 of 6", got)
 		}
-		// The file is mended.
+		// The file is fixed.
 		s.files = mapFiles(broken)
 		s.push("two", map[string]string{"fedsync.yaml": stagedFile, "settings/settings.yaml": stagedSettings("two")})
 		s.away(federation.ClusterReady)
@@ -168,8 +168,8 @@ func TestFailoverGoesOnAfterAStartAtABrokenFile(t *testing.T) {
 	})
 }
 
-// The history that cannot be read is read when it can be; a newer commit is not kept
-// waiting by that.
+// If the history cannot be read, it is read as soon as it can be. A newer commit does not
+// wait for that.
 func TestWhatIsBehindABrokenFileIsReadWhenItCanBe(t *testing.T) {
 	cfg := stagedConfig(t)
 	for _, mended := range []bool{false, true} {

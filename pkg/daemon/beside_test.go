@@ -20,19 +20,19 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/gitnotes"
 )
 
-// besideCases are hostile repositories of the short form: those that take the most
-// time, memory, findings, objects and deltas.
+// besideCases are the hostile repositories of the short form: those with the most time,
+// memory, findings, objects and deltas.
 var besideCases = []string{
 	"size/3000-built", "fanout/replacements-that-grow", "finding/600000-documents", "size/9900-plain", "object/large-by-delta",
 }
 
-// besideReal has the clusters be real ones, behind proxies that can cut them off.
+// besideReal makes the test use real clusters, behind proxies that can cut them off.
 var besideReal = flag.Bool("beside.real", false, "push hostile repositories to a daemon with real clusters, not with some in memory")
 
-// While hostile repositories are pushed, what else is in the repository is rendered,
-// applied and moved, the page answers, and commits are told. The long form tries all
-// cases there are, and prints how long things take as a multiple of what they take
-// without them; FEDSYNC_TEST_BESIDE chooses some of them by a regular expression.
+// While hostile apps are pushed, the other apps of the repository are rendered, applied
+// and moved, the page answers, and commits get their statuses. The long form runs all
+// cases, and prints each duration as a multiple of the duration without a hostile app.
+// FEDSYNC_TEST_BESIDE selects cases by a regular expression.
 func TestAHostilePushLeavesTheOthersAlone(t *testing.T) {
 	long := os.Getenv(longTests) != ""
 	b := newBeside(t)
@@ -59,29 +59,30 @@ func TestAHostilePushLeavesTheOthersAlone(t *testing.T) {
 	}
 }
 
-// beside is a federation with an honest app, web, and whatever is pushed beside it.
+// beside is a federation with an honest app, web, and hostile apps that are pushed next
+// to it.
 type beside struct {
 	*world
 
 	d      *ran
-	head   hostile.ID // what main is at
+	head   hostile.ID // of main
 	value  int        // of the honest app's ConfigMap
-	lost   string     // the cluster that is lost in each round
+	lost   string     // the cluster that is lost in each turn
 	others []string
 	around hostile.World
 	cut    func(cluster string) (back func())
 }
 
-// besideFigures are what one round took.
+// besideFigures are the figures of one turn.
 type besideFigures struct {
-	live     time.Duration // from a push of the honest app upon the hostile one until it is in all clusters; 0 where there is none
-	settled  time.Duration // the same once the hostile one is rendered
-	revert   time.Duration // from the push that takes the hostile one away
+	live     time.Duration // from a push of the honest app after the hostile one until it is in all clusters; 0 if there is no such push
+	settled  time.Duration // the same after the hostile app is rendered
+	revert   time.Duration // from the push that removes the hostile app
 	failover time.Duration // from the loss of a cluster until its replicas are elsewhere
 	page     time.Duration // the longest wait for the page
 	report   time.Duration // and for the report
 	bytes    int           // of the report, at most
-	told     time.Duration // until the commit without the hostile app is told to be a success
+	told     time.Duration // until the commit without the hostile app has the status success
 }
 
 func (f besideFigures) String() string {
@@ -90,7 +91,7 @@ func (f besideFigures) String() string {
 		ms(f.live), ms(f.settled), ms(f.revert), ms(f.failover), ms(f.page), ms(f.report), f.bytes, ms(f.told))
 }
 
-// over returns the figures as multiples of others.
+// over returns the figures as multiples of those of a base.
 func (f besideFigures) over(usual besideFigures) string {
 	times := func(a, b time.Duration) string {
 		if a == 0 || b == 0 {
@@ -136,7 +137,7 @@ func newBeside(t *testing.T) *beside {
 	w.cfg.ProbeInterval, w.cfg.ProbeTimeout = besideProbes, 2*time.Second
 	w.cfg.RequestTimeout = 5 * time.Second
 	w.cfg.CommitStatus = "gitnotes"
-	w.cfg.AllowNamespaces = []string{w.namespace} // what is hostile goes nowhere
+	w.cfg.AllowNamespaces = []string{w.namespace} // hostile objects are applied nowhere
 	b := &beside{world: w, cut: cut, lost: all[1], others: []string{all[0], all[2]}, around: hostile.World{Address: "127.0.0.1:1", Secret: "/etc/hostname", Program: "/bin/true"}}
 	b.push(t, hostile.New())
 	b.d = w.start()
@@ -146,7 +147,7 @@ func newBeside(t *testing.T) *beside {
 	return b
 }
 
-// neighbour is the honest app as it is now.
+// neighbour returns the files of the honest app in its current state.
 func (b *beside) neighbour() hostile.Neighbour {
 	return hostile.Neighbour{
 		Federation: b.name, Clusters: b.clusters(), App: "web",
@@ -159,8 +160,8 @@ func (b *beside) neighbour() hostile.Neighbour {
 
 func (b *beside) clusters() []string { return []string{b.others[0], b.lost, b.others[1]} }
 
-// push changes the value of the honest app and pushes it, beside what is built with a
-// function. It reports whether the honest app could be in it.
+// push changes the value of the honest app and pushes it, together with what a function
+// builds. It reports whether the honest app could be included.
 func (b *beside) push(t *testing.T, r *hostile.Repository, build ...func(*hostile.Repository, hostile.World)) bool {
 	t.Helper()
 	b.value++
@@ -174,7 +175,7 @@ func (b *beside) push(t *testing.T, r *hostile.Repository, build ...func(*hostil
 	} else {
 		build[0](r, b.around)
 		both = r.Beside(b.neighbour(), parents...)
-		// Of a fedsync.yaml that is refused as a whole, nobody can have anything.
+		// If fedsync.yaml is refused as a whole, no app can be applied.
 		_, err := fedfile.Parse("", []byte(r.FederationFile()))
 		both = both && err == nil
 	}
@@ -185,7 +186,7 @@ func (b *beside) push(t *testing.T, r *hostile.Repository, build ...func(*hostil
 	return both
 }
 
-// live waits until the honest app is in clusters as it was pushed last.
+// live waits until clusters have the honest app in the state that was pushed last.
 func (b *beside) live(t *testing.T, clusters []string) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -200,7 +201,7 @@ func (b *beside) live(t *testing.T, clusters []string) time.Duration {
 	return time.Since(began)
 }
 
-// round pushes what build makes and measures what the honest app is given meanwhile.
+// round pushes what build makes and measures how the honest app is served during that.
 func (b *beside) round(t *testing.T, name string, build func(*hostile.Repository, hostile.World)) (f besideFigures) {
 	t.Helper()
 	pages := b.watchPages(t)
@@ -216,7 +217,7 @@ func (b *beside) round(t *testing.T, name string, build func(*hostile.Repository
 		f.live = b.live(t, b.clusters())
 	}
 
-	// A cluster is lost while it is rendered, or looked at.
+	// A cluster is lost while the hostile app is rendered or inspected.
 	back := b.cut(b.lost)
 	began := time.Now()
 	within(t, 2*patience, "the replicas are elsewhere", func() string {
@@ -237,7 +238,7 @@ func (b *beside) round(t *testing.T, name string, build func(*hostile.Repository
 		b.push(t, repository(), build)
 		f.settled = b.live(t, b.clusters())
 	}
-	hostileHead := b.head.String() // those before may have been overtaken before they were read
+	hostileHead := b.head.String() // earlier commits may have been superseded before they were read
 
 	b.push(t, repository())
 	began = time.Now()
@@ -259,7 +260,7 @@ func (b *beside) round(t *testing.T, name string, build func(*hostile.Repository
 	return f
 }
 
-// note returns what is told of a commit.
+// note returns the note of a commit, which holds its statuses.
 func (b *beside) note(sha string) string {
 	refs := b.repo.Git("for-each-ref", gitnotes.Ref)
 	if refs == "" {
@@ -274,7 +275,7 @@ func (b *beside) note(sha string) string {
 	return ""
 }
 
-// judge holds a round to what does not depend on the machine.
+// judge checks what does not depend on the machine.
 func (b *beside) judge(t *testing.T, f besideFigures) {
 	t.Helper()
 	const slack = 20 * time.Second
@@ -294,7 +295,7 @@ func (b *beside) judge(t *testing.T, f besideFigures) {
 	}
 }
 
-// pageWatch asks for the page and the report all the time.
+// pageWatch requests the page and the report continuously.
 type pageWatch struct {
 	stop func()
 
@@ -319,7 +320,7 @@ func (b *beside) watchPages(t *testing.T) *pageWatch {
 				case <-tick.C:
 				}
 				began := time.Now()
-				response, err := http.Get(b.d.publicURL() + path) //nolint:noctx // It is waited for, however long it takes.
+				response, err := http.Get(b.d.publicURL() + path) //nolint:noctx // The answer is awaited however long it takes.
 				if err != nil {
 					t.Errorf("GET %s: %v", path, err)
 					return

@@ -24,14 +24,14 @@ import (
 
 var firstSeed = flag.Uint64("seed", 1, "seed of the first history")
 
-// exempt are the findings that a daemon which has just started need not have.
+// exempt lists the findings that a daemon need not have when it has just started.
 var exempt = map[string]string{
 	"fight":           "that somebody changes a field again and again is seen over time",
 	"adopted":         "it speaks of what was done",
 	"address-changed": "the address before is not known after a restart",
 }
 
-// playSeeds has live play the histories of count seeds, two at a time. It returns the
+// playSeeds calls live with the histories of count seeds, two at a time. Live returns the
 // history that was played, what was wrong after it, and how long the clusters took to
 // become equal to Git.
 func playSeeds(t *testing.T, count int, live func(*testing.T, uint64) (played history.History, wrong string, took time.Duration)) {
@@ -68,25 +68,25 @@ func playSeeds(t *testing.T, count int, live func(*testing.T, uint64) (played hi
 	t.Logf("%d of %d histories from seed %d; the slowest converged %s after its last fault", passed, count, *firstSeed, slowest)
 }
 
-// ground is what a history happens on.
+// ground is the federation in which a history happens.
 type ground interface {
 	// start starts a daemon, which finds the newest commit.
 	start(name string) *lived
-	// push makes a commit, which the daemon finds that runs, and returns its id.
+	// push makes a commit, which the running daemon finds, and returns its id.
 	push(e history.Event) (sha string)
-	// spoil makes a commit whose fedsync.yaml is broken: the one before stays in force.
+	// spoil makes a commit whose fedsync.yaml is broken: the previous one stays in force.
 	spoil()
-	// reach returns a client that goes to a cluster past all faults.
+	// reach returns a client of a cluster that bypasses all faults.
 	reach(cluster string) (dynamic.Interface, error)
 	// wait lets time pass.
 	wait(d time.Duration)
-	// forget begins to count the requests of daemons.
+	// forget clears the log of the daemons' requests.
 	forget()
-	// writes returns those since then that write, each as a line.
+	// writes returns the writing requests since forget, each as a line.
 	writes() string
 }
 
-// campaign is a history that is played, and what is asked afterwards.
+// campaign is a history to play, with the limits of the checks that follow it.
 type campaign struct {
 	ground
 
@@ -96,15 +96,15 @@ type campaign struct {
 	namespace string // of its objects
 	newest    string // the newest commit
 
-	within time.Duration // after the last fault all is as Git says
-	rests  time.Duration // how long a daemon takes after that until its report stays as it is
-	steady time.Duration // how long that is looked at
+	within time.Duration // how long after the last fault the clusters may differ from Git
+	rests  time.Duration // how long a daemon may take after that until its report is stable
+	steady time.Duration // how long the report must be stable
 	agrees time.Duration // how much longer a daemon that has just started may take
 }
 
 // live plays the history to one daemon, then starts another. Every second history ends
-// with a commit that breaks fedsync.yaml. It returns what was
-// wrong, and how long the clusters took to become equal to Git.
+// with a commit that breaks fedsync.yaml. It returns what was wrong, and how long the
+// clusters took to become equal to Git.
 func (c *campaign) live() (wrong string, took time.Duration) {
 	veteran := c.start("veteran")
 	history.Play(c.ctx, c.history, c.clusters, func(e history.Event) { c.newest = c.push(e) })
@@ -165,7 +165,7 @@ type lived struct {
 	shown shown
 }
 
-// shown is what the loop showed with its newest report: its fields are its own.
+// shown is a copy of what the loop showed with its newest report.
 type shown struct {
 	sha     string // of the revision in force
 	plan    federation.Plan
@@ -194,8 +194,8 @@ func (l *lived) last() shown {
 	return l.shown
 }
 
-// converge waits until the clusters are as Git says and all is told to be settled,
-// and returns what is missing after a while.
+// converge waits until the clusters are equal to Git and the report has everything
+// settled. If the time runs out, it returns what is missing.
 func (l *lived) converge(patience time.Duration) (missing string) {
 	deadline := time.Now().Add(patience)
 	for {
@@ -242,8 +242,8 @@ func (l *lived) standing() string {
 	return b.String()
 }
 
-// atRest lets time pass until every deadline is over and what mends itself has done
-// so, and returns the report.
+// atRest waits until every deadline is over and everything that recovers by itself has
+// recovered, and returns the report.
 func (l *lived) atRest() *status.Report {
 	c := l.campaign
 	c.wait(c.rests)
@@ -257,10 +257,10 @@ func (l *lived) atRest() *status.Report {
 	return l.reports.Newest()
 }
 
-// campaignKinds are the resources that the histories are about.
+// campaignKinds lists the resources of the histories.
 var campaignKinds = []string{"ConfigMap", "Service", "ReplicaSet", "Ingress"}
 
-// difference returns in what a cluster is not as Git says.
+// difference returns how a cluster differs from Git.
 func (l *lived) difference(cluster string) string {
 	client, err := l.campaign.reach(cluster)
 	if err != nil {
@@ -315,7 +315,7 @@ func (l *lived) difference(cluster string) string {
 	return ""
 }
 
-// without returns the path of something that is wanted and not there.
+// without returns the path of a field that is wanted and missing.
 func without(want, got any) string {
 	switch want := want.(type) {
 	case map[string]any:
@@ -355,7 +355,7 @@ func essence(r *status.Report) []string {
 		for _, o := range c.Objects {
 			b, err := json.Marshal(o)
 			if err != nil {
-				panic(err) // it is JSON already
+				panic(err) // impossible: it comes from JSON
 			}
 			lines = append(lines, string(b))
 		}
@@ -368,7 +368,7 @@ func essence(r *status.Report) []string {
 	return lines
 }
 
-// disagreement returns what only one of two reports says.
+// disagreement returns the lines that only one of two reports has.
 func disagreement(before, after []string) string {
 	var b strings.Builder
 	for _, line := range before {

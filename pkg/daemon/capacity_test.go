@@ -23,8 +23,8 @@ func TestWhatDoesNotFitIntoOneClusterRunsInTheOthers(t *testing.T) {
 	s := lab.Shared(t)
 	all := s.Clusters()
 	tight := all[0]
-	// Four pods fit on a node. The tight cluster has one node for them, the others
-	// all of theirs.
+	// Four pods fit on a node. The tight cluster has one node for them; all nodes of the
+	// other clusters are for them.
 	p := newPatient(t, s, func(p *patient) {
 		p.files[replicaSetFile] = strings.Replace(p.files[replicaSetFile], "    spec:\n", fmt.Sprintf("    spec:\n      nodeSelector: {%s: \"true\"}\n", p.nodeLabel()), 1)
 		p.files[replicaSetFile] = strings.Replace(p.files[replicaSetFile], `image: "example.com/web:1"`, `image: "example.com/web:1", resources: {requests: {cpu: 900m}}`, 1)
@@ -53,7 +53,7 @@ func TestWhatDoesNotFitIntoOneClusterRunsInTheOthers(t *testing.T) {
 		}
 		return ""
 	})
-	// What is wanted on top waits there, so that an autoscaler sees it.
+	// Additional pods wait there, so that an autoscaler sees them.
 	p.awaitReplicas(all, 6, 7, 7)
 
 	p.labelNodes(tight, 3)
@@ -75,7 +75,7 @@ func TestWhatDoesNotFitIntoOneClusterRunsInTheOthers(t *testing.T) {
 // nodeLabel is a label of the test's own.
 func (w *world) nodeLabel() string { return "example.com/" + w.namespace }
 
-// labelNodes gives the test's label to so many nodes of a cluster, until its end.
+// labelNodes gives the test's label to some nodes of a cluster until the test's end.
 func (w *world) labelNodes(cluster string, count int) {
 	w.t.Helper()
 	nodes := w.sandbox.Client(w.t, cluster).CoreV1().Nodes()

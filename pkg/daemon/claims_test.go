@@ -18,7 +18,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// storageClass makes a StorageClass in each cluster, of a provisioner that nobody runs.
+// storageClass makes a StorageClass in each cluster, with a provisioner that does not run.
 func (w *world) storageClass(name string, mode storagev1.VolumeBindingMode) {
 	w.t.Helper()
 	for _, cluster := range w.sandbox.Clusters() {
@@ -99,8 +99,8 @@ func (w *world) provision(cluster, claim string) {
 	})
 }
 
-// A volume that is made only when a pod needs it is never made where the pod runs in
-// another cluster.
+// A volume that is made only when a pod needs it is never made in clusters without the
+// pod.
 func TestAClaimThatWaitsForItsFirstPodHoldsUpNoCommit(t *testing.T) {
 	s := lab.Shared(t)
 	w := newWorld(t, s)
@@ -138,16 +138,16 @@ func TestAClaimThatWaitsForItsFirstPodHoldsUpNoCommit(t *testing.T) {
 		}
 	}
 	if hasFinding("health", here, "waits for the first pod")(r) == "" {
-		t.Errorf("the claim that is bound is said to wait:\n%s", describe(r))
+		t.Errorf("the bound claim is reported as waiting:\n%s", describe(r))
 	}
 
-	// A restart says the same.
+	// After a restart the report is the same.
 	d.stop()
 	d = w.start()
 	d.live(sha)
 	d.await("the notes are back", hasFinding("health", elsewhere[0], note))
 
-	// As soon as a pod is to run there, its claim is waited for.
+	// As soon as a pod is to run there, the revision waits for its claim.
 	sha = w.repo.Push("one pod in each", map[string]string{"apps/web/web.yaml": w.mounting(3, "data")})
 	w.awaitReplicas(all, 1, 1, 1)
 	d.await("the claims are waited for", func(r *status.Report) string {
@@ -167,8 +167,8 @@ func TestAClaimThatWaitsForItsFirstPodHoldsUpNoCommit(t *testing.T) {
 	d.live(sha)
 }
 
-// Where a volume is to be made at once, or by a class that is missing, somebody has to
-// look why it is not.
+// If a volume is to be made immediately, or its class is missing, a user must find out why
+// it is not made.
 func TestAClaimThatNobodyProvidesForFailsTheCommit(t *testing.T) {
 	s := lab.Shared(t)
 	for class, want := range map[string]string{"immediate": "PVC is not Bound", "missing": "the cluster has no StorageClass"} {

@@ -12,14 +12,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// emptyCloud has nothing.
+// emptyCloud is a Compute Engine without resources.
 type emptyCloud struct{ gcp.Cloud }
 
 func (emptyCloud) Observe(context.Context, gcp.Scope) gcp.Observed {
 	return gcp.Observed{At: time.Now(), Resources: map[gcp.ID]gcp.Resource{}, Complete: map[gcp.Kind]bool{}}
 }
 
-// Load balancers that nobody looks after any more are named, until somebody does again.
+// Load balancers that no instance maintains any more are reported, until one does again.
 func TestLoadBalancersThatAreLeftAreNamed(t *testing.T) {
 	all := []federation.Balancer{{Ingress: federation.ObjectRef{Kind: "Ingress", Namespace: "default", Name: "web"}, Address: "192.0.2.1"}}
 	f, stays := leftBehind("shop", all)
@@ -27,7 +27,7 @@ func TestLoadBalancersThatAreLeftAreNamed(t *testing.T) {
 		t.Errorf("finding %v: %+v", stays, f)
 	}
 	if _, stays = leftBehind("shop", []federation.Balancer{{}}); stays {
-		t.Error("what was never made is said to stay")
+		t.Error("a resource that never existed is reported as left")
 	}
 	g := &googleCloud{
 		newCloud: func(string) gcp.Cloud { return emptyCloud{} }, log: zap.NewNop(),
@@ -48,12 +48,12 @@ func TestLoadBalancersThatAreLeftAreNamed(t *testing.T) {
 	g.want(t.Context(), in("shop"))
 	g.wait()
 	if found := g.state().Findings; len(found) != 0 {
-		t.Errorf("findings of a project that is looked after: %v", found)
+		t.Errorf("findings of a maintained project: %v", found)
 	}
 }
 
-// A federation without load balancers of fedsync's own needs no credentials: Compute
-// Engine is asked nothing.
+// A federation without load balancers that fedsync makes needs no credentials: fedsync
+// sends no requests to Compute Engine.
 func TestComputeEngineIsAskedOnlyForLoadBalancers(t *testing.T) {
 	for name, block := range map[string]*federation.GCP{
 		"no block":  nil,
@@ -66,7 +66,7 @@ func TestComputeEngineIsAskedOnlyForLoadBalancers(t *testing.T) {
 		}}
 		g.want(t.Context(), gcp.Input{Federation: &federation.Federation{Name: "web", GCP: block}})
 		if g.report() != nil {
-			t.Errorf("%s: the report speaks of Compute Engine", name)
+			t.Errorf("%s: the report mentions Compute Engine", name)
 		}
 		g.wait()
 	}

@@ -19,11 +19,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// putBack is how long a change by hand may stand: everything is looked at every ten
-// seconds.
+// putBack is how long a change by hand may last: everything is read every ten seconds.
 const putBack = 11 * time.Second
 
-// meddled has somebody change each kind of resource, while fedsync runs.
+// meddled changes a resource of each kind by hand while fedsync runs.
 func (w *cloudWorld) meddled() {
 	d := w.start()
 	w.push()
@@ -59,8 +58,8 @@ func (w *cloudWorld) meddled() {
 	}
 }
 
-// edit changes one resource of each kind, and returns their paths, with the times when
-// the changes were done.
+// edit changes one resource of each kind, and returns the times when the changes were
+// done, by path.
 func (w *cloudWorld) edit(h *hand) map[string]time.Time {
 	w.t.Helper()
 	s := w.cloud.Snapshot(w.t)
@@ -91,7 +90,7 @@ func (w *cloudWorld) edit(h *hand) map[string]time.Time {
 	at, history := map[string]time.Time{}, w.cloud.History(w.t)
 	for _, link := range []string{firewall.SelfLink, check.SelfLink, service.SelfLink, urlMap.SelfLink, rule.SelfLink, group.SelfLink} {
 		_, path, _ := strings.Cut(link, "/compute/v1/")
-		// What follows the edit is fedsync's, which may have been faster than the last edit.
+		// Later changes are by fedsync, which may have been faster than the last edit.
 		for _, one := range slices.Backward(history[path]) {
 			if one.Time.After(began) {
 				at[path] = one.Time
@@ -101,7 +100,7 @@ func (w *cloudWorld) edit(h *hand) map[string]time.Time {
 	return at
 }
 
-// yields has a second instance take the federation over: the first writes nothing more.
+// yields lets a second instance take the federation over: the first writes nothing more.
 func (w *cloudWorld) yields() {
 	writes := &writes{}
 	older := *w.cfg
@@ -139,7 +138,7 @@ func (w *cloudWorld) yields() {
 		return ""
 	})
 	w.served(d2)
-	<-time.After(2 * time.Second) // there is no event of nothing being written
+	<-time.After(2 * time.Second) // there is no event to wait for when nothing is written
 	if all := writes.take(); len(all) > 0 {
 		w.t.Errorf("the older instance wrote: %s", strings.Join(all, ", "))
 	}
@@ -168,7 +167,7 @@ func (w *cloudWorld) rule() string {
 	return ""
 }
 
-// writes are requests that change something.
+// writes records requests that change something.
 type writes struct {
 	mu  sync.Mutex
 	all []string
@@ -176,7 +175,7 @@ type writes struct {
 
 func (w *writes) reset() { w.take() }
 
-// take returns them and forgets them.
+// take returns and clears the recorded requests.
 func (w *writes) take() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -187,7 +186,7 @@ func (w *writes) take() []string {
 
 var readingPath = regexp.MustCompile(`/(wait|getHealth|listNetworkEndpoints|listInstances|validate|testIamPermissions)$`)
 
-// through returns a way to Compute Engine on which writes are taken down.
+// through returns an endpoint of Compute Engine that records writes.
 func (w *cloudWorld) through(all *writes) string {
 	w.t.Helper()
 	to, err := url.Parse(w.cloud.Endpoint)
@@ -210,8 +209,8 @@ func (w *cloudWorld) through(all *writes) string {
 	return server.URL + to.Path
 }
 
-// once brings a commit to the clusters in a single pass, which ends when the load
-// balancer serves.
+// once brings a commit to the clusters with RunOnce, which returns when the load balancer
+// serves.
 func (w *cloudWorld) once() {
 	fault := w.cloud.Fault(w.t, gcetest.Fault{Method: "globalForwardingRules.insert", Action: gcetest.Hang{}})
 	w.push()

@@ -30,7 +30,7 @@ func (w *cloudWorld) hand() *hand {
 	return &hand{Service: api, project: w.cloud.Project}
 }
 
-// wait waits for the operation that a call began.
+// wait waits for the operation that a call started.
 func (h *hand) wait(ctx context.Context, op *compute.Operation, err error) error {
 	for err == nil && op.Status != "DONE" {
 		if op.Zone != "" {
@@ -50,8 +50,8 @@ type call interface {
 	Do(...googleapi.CallOption) (*compute.Operation, error)
 }
 
-// all makes calls, one after the other, and waits for each. A refusal with the status is
-// as good as success.
+// all makes calls one after the other and waits for each. A refusal with the given status
+// counts as success.
 func (h *hand) all(ctx context.Context, fine int, calls ...call) error {
 	for _, c := range calls {
 		op, err := c.Do()
@@ -65,7 +65,7 @@ func (h *hand) all(ctx context.Context, fine int, calls ...call) error {
 	return nil
 }
 
-// global is the path of one of the project's resources: global("urlMaps/web").
+// global returns the path of a global resource of the project: global("urlMaps/web").
 func (h *hand) global(rest string) string { return "projects/" + h.project + "/global/" + rest }
 
 func lastPart(url string) string { return url[strings.LastIndexByte(url, '/')+1:] }
@@ -76,7 +76,7 @@ func isCode(err error, code int) bool {
 	return ok && refusal.Code == code
 }
 
-// by makes calls by hand, and waits for them.
+// by makes calls as an operator would, and waits for them.
 func (w *cloudWorld) by(h *hand, calls ...call) {
 	w.t.Helper()
 	if err := h.all(w.t.Context(), 0, calls...); err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gcetest"
 )
 
-// leaves takes clusters away from a load balancer, brings them back, and takes the load
-// balancer away.
+// leaves removes clusters from a load balancer, brings them back, and removes the load
+// balancer.
 func (w *cloudWorld) leaves() {
 	clusters := w.sandbox.Clusters()
 	gone, lost, last := clusters[0], clusters[1], clusters[2]
@@ -28,7 +28,7 @@ func (w *cloudWorld) leaves() {
 		return strings.Join(append(w.groupsOf(gone), w.groupsOf(lost)...), " ")
 	})
 	if left := w.groupsOf(last); len(left) == 0 {
-		w.t.Errorf("nothing is left of %s either", last)
+		w.t.Errorf("nothing is left of %s, want its resources to remain", last)
 	}
 	w.awaitTraffic(d, last, federation.TrafficServing)
 	requests.unharmed(w.t)
@@ -59,7 +59,7 @@ func (w *cloudWorld) leaves() {
 	w.leaked()
 }
 
-// groupsOf are the names of the endpoint groups of a cluster of ours.
+// groupsOf returns the names of the federation's endpoint groups for a cluster.
 func (w *cloudWorld) groupsOf(cluster string) []string {
 	w.t.Helper()
 	var names []string
@@ -71,7 +71,7 @@ func (w *cloudWorld) groupsOf(cluster string) []string {
 	return names
 }
 
-// marked are the resources that bear the federation's mark, with their kinds.
+// marked returns the resources with the federation's mark, and their kinds.
 func (w *cloudWorld) marked() []string {
 	w.t.Helper()
 	return markedIn(w.cloud.Snapshot(w.t), w.name)
@@ -117,7 +117,7 @@ func markedIn(s gcetest.Snapshot, name string) []string {
 	return all
 }
 
-// mark is what a description says of whose a resource is.
+// mark is the owner of a resource, from its description.
 type mark struct {
 	Federation string `json:"fedsync"`
 	Cluster    string `json:"cluster"`
@@ -125,12 +125,12 @@ type mark struct {
 
 func markIn(description string) mark {
 	var m mark
-	_ = json.Unmarshal([]byte(description), &m) // what is not ours says something else
+	_ = json.Unmarshal([]byte(description), &m) // a foreign resource has another description
 	return m
 }
 
-// leaked holds that whatever was ever made of ours, by whatever name, was deleted at
-// last, but for the address.
+// leaked checks that every resource that the federation ever made, under any name, was
+// deleted in the end, except for the address.
 func (w *cloudWorld) leaked() {
 	w.t.Helper()
 	seen := 0

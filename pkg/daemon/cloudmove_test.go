@@ -12,15 +12,15 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// The life of a load balancer, with real clusters and every part of fedsync: what it
-// replaces, what it shows, who leaves it, who meddles with it and who else keeps it. The
+// The life of a load balancer, with real clusters and every part of fedsync: migration to
+// it, its certificates, clusters that leave it, changes by hand and a second instance. The
 // cases share clusters, and nothing else.
 func TestLifeOfALoadBalancer(t *testing.T) {
 	s := lab.Own(t, 3, lab.WithGCP(1), lab.WithoutGLBC())
 	for _, c := range []struct {
 		name string
 		run  func(*cloudWorld)
-		long bool // it waits for much that takes its time: for the long form
+		long bool // it waits for slow things, so it is only in the long form
 	}{
 		{"an Ingress of Google's controller moves", (*cloudWorld).moves, false},
 		{"certificates are renewed", (*cloudWorld).servesTLS, true},
@@ -41,8 +41,8 @@ const (
 	toWeb                = "{defaultBackend: {service: {name: web, port: {number: 80}}}}"
 )
 
-// moves takes an Ingress over from Google's controller: both serve until a person says
-// that it may go.
+// moves takes an Ingress over from Google's controller: both serve until a user confirms
+// that the old load balancer may go.
 func (w *cloudWorld) moves() {
 	home := w.sandbox.Clusters()[0]
 	h := w.hand()
@@ -56,7 +56,7 @@ func (w *cloudWorld) moves() {
 	theirs := w.load(old)
 	defer theirs.stop()
 
-	// The address that the other has.
+	// The address of the other load balancer.
 	w.noGCP = false
 	w.refusedAddress(d, old)
 	theirs.unharmed(w.t)
@@ -74,7 +74,7 @@ func (w *cloudWorld) moves() {
 	}
 	w.shows(home, old)
 
-	// The address of the other again, now that there is one of ours.
+	// The address of the other load balancer again, now that fedsync has one too.
 	before := w.mutations()
 	delete(annotations, annotationOwnAddress)
 	w.web = w.ingressWith(toWeb, annotations)
@@ -101,7 +101,7 @@ func (w *cloudWorld) moves() {
 		return ""
 	})
 	w.served(d)
-	w.shows(home, old) // until its controller has let go
+	w.shows(home, old) // until its controller has released it
 	controller.stays.Unlock()
 	w.shownInEveryCluster(address)
 	ours.unharmed(w.t)
@@ -111,7 +111,7 @@ func (w *cloudWorld) moves() {
 }
 
 // refusedAddress pushes an Ingress whose address is that of another load balancer, and
-// holds that nothing is done.
+// checks that nothing is done.
 func (w *cloudWorld) refusedAddress(d *ran, address string) {
 	w.t.Helper()
 	before := w.mutations()
@@ -136,7 +136,7 @@ func (w *cloudWorld) classIn(cluster string) string {
 	return class
 }
 
-// shows holds that the Ingress in a cluster shows an address.
+// shows checks that the Ingress in a cluster shows an address.
 func (w *cloudWorld) shows(cluster, address string) {
 	w.t.Helper()
 	u := w.get(cluster, "Ingress", "web")

@@ -86,7 +86,7 @@ func (w *cloudWorld) servesTLS() {
 	w.keepsSecret(d, first, second, third)
 }
 
-// pair is a certificate with its key, as a Secret has them.
+// pair is a certificate with its key, in the form of a Secret.
 type pair struct {
 	serial     int64
 	chain, key []byte
@@ -140,7 +140,7 @@ func (i *issuer) issue(serial int64) pair {
 	}
 }
 
-// secret makes the Secret of a cluster, or replaces what is in it.
+// secret creates the Secret of a cluster, or replaces its data.
 func (w *cloudWorld) secret(cluster string, p pair) {
 	w.t.Helper()
 	secrets := w.sandbox.Client(w.t, cluster).CoreV1().Secrets(w.namespace)
@@ -157,8 +157,8 @@ func (w *cloudWorld) secret(cluster string, p pair) {
 	}
 }
 
-// secureClient makes a connection for each request, and accepts the issuer's
-// certificates alone.
+// secureClient returns a client that makes a connection for each request and accepts only
+// the issuer's certificates.
 func (w *cloudWorld) secureClient(i *issuer) *http.Client {
 	w.t.Helper()
 	proxy, err := url.Parse(w.cloud.Proxy)
@@ -176,7 +176,7 @@ func (w *cloudWorld) secureClient(i *issuer) *http.Client {
 	}
 }
 
-// hosted sends the shop's name to whatever address is asked.
+// hosted sends requests with the shop's name as the host to any address.
 type hosted struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
@@ -186,7 +186,7 @@ func (h hosted) RoundTrip(r *http.Request) (*http.Response, error) {
 	return h.next.RoundTrip(r)
 }
 
-// served asks for the page over HTTPS, and returns the certificate that was shown.
+// served requests the page over HTTPS and returns the certificate that the server sent.
 func (w *cloudWorld) certificate(i *issuer, address string) (serial int64, err error) {
 	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, "https://"+address+"/", nil)
 	if err != nil {
@@ -198,7 +198,7 @@ func (w *cloudWorld) certificate(i *issuer, address string) (serial int64, err e
 	}
 	_ = response.Body.Close()
 	if response.StatusCode != http.StatusOK || response.TLS == nil {
-		return 0, fmt.Errorf("it answers %s", response.Status)
+		return 0, fmt.Errorf("the answer is %s", response.Status)
 	}
 	return response.TLS.PeerCertificates[0].SerialNumber.Int64(), nil
 }
@@ -223,7 +223,7 @@ func (w *cloudWorld) holdsCertificate(i *issuer, address string, want pair) {
 	}
 }
 
-// certificates are the names of ours that there are.
+// certificates returns the names of the federation's certificates.
 func (w *cloudWorld) certificates() []string {
 	w.t.Helper()
 	var names []string
@@ -235,7 +235,7 @@ func (w *cloudWorld) certificates() []string {
 	return names
 }
 
-// answers asks for a host at an address, and holds what is answered.
+// answers sends a request for a host to an address and checks the answer.
 func (w *cloudWorld) answers(want int, address, host string) http.Header {
 	w.t.Helper()
 	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, address, nil)
@@ -254,16 +254,16 @@ func (w *cloudWorld) answers(want int, address, host string) http.Header {
 	return response.Header
 }
 
-// redirects holds that HTTP leads to HTTPS.
+// redirects checks that HTTP is redirected to HTTPS.
 func (w *cloudWorld) redirects(address string) {
 	w.t.Helper()
 	header := w.answers(http.StatusMovedPermanently, "http://"+address+"/cart?id=1", shop)
 	if got, want := header.Get("Location"), "https://"+shop+"/cart?id=1"; got != want {
-		w.t.Errorf("it leads to %q, want %q", got, want)
+		w.t.Errorf("HTTP is redirected to %q, want %q", got, want)
 	}
 }
 
-// keepsSecret holds that nothing of the keys shows anywhere.
+// keepsSecret checks that no output contains any part of the keys.
 func (w *cloudWorld) keepsSecret(d *ran, pairs ...pair) {
 	w.t.Helper()
 	report, err := json.Marshal(d.reports.Newest())
@@ -276,7 +276,7 @@ func (w *cloudWorld) keepsSecret(d *ran, pairs ...pair) {
 	}
 	for place, text := range shown {
 		if len(text) < 100 {
-			w.t.Errorf("%s shows %q: it was not looked at", place, text)
+			w.t.Errorf("%s is %q: it cannot be checked", place, text)
 		}
 		for _, p := range pairs {
 			for _, part := range keyParts(p.key) {
@@ -288,8 +288,8 @@ func (w *cloudWorld) keepsSecret(d *ran, pairs ...pair) {
 	}
 }
 
-// keyParts are what a key could be known by: its lines, and those of its form in a
-// Secret.
+// keyParts returns the strings that would reveal a key: its lines, and those of its
+// encoding in a Secret.
 func keyParts(key []byte) []string {
 	var parts []string
 	for line := range strings.Lines(string(key)) {
@@ -301,7 +301,7 @@ func keyParts(key []byte) []string {
 	return append(parts, encoded[len(encoded)/2:][:24])
 }
 
-// page reads a page of the daemon's.
+// page reads a page of the daemon.
 func (w *cloudWorld) page(d *ran, path string) string {
 	w.t.Helper()
 	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, d.publicURL()+path, nil)

@@ -17,22 +17,22 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// cloudPatience is how long a load balancer may take: two cores play all machines of
-// all clusters, and their load balancer.
+// cloudPatience is how long a load balancer may take: two cores run the stand-ins for all
+// machines of all clusters, and their load balancer.
 const cloudPatience = 2 * time.Minute
 
-// cloudWorld is a world whose federation stands behind a load balancer.
+// cloudWorld is a world whose federation is behind a load balancer.
 type cloudWorld struct {
 	*world
 
 	cloud *lab.GCP
 
-	// What push writes. Said is what fedsync.yaml says of a cluster beside its name, or
-	// absent; Web is the Ingress, and empty the usual one.
+	// What push writes. Said is what fedsync.yaml has about a cluster in addition to its
+	// name, or absent; Web is the Ingress, and empty means the usual one.
 	said  map[string]string
 	web   string
 	noGCP bool   // there is no gcp: block
-	head  string // with which the names of the federation's resources begin, once it was served
+	head  string // prefix of the names of the federation's resources; set by learn
 }
 
 // absent leaves a cluster out of fedsync.yaml, and the Ingress out of the app.
@@ -41,8 +41,8 @@ const absent = "-"
 func newCloudWorld(t *testing.T, s *lab.Sandbox) *cloudWorld {
 	w := &cloudWorld{world: newWorld(t, s), cloud: s.GCP(t), said: map[string]string{}}
 	w.cfg.GCPEndpoint = w.cloud.Endpoint
-	w.cfg.GCPRate = 1000 // what is measured is not the limit
-	// Whatever comes of something is told when it comes: no test waits for the clock.
+	w.cfg.GCPRate = 1000 // the test does not measure the limit
+	// Every result is reported as soon as it is known: no test waits for a timer.
 	w.change = func(d *Daemon) { d.turnEvery = time.Hour }
 	return w
 }
@@ -91,14 +91,14 @@ spec:
 	return w.repo.Push("push", files)
 }
 
-// zoneOf is the zone after which a sandbox calls a cluster: "europe-west1-b" for
+// zoneOf returns the zone that a sandbox names a cluster after: "europe-west1-b" for
 // "gce-europe-west1b".
 func zoneOf(cluster string) string {
 	place := strings.TrimPrefix(cluster, "gce-")
 	return place[:len(place)-1] + "-" + place[len(place)-1:]
 }
 
-// ingressWith is an Ingress for the app with annotations, and a spec in one line.
+// ingressWith returns an Ingress of the app with annotations, and a spec in one line.
 func (w *cloudWorld) ingressWith(spec string, annotations map[string]string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: web\n  namespace: %s\n  annotations:\n", w.namespace)
@@ -130,7 +130,7 @@ func (w *cloudWorld) served(d *ran) *status.Report {
 	return report
 }
 
-// learn takes down with what the names of the federation's resources begin.
+// learn records the prefix of the names of the federation's resources.
 func (w *cloudWorld) learn(r *status.Report) {
 	const digest = len("fedsync-12345678-")
 	for _, resource := range r.Balancers[0].Resources {
@@ -173,7 +173,7 @@ func (w *cloudWorld) awaitTraffic(d *ran, cluster string, want federation.Traffi
 	})
 }
 
-// mutations are the calls that change something of ours.
+// mutations returns the calls that change the federation's resources.
 func (w *cloudWorld) mutations() []gcetest.Call {
 	return slices.DeleteFunc(w.cloud.Calls(w.t), func(c gcetest.Call) bool { return !changes(c) || !w.isOurs(c.Name) })
 }
@@ -193,7 +193,7 @@ func (w *cloudWorld) shownInEveryCluster(address string) {
 	}
 }
 
-// answeredBy asks the address until every cluster has answered.
+// answeredBy sends requests to the address until every cluster has answered.
 func (w *cloudWorld) answeredBy(address string, clusters []string) {
 	w.t.Helper()
 	missing := slices.Clone(clusters)
@@ -209,7 +209,7 @@ func (w *cloudWorld) answeredBy(address string, clusters []string) {
 	})
 }
 
-// unchanged holds that Compute Engine has been told nothing since.
+// unchanged checks that nothing was changed on Compute Engine since.
 func (w *cloudWorld) unchanged(t *testing.T, before []gcetest.Call) {
 	t.Helper()
 	after := w.mutations()

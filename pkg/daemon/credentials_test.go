@@ -17,7 +17,7 @@ import (
 func TestCredentialFilesMayComeAfterTheStart(t *testing.T) {
 	w := newWorld(t, lab.Shared(t))
 	late := w.sandbox.Clusters()[0]
-	secrets := filepath.Join(t.TempDir(), "run", "secrets") // neither folder is there
+	secrets := filepath.Join(t.TempDir(), "run", "secrets") // neither folder exists
 	var ca []byte
 	var bearer string
 	w.cfg.Kubeconfig = w.kubeconfig(func(config *clientcmdapi.Config) {

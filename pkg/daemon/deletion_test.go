@@ -18,9 +18,8 @@ import (
 
 const finalizer = "example.com/holds"
 
-// A namespace that somebody deletes, and in which something holds on, is a failure
-// until it is gone; then it is made again with all that was in it, and no word of it
-// is left.
+// A namespace that a user deletes, and in which a finalizer is left, is a failure until it
+// is gone. Then it is created again with all its objects, and no finding is left.
 func TestANamespaceThatWasDeletedByHandIsMadeAgain(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	w := faultyWorld(t)
@@ -39,10 +38,10 @@ func TestANamespaceThatWasDeletedByHandIsMadeAgain(t *testing.T) {
 	d.await("it says what the namespace waits for", terminating)
 	d.during(2*time.Second, "while it is being terminated", terminating)
 	if missing := lacks("createNamespaces: true")(d.reports.Newest()); missing != "" {
-		t.Errorf("the file says createNamespaces: true, and yet %s", missing)
+		t.Errorf("fedsync.yaml has createNamespaces: true, and yet %s", missing)
 	}
 
-	// After a restart it stands the same.
+	// After a restart the report is the same.
 	d.stop()
 	d = w.start()
 	d.await("it says so after a restart", terminating)
@@ -59,8 +58,8 @@ func TestANamespaceThatWasDeletedByHandIsMadeAgain(t *testing.T) {
 	}
 }
 
-// An Ingress that left Git is there until its controller has let go of it, with its
-// address and its load balancer, and so long the revision is no success.
+// An Ingress that left Git exists until its controller has removed its finalizer, with its
+// address and its load balancer. Until then the revision is not a success.
 func TestAnIngressThatLeavesIsPendingUntilItsFinalizerIsGone(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	w := faultyWorld(t)
@@ -86,7 +85,7 @@ func TestAnIngressThatLeavesIsPendingUntilItsFinalizerIsGone(t *testing.T) {
 	d.await("it says so after a restart", waits)
 	d.stop()
 
-	// After the deadline somebody must act.
+	// After the deadline a user must act.
 	late := *w.cfg
 	late.StatusDeadline = time.Second
 	d = w.startWith(&late)
@@ -99,13 +98,13 @@ func TestAnIngressThatLeavesIsPendingUntilItsFinalizerIsGone(t *testing.T) {
 	}
 	for _, name := range w.sandbox.Clusters() {
 		if w.get(name, "Ingress", "web") != nil {
-			t.Errorf("the Ingress in %s is there still", name)
+			t.Errorf("the Ingress in %s still exists", name)
 		}
 	}
 }
 
-// With a definition all objects of its kind go, also those that users made: it is
-// held while there are any.
+// Deleting a definition deletes all objects of its kind, also those that users made. So the
+// deletion is held while there are any.
 func TestADefinitionIsHeldWhileUsersHaveObjectsOfIt(t *testing.T) {
 	w := faultyWorld(t)
 	all := w.sandbox.Clusters()
@@ -117,7 +116,7 @@ func TestADefinitionIsHeldWhileUsersHaveObjectsOfIt(t *testing.T) {
 		"apps/web/crd.yaml": w.definition(),
 		"apps/web/our.yaml": w.cart("ours"),
 	}))
-	// The definition and its object came with one push: nothing of that is forbidden.
+	// The definition and its object came with one push: no finding may call that forbidden.
 	if missing := lacks("not seen")(d.reports.Newest()); missing != "" {
 		t.Errorf("after a definition and its object were pushed together %s", missing)
 	}
@@ -163,8 +162,8 @@ func TestADefinitionIsHeldWhileUsersHaveObjectsOfIt(t *testing.T) {
 	d.live(second)
 }
 
-// While a group's API server is down nothing is known of its objects. That they are
-// not seen is no sign that they are gone.
+// While a group's API server is down, nothing is known of its objects. That they are not
+// listed does not mean that they are gone.
 func TestWhatLeavesGitWhileItsAPIServerIsDownIsPrunedAfterwards(t *testing.T) {
 	w := faultyWorld(t)
 	all := w.sandbox.Clusters()
@@ -242,15 +241,15 @@ func (w *world) undefine() {
 	}
 }
 
-// unserve leaves the group of Carts to an API server that is not there, as when that
-// of an aggregated API has crashed.
+// unserve assigns the group of Carts to an API server that does not exist, as if that of
+// an aggregated API had crashed.
 func (w *world) unserve(cluster string) {
 	w.t.Helper()
 	services := w.dynamic(cluster).Resource(apiServices)
 	eventually(w.t, "the group is given to another API server", func() string {
 		u, err := services.Get(w.t.Context(), "v1."+w.custom().Group, metav1.GetOptions{})
 		if err == nil {
-			u.SetLabels(nil) // it is no longer looked after
+			u.SetLabels(nil) // the API server no longer manages it
 			u.Object["spec"] = map[string]any{
 				"group": w.custom().Group, "version": "v1", "groupPriorityMinimum": int64(100), "versionPriority": int64(100),
 				"insecureSkipTLSVerify": true,
@@ -279,7 +278,7 @@ func (w *world) serve(cluster string) {
 	}
 }
 
-// unhold takes the test's finalizer from an object, if that is there still.
+// unhold removes the test's finalizer from an object, if it still exists.
 func (w *world) unhold(cluster, kind, name string) {
 	objects := w.sandbox.Dynamic(w.t, cluster).Resource(kinds[kind]).Namespace(w.namespace)
 	eventually(w.t, "the finalizer is taken away", func() string {
@@ -304,7 +303,7 @@ func (w *world) unhold(cluster, kind, name string) {
 	})
 }
 
-// findingIDs are the identities of a report's findings, as a text.
+// findingIDs returns the identities of a report's findings, as a text.
 func findingIDs(r *status.Report) string {
 	var ids []string
 	for _, f := range r.Findings {

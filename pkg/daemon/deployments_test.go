@@ -10,7 +10,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/github/githubtest"
 )
 
-// GitHub is a stand-in here, the clusters are real.
+// GitHub is a stand-in; the clusters are real.
 func TestAPushIsADeploymentUntilTheNext(t *testing.T) {
 	w := newWorld(t, lab.Shared(t))
 	forge := githubtest.New(t, w.repo.Path)
@@ -67,6 +67,6 @@ func TestAPushIsADeploymentUntilTheNext(t *testing.T) {
 	await(next, "success")
 	await(last, "inactive")
 	if after := strings.Join(slices.Concat(states(first), states(bad), states(last)), " "); after != before+" inactive" {
-		t.Errorf("after a restart and a push the deployments before are %s, want %s and one more that is inactive", after, before)
+		t.Errorf("after a restart and a push the earlier deployments are %s, want %s and one more that is inactive", after, before)
 	}
 }

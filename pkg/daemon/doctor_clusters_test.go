@@ -31,25 +31,25 @@ func TestFindingsOfClustersComeAndGo(t *testing.T) {
 	t.Parallel()
 	s := lab.Shared(t)
 	p := newPatient(t, s, func(p *patient) {
-		p.cfg.ProbeTimeout = 2 * time.Second // so that nobody who does not answer is waited for
+		p.cfg.ProbeTimeout = 2 * time.Second // so that no probe waits long for an answer
 		p.grant(s.Clusters()[1], "*")
 		p.ownKubeconfig()
-		p.files[replicaSetFile] = p.replicaSet(2) // nothing is to move
+		p.files[replicaSetFile] = p.replicaSet(2) // so that nothing moves
 	})
 	for _, f := range clusterFaults(p) {
 		p.try(t, f)
 	}
 }
 
-// ownKubeconfig gives the test a kubeconfig that it may change.
+// ownKubeconfig makes a kubeconfig that the test may change.
 func (w *world) ownKubeconfig() {
 	w.t.Helper()
 	w.cfg.Kubeconfig = tempFile(w.t, "kubeconfig")
 	w.rewrite(func(*clientcmdapi.Config) {})
 }
 
-// rewrite writes the test's kubeconfig, in which the user of the second cluster is
-// one of the test's own, to whom grant gives rights.
+// rewrite writes the test's kubeconfig, in which the user of the second cluster is the
+// test's own. It gets its permissions from grant.
 func (w *world) rewrite(change func(*clientcmdapi.Config)) {
 	w.t.Helper()
 	w.writeKubeconfig(func(c *clientcmdapi.Config) {
@@ -71,7 +71,7 @@ func (w *world) writeKubeconfig(change func(*clientcmdapi.Config)) {
 	}
 }
 
-// server changes where the context of a cluster leads, and user with what.
+// server changes the server of a cluster's context, and user its credentials.
 func (w *world) server(cluster string, change func(*clientcmdapi.Cluster)) {
 	w.t.Helper()
 	w.rewrite(func(c *clientcmdapi.Config) { change(c.Clusters[c.Contexts[cluster].Cluster]) })
@@ -175,20 +175,20 @@ func clusterFaults(p *patient) []fault {
 			},
 			mend: func(p *patient) {
 				p.grant(lost, "*")
-				// A watch that may not be is tried again after minutes; a new session
-				// tries at once.
+				// A forbidden watch is retried after minutes; a new session tries
+				// immediately.
 				mend(p)
 			},
 		},
 	}
 }
 
-// serve is a server that answers everything so.
+// serve starts a server that answers every request with the handler.
 func serve(t *testing.T, code int, body string) *httptest.Server {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, body, code)
 	}))
-	s.Config.ErrorLog = log.New(io.Discard, "", 0) // it is left in the middle of handshakes
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // clients leave in the middle of handshakes
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s
@@ -198,7 +198,7 @@ func certificateOf(s *httptest.Server) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 }
 
-// listen accepts connections at the address, and says nothing.
+// listen accepts connections at the address and never answers.
 func listen(t *testing.T) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0") // the kernel accepts
@@ -209,8 +209,8 @@ func listen(t *testing.T) (address string) {
 	return l.Addr().String()
 }
 
-// grant lets a user of the namespace's name do in a cluster what fedsync does, and
-// these verbs with Services.
+// grant gives the user with the namespace's name the permissions that fedsync needs in a
+// cluster, with these verbs on Services.
 func (w *world) grant(cluster string, services ...string) {
 	w.t.Helper()
 	roles := w.sandbox.Client(w.t, cluster).RbacV1()
@@ -240,7 +240,7 @@ func (w *world) grant(cluster string, services ...string) {
 	} else if !apierrors.IsAlreadyExists(err) {
 		w.t.Fatal(err)
 	}
-	// The API server takes a moment to hear of it.
+	// The API server takes a moment to notice.
 	may := func(verb string) bool {
 		return slices.Contains(services, verb) || slices.Contains(services, "*")
 	}

@@ -30,15 +30,15 @@ func TestFindingsOfObjectsComeAndGo(t *testing.T) {
 	}
 }
 
-// patched is an overlay that patches an object of the base.
+// patched returns an overlay that patches an object of the base.
 func patched(patch string) string {
 	return "resources: [../../base]\npatches:\n- patch: |-\n    " + strings.ReplaceAll(strings.TrimSpace(patch), "\n", "\n    ") + "\n"
 }
 
-// overlay is the file of a cluster's overlay.
+// overlay returns the path of a cluster's overlay.
 func overlay(cluster string) string { return "apps/web/clusters/" + cluster + "/kustomization.yaml" }
 
-// with replaces part of a file as it is while the patient is healthy.
+// with returns a file of the healthy patient with a part replaced.
 func (p *patient) with(file, old, replacement string) map[string]string {
 	was := p.files[file]
 	if !strings.Contains(was, old) {
@@ -98,8 +98,8 @@ func replicaFaults(p *patient) []fault {
 	}
 }
 
-// annotatePods tells the sandbox whether the pods of web, so many, are to be ready
-// in a cluster.
+// annotatePods annotates all pods of web in a cluster, so that the sandbox makes them
+// ready or not.
 func (w *world) annotatePods(cluster string, count int, ready string) {
 	w.t.Helper()
 	pods := w.sandbox.Client(w.t, cluster).CoreV1().Pods(w.namespace)
@@ -388,7 +388,7 @@ func refusedObjects(p *patient) []fault {
 	}
 }
 
-// forbid lets a cluster refuse ConfigMaps of a name in the test's namespace.
+// forbid makes a cluster refuse ConfigMaps with a name in the test's namespace.
 func (w *world) forbid(cluster, name string) {
 	w.t.Helper()
 	client := w.sandbox.Client(w.t, cluster)
@@ -437,8 +437,8 @@ func (w *world) allow(cluster string) {
 	}
 }
 
-// awaitVerdict waits until a policy is, or is no longer, in effect: an API server
-// takes a moment to hear of it.
+// awaitVerdict waits until a policy is, or is no longer, in effect: an API server takes a
+// moment to notice it.
 func (w *world) awaitVerdict(cluster, name string, refused bool) {
 	w.t.Helper()
 	maps := w.sandbox.Client(w.t, cluster).CoreV1().ConfigMaps(w.namespace)
@@ -451,7 +451,7 @@ func (w *world) awaitVerdict(cluster, name string, refused bool) {
 	})
 }
 
-// quota limits the test's namespace in a cluster, and waits until that holds.
+// quota limits the test's namespace in a cluster, and waits until the limit is in effect.
 func (w *world) quota(cluster string, hard corev1.ResourceList) {
 	w.t.Helper()
 	quotas := w.sandbox.Client(w.t, cluster).CoreV1().ResourceQuotas(w.namespace)
@@ -476,7 +476,7 @@ func (w *world) withoutQuota(cluster string) {
 	}
 }
 
-// makeNamespace makes a namespace that the end of the test deletes.
+// makeNamespace creates a namespace that is deleted at the test's end.
 func (w *world) makeNamespace(cluster, name string) {
 	w.t.Helper()
 	namespaces := w.sandbox.Client(w.t, cluster).CoreV1().Namespaces()
@@ -485,7 +485,7 @@ func (w *world) makeNamespace(cluster, name string) {
 	}
 }
 
-// terminate deletes a namespace that something holds back.
+// terminate deletes a namespace that a finalizer retains.
 func (w *world) terminate(cluster, name string) {
 	w.t.Helper()
 	core := w.sandbox.Client(w.t, cluster).CoreV1()
@@ -499,7 +499,7 @@ func (w *world) terminate(cluster, name string) {
 	w.t.Cleanup(func() { w.release(cluster, name) })
 }
 
-// release lets go of a namespace; it may be called again.
+// release removes the finalizer from a namespace; it may be called again.
 func (w *world) release(cluster, name string) {
 	w.t.Helper()
 	_, err := w.sandbox.Client(w.t, cluster).CoreV1().ConfigMaps(name).Patch(context.WithoutCancel(w.t.Context()), "holder",

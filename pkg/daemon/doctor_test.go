@@ -28,9 +28,9 @@ func TestAHealthyFederationHasNoFinding(t *testing.T) {
 	}
 }
 
-// everyday is what else stands in many repositories: an Ingress with rules and a
-// certificate, a Deployment that is scaled by load, Services of both kinds, one
-// without its node port.
+// everyday is what else is in many repositories: an Ingress with rules and a certificate,
+// a Deployment that is scaled by load, and Services of both kinds, one without its node
+// port.
 func (w *world) everyday() string {
 	return strings.ReplaceAll(`apiVersion: networking.k8s.io/v1
 kind: Ingress
@@ -80,7 +80,7 @@ spec:
 `, "NAMESPACE", w.namespace)
 }
 
-// silent waits for a success, and looks for three graces whether anything is said.
+// silent waits for a success, and checks for three grace periods that nothing is reported.
 func silent(t *testing.T, d *ran, sha, when string) {
 	t.Helper()
 	d.live(sha)
@@ -118,7 +118,7 @@ func TestAnObjectThatTheOperatorDoesNotAllowIsRefused(t *testing.T) {
 			}
 			return ""
 		})
-		w.awaitValue(cluster, "more", "1") // the rest is there
+		w.awaitValue(cluster, "more", "1") // the rest of the app exists
 		if w.get(cluster, "Ingress", "web") != nil {
 			t.Errorf("the Ingress is in %s, want it refused", cluster)
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// The UIDs belong to the clusters as a whole, so the clusters are the test's own.
+// The UIDs are those of whole clusters, so the clusters are the test's own.
 func sharedUIDs(t *testing.T, s *lab.Sandbox) {
 	const shared, other, later = "0123456789abcdef", "fedcba9876543210", "aaaabbbbccccdddd"
 	all := s.Clusters()

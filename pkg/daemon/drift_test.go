@@ -45,10 +45,10 @@ func TestDriftIsRepairedAndWhatIsForeignIsReportedAndLeft(t *testing.T) {
 	}
 	w.awaitValue(cluster, "c", "1")
 	if got := w.get(cluster, "ConfigMap", "c").GetUID(); got == before {
-		t.Error("c is the one that was deleted, want another")
+		t.Error("c is the object that was deleted, want a new one")
 	}
 
-	// The inventory itself is ours too.
+	// The inventory itself is repaired too.
 	if err := w.sandbox.Client(t, cluster).CoreV1().ConfigMaps(federation.SystemNamespace).
 		Delete(t.Context(), inventory.ParentName(w.name, "web"), metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestDriftIsRepairedAndWhatIsForeignIsReportedAndLeft(t *testing.T) {
 	d.await("the foreign port is reported", hasFinding("Service/"+w.namespace+"/web", cluster, "somebody"))
 	ports, _, _ := unstructured.NestedSlice(w.get(cluster, "Service", "web").Object, "spec", "ports")
 	if len(ports) != 2 {
-		t.Errorf("ports = %v, want the foreign one left", ports)
+		t.Errorf("ports = %v, want the foreign port left", ports)
 	}
 	d.await("nothing is left to repair", func(r *status.Report) string {
 		if !clusterOf(r, cluster).Current {

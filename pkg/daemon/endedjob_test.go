@@ -16,7 +16,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// migration is a Job whose controller the tests are, and which goes when it has ended.
+// migration is a Job that the tests control in place of its controller. It is deleted when
+// it has ended.
 func (w *world) migration(image string) string {
 	return fmt.Sprintf(`apiVersion: batch/v1
 kind: Job
@@ -30,7 +31,7 @@ spec:
 `, w.namespace, image)
 }
 
-// job returns the Job of a cluster; nil where it has none.
+// job returns the Job of a cluster; nil if it has none.
 func (w *world) job(cluster string) *batchv1.Job {
 	w.t.Helper()
 	job, err := w.sandbox.Client(w.t, cluster).BatchV1().Jobs(w.namespace).Get(w.t.Context(), "migrate", metav1.GetOptions{})
@@ -43,7 +44,7 @@ func (w *world) job(cluster string) *batchv1.Job {
 	return job
 }
 
-// finish ends the Jobs of all clusters, as their controllers do.
+// finish ends the Jobs of all clusters, as their controllers would.
 func (w *world) finish(end batchv1.JobConditionType) {
 	w.t.Helper()
 	now := metav1.Now()
@@ -74,7 +75,7 @@ func (w *world) finish(end batchv1.JobConditionType) {
 	}
 }
 
-// expire deletes the Jobs of all clusters, as the end of their TTL does.
+// expire deletes the Jobs of all clusters, as the end of their TTL would.
 func (w *world) expire() {
 	w.t.Helper()
 	background := metav1.DeletePropagationBackground
@@ -86,7 +87,7 @@ func (w *world) expire() {
 	}
 }
 
-// noJobs fails where a cluster runs the Job.
+// noJobs fails the test if a cluster runs the Job.
 func (w *world) noJobs(when string) {
 	w.t.Helper()
 	for _, cluster := range w.sandbox.Clusters() {
@@ -96,7 +97,8 @@ func (w *world) noJobs(when string) {
 	}
 }
 
-// ended asks for the Job's state in every cluster, which is told though it is gone.
+// ended is a condition on the Job's state in every cluster, which is reported although
+// the Job is gone.
 func (w *world) ended(health federation.Health) func(*status.Report) string {
 	return func(r *status.Report) string {
 		told := 0
@@ -139,14 +141,14 @@ func TestAnEndedJobStaysEndedForEveryInstance(t *testing.T) {
 
 	another := *w.cfg
 	another.Instance = "second"
-	d2 := w.startWith(&another) // the first runs on, and is fenced
+	d2 := w.startWith(&another) // the first continues to run, and is fenced
 	d2.live(third)
 	fourth := w.repo.Push("fourth", map[string]string{"apps/web/a.yaml": w.settings("a", "4")})
 	d2.live(fourth)
 	d2.await("another instance knows it", w.ended(federation.Healthy))
 	w.noJobs("under another instance")
 
-	// Another Job is run once, by the one that writes.
+	// Another Job runs one time, by the instance that writes.
 	fifth := w.repo.Push("fifth", map[string]string{"apps/web/job.yaml": w.migration("2")})
 	w.finish(batchv1.JobFailed)
 	d2.await("the failure is told", func(r *status.Report) string {
@@ -156,7 +158,7 @@ func TestAnEndedJobStaysEndedForEveryInstance(t *testing.T) {
 		return w.ended(federation.Degraded)(r)
 	})
 	w.expire()
-	<-time.After(2 * time.Second) // in which a Job would be made
+	<-time.After(2 * time.Second) // within this time a Job would be created
 	w.noJobs("after it failed")
 	d2.await("the failure stays", w.ended(federation.Degraded))
 	if r := d2.reports.Newest(); r.State != status.Failure {

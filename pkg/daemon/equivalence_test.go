@@ -44,20 +44,20 @@ const (
 	// convergesWithin is how long after the last fault the clusters may differ from
 	// Git.
 	convergesWithin = time.Minute
-	// comesToRest is how long a daemon may take after that until its report says the
-	// same from then on: deadlines have passed, and what mends itself has done so.
+	// comesToRest is how long a daemon may take after that until its report is stable:
+	// deadlines have passed, and everything that recovers by itself has recovered.
 	comesToRest = 5 * time.Minute
 )
 
-// TestARestartChangesNothing plays random histories on clusters in memory. After
-// each, the clusters are as Git says, and a daemon that is started then finds nothing
-// to do and reports what the one reports that has lived through it all.
+// TestARestartChangesNothing plays random histories on clusters in memory. After each, the
+// clusters are equal to Git. A daemon that is started then finds nothing to do, and its
+// report equals that of the daemon that ran from the beginning.
 //
-// A seed that fails is played alone, and made smaller, with
+// To play only a seed that fails, and shrink its history:
 //
 //	go test ./pkg/daemon -run 'TestARestartChangesNothing$' -seed=N -histories=1 -shrink
 func TestARestartChangesNothing(t *testing.T) {
-	// client-go logs the faults, and paces that by a clock that is not the bubble's.
+	// client-go logs the faults, and limits the rate of that by a clock outside the bubble.
 	utilruntime.ErrorHandlers = nil //nolint:reassign // the package's own way
 	klog.LogToStderr(false)
 	klog.SetOutput(io.Discard)
@@ -81,7 +81,7 @@ func TestARestartChangesNothing(t *testing.T) {
 // clusters took to become equal to Git.
 func live(t *testing.T, cfg *config.Config, h history.History) (wrong string, took time.Duration) {
 	t.Helper()
-	// A test of its own, so that folders go with it.
+	// It is a test of its own, so that its folders are deleted after it.
 	t.Run(fmt.Sprint(h.Seed), func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newMemoryWorld(t, cfg, h)
@@ -99,10 +99,10 @@ type memoryWorld struct {
 	campaign *campaign
 	stores   map[string]*objectstore.Store
 	configs  map[string]*rest.Config
-	folder   string // of what daemons keep
+	folder   string // of the daemons' state
 	ctx      context.Context
 	close    func()
-	events   inbox // of the daemon that runs
+	events   inbox // of the running daemon
 	pushed   pushed
 }
 
@@ -141,7 +141,7 @@ func (w *memoryWorld) spoil() {
 	w.events.put(source.Event{Snapshot: &s})
 }
 
-// snapshot is the commit that a push makes.
+// snapshot returns the commit that a push makes.
 func (w *memoryWorld) snapshot(e history.Event) *federation.Snapshot {
 	var apps []string
 	files := fstest.MapFS{}
@@ -173,7 +173,7 @@ func (w *memoryWorld) start(name string) *lived {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	d.render = inOneStep(render.New(render.Options{}).Render) // a bubble's time stands still for a process
+	d.render = inOneStep(render.New(render.Options{}).Render) // the clock of a bubble does not advance while a process runs
 	d.before = w.pushed.before
 	d.rosterFile = w.folder + "/roster"
 	d.roster = roll.ReadRoster(d.rosterFile)

@@ -19,8 +19,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// The tests of failover share one sandbox of their own, one after the other. So does the
-// one that counts every request: nobody else changes anything there.
+// The tests of failover share one sandbox, one after the other. So does the test that
+// counts every request, because no other test uses that sandbox.
 func TestReplicasMoveWhenAClusterIsLost(t *testing.T) {
 	s := lab.Own(t, 3)
 	t.Run("it hangs, and its share goes back", func(t *testing.T) {
@@ -43,7 +43,7 @@ func TestReplicasMoveWhenAClusterIsLost(t *testing.T) {
 	})
 }
 
-// shared is a ReplicaSet whose replicas are those of all clusters.
+// shared is a ReplicaSet whose replicas are the total of all clusters.
 func (w *world) shared(total int, rebalance bool) string {
 	return fmt.Sprintf(`apiVersion: apps/v1
 kind: ReplicaSet
@@ -62,7 +62,7 @@ spec:
 `, w.namespace, rebalance, total)
 }
 
-// replicas gives spec.replicas of web in each of the clusters.
+// replicas returns spec.replicas of web in each of the clusters.
 func (w *world) replicas(clusters ...string) []int64 {
 	w.t.Helper()
 	counts := make([]int64, len(clusters))
@@ -87,7 +87,7 @@ func (w *world) awaitReplicas(clusters []string, want ...int64) {
 
 func failoverWorld(t *testing.T, s *lab.Sandbox) *world {
 	w := newWorld(t, s)
-	// As by default: the figures are those that a user sees.
+	// These are the defaults, so that the times are those of a user.
 	w.cfg.ProbeInterval, w.cfg.ProbeTimeout = 2*time.Second, 2*time.Second
 	w.cfg.RequestTimeout = 5 * time.Second
 	return w
@@ -123,7 +123,7 @@ func relocation(t *testing.T, s *lab.Sandbox, away, back func(testing.TB, string
 		return ""
 	})
 
-	// A restart meanwhile lowers nothing and moves nothing once more.
+	// A restart during the outage lowers no number and moves nothing again.
 	d.stop()
 	before := w.versionsIn(others)
 	d = w.start()
@@ -151,7 +151,7 @@ func relocation(t *testing.T, s *lab.Sandbox, away, back func(testing.TB, string
 	t.Logf("settled %s after its return", time.Since(returned))
 }
 
-// versionsIn gives the resourceVersions of web in some clusters.
+// versionsIn returns the resourceVersions of web in some clusters.
 func (w *world) versionsIn(clusters []string) map[string]string {
 	w.t.Helper()
 	versions := map[string]string{}
@@ -176,7 +176,7 @@ func frozenFederation(t *testing.T, s *lab.Sandbox) {
 
 	for _, name := range lost {
 		s.Pause(t, name)
-		defer s.Resume(t, name) // harmless where it runs
+		defer s.Resume(t, name) // harmless if it runs
 	}
 	d.await("the federation is frozen", hasFinding("frozen", lost[0], lost[1], "confirmLost"))
 	d.await("both are Offline", func(r *status.Report) string {
@@ -207,7 +207,8 @@ func frozenFederation(t *testing.T, s *lab.Sandbox) {
 	w.awaitReplicas(all, 2, 2, 2)
 }
 
-// fewLostProbes has an API server lose one probe and then two, which is no outage yet.
+// fewLostProbes makes an API server lose one probe and then two, which is not yet an
+// outage.
 func fewLostProbes(t *testing.T, s *lab.Sandbox) {
 	w := failoverWorld(t, s).behindProxies()
 	all := s.Clusters()
@@ -224,7 +225,7 @@ func fewLostProbes(t *testing.T, s *lab.Sandbox) {
 		proxy := w.front.Proxy(all[probes])
 		rule := proxy.Add(faults.Rule{Path: "^/readyz$", Action: faults.Hang, Count: probes})
 		rule.Await(probes)
-		// Were there anything to write, it would be by then.
+		// Anything to write would be written by then.
 		eventually(t, "three more probes are answered", func() string {
 			answered := proxy.Requests().Where(func(r faults.Request) bool { return r.Path == "/readyz" && r.Status == http.StatusOK })
 			if len(answered) < 3 {
@@ -243,8 +244,8 @@ func fewLostProbes(t *testing.T, s *lab.Sandbox) {
 	}
 }
 
-// atRest counts what is asked while nothing changes. A watch is begun again every five
-// minutes at most, so that the short form sees none.
+// atRest counts the requests while nothing changes. A watch is renewed at most every five
+// minutes, so the short form sees no renewal.
 func atRest(t *testing.T, s *lab.Sandbox) {
 	span := 15 * time.Second
 	if os.Getenv(longTests) != "" {
@@ -264,10 +265,10 @@ func atRest(t *testing.T, s *lab.Sandbox) {
 	requests := w.front.Requests().Besides("/readyz")
 	renewed := requests.Verbs("watch")
 	if most := watches * int(span/(5*time.Minute)); len(renewed) > most {
-		t.Errorf("%d of %d watches were begun again in %s, want %d at most", len(renewed), watches, span, most)
+		t.Errorf("%d of %d watches were renewed in %s, want at most %d", len(renewed), watches, span, most)
 	}
 	if len(requests) > len(renewed) {
-		t.Errorf("at rest it asked for %v, want nothing but /readyz", requests.Count())
+		t.Errorf("requests at rest: %v, want only /readyz", requests.Count())
 	}
 }
 
@@ -285,7 +286,7 @@ func failoverByHand(t *testing.T, s *lab.Sandbox) {
 	defer s.Start(t, lost)
 	d.await("it says what would move", hasFinding("failover-off", lost, "2 replicas of 1 workload"))
 	if got := w.replicas(others...); !slices.Equal(got, []int64{2, 2}) {
-		t.Errorf("the others have %v replicas, want 2 and 2", got)
+		t.Errorf("the other clusters have %v replicas, want 2 and 2", got)
 	}
 	w.repo.Push("automatic", map[string]string{"fedsync.yaml": w.file("web")})
 	w.awaitReplicas(others, 3, 3)

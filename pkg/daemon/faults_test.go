@@ -43,7 +43,7 @@ func (w *world) proxy(i int) *lab.Proxy {
 	return w.front.Proxy(w.sandbox.Clusters()[i])
 }
 
-// dynamic returns a client of what a cluster's name leads to, past the proxies.
+// dynamic returns a client of a cluster that bypasses the proxies.
 func (w *world) dynamic(cluster string) dynamic.Interface {
 	w.t.Helper()
 	if w.direct != nil {
@@ -55,7 +55,7 @@ func (w *world) dynamic(cluster string) dynamic.Interface {
 	return w.sandbox.Dynamic(w.t, cluster)
 }
 
-// client is dynamic for a typed client.
+// client is like dynamic, but returns a typed client.
 func (w *world) client(cluster string) kubernetes.Interface {
 	w.t.Helper()
 	if w.front != nil {
@@ -64,8 +64,8 @@ func (w *world) client(cluster string) kubernetes.Interface {
 	return w.sandbox.Client(w.t, cluster)
 }
 
-// writesTo returns a rule for the requests that change ConfigMaps in the test's
-// namespace; for those of one name, if there is one.
+// writesTo returns a rule for the requests that change ConfigMaps in the test's namespace,
+// or the one with the name, if it is not empty.
 func (w *world) writesTo(name string, rule faults.Rule) faults.Rule {
 	rule.Method = "POST|PUT|PATCH"
 	rule.Path = "/namespaces/" + w.namespace + "/configmaps(/[^/]+)?$"
@@ -75,7 +75,7 @@ func (w *world) writesTo(name string, rule faults.Rule) faults.Rule {
 	return rule
 }
 
-// denial is the answer of a policy that denies.
+// denial returns the answer of a policy that denies.
 func denial() faults.Rule {
 	r := faults.Status(422)
 	r.Reason = string(metav1.StatusReasonInvalid)
@@ -83,13 +83,13 @@ func denial() faults.Rule {
 	return r
 }
 
-// writesOf counts the requests that changed an object, or tried to.
+// writesOf counts the requests to change an object, including failed ones.
 func writesOf(p *lab.Proxy, resource, name string) int {
 	return len(p.Requests().Of(resource).Writes().Where(func(r faults.Request) bool { return r.Name == name }))
 }
 
-// claimOf returns who the claim in a cluster says writes the federation; nothing
-// where there is none.
+// claimOf returns the holder of the claim in a cluster, the writer of the federation; ""
+// if there is no claim.
 func (w *world) claimOf(cluster string) string {
 	w.t.Helper()
 	lease, err := w.dynamic(cluster).Resource(claim.Resource).Namespace(claim.Namespace).
@@ -115,7 +115,7 @@ func (w *world) inventory(cluster, app string) string {
 	return parent.GetAnnotations()["applyset.kubernetes.io/contains-group-kinds"]
 }
 
-// lacks asks that no finding has all of these words.
+// lacks is a condition: no finding has all of these words.
 func lacks(words ...string) func(*status.Report) string {
 	has := hasFinding(words...)
 	return func(r *status.Report) string {
@@ -126,7 +126,7 @@ func lacks(words ...string) func(*status.Report) string {
 	}
 }
 
-// allOf asks all of the questions.
+// allOf is a condition: all of the conditions are met.
 func allOf(questions ...func(*status.Report) string) func(*status.Report) string {
 	return func(r *status.Report) string {
 		for _, question := range questions {
@@ -138,7 +138,7 @@ func allOf(questions ...func(*status.Report) string) func(*status.Report) string
 	}
 }
 
-// is asks for the state of a revision.
+// is is a condition on the state of a revision.
 func is(sha string, states ...status.State) func(*status.Report) string {
 	return func(r *status.Report) string {
 		if r.Revision.SHA != sha || !slices.Contains(states, r.State) {
@@ -148,7 +148,7 @@ func is(sha string, states ...status.State) func(*status.Report) string {
 	}
 }
 
-// during looks at every report for a while.
+// during checks every report for a while.
 func (r *ran) during(d time.Duration, what string, question func(*status.Report) string) {
 	r.t.Helper()
 	enough, again := time.After(d), time.NewTicker(20*time.Millisecond)
@@ -167,7 +167,7 @@ func (r *ran) during(d time.Duration, what string, question func(*status.Report)
 	}
 }
 
-// many are n ConfigMaps, as one file.
+// many returns n ConfigMaps, as one file.
 func (w *world) many(n int, value string) string {
 	var b strings.Builder
 	for i := range n {
@@ -176,12 +176,12 @@ func (w *world) many(n int, value string) string {
 	return b.String()
 }
 
-// custom names the resource of a definition that definition makes.
+// custom is the resource of the definition that definition makes.
 func (w *world) custom() schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: w.namespace + ".example.com", Version: "v1", Resource: "carts"}
 }
 
-// definition defines Carts, in a group of the test's own.
+// definition returns a definition of Carts, in a group of the test's own.
 func (w *world) definition() string {
 	return fmt.Sprintf(`apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -198,7 +198,7 @@ spec:
 `, w.custom().Group)
 }
 
-// cart is an object of the kind that definition defines.
+// cart returns an object of the kind that definition defines.
 func (w *world) cart(name string) string {
 	return fmt.Sprintf("apiVersion: %s/v1\nkind: Cart\nmetadata: {name: %s, namespace: %s}\n", w.custom().Group, name, w.namespace)
 }

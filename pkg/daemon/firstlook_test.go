@@ -16,7 +16,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// unreachable is the kubeconfig of a cluster that nobody asks.
+// unreachable is the kubeconfig of a cluster to which no request is sent.
 const unreachable = `apiVersion: v1
 kind: Config
 clusters: [{name: a, cluster: {server: 'https://127.0.0.1:1'}}]
@@ -24,8 +24,8 @@ contexts: [{name: a, context: {cluster: a, user: a}}]
 users: [{name: a, user: {token: x}}]
 `
 
-// A report is made before any cluster has answered; what the first answer shows of
-// old objects is an error all the same, or a single look would exit with 0.
+// A report is made before any cluster has answered. What the first answer shows of old
+// objects must be an error nevertheless, or a single dry run would exit with 0.
 func TestAFirstLookSaysHowBadAFaultIs(t *testing.T) {
 	repo := sourcetest.New(t)
 	repo.Push("web", map[string]string{

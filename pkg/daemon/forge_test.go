@@ -26,7 +26,7 @@ func TestCommitStatusesAreNotesInTheRepository(t *testing.T) {
 	w.cfg.CommitStatus = "gitnotes"
 	d := w.start()
 
-	// A file that was never good has nobody to say how its statuses are named.
+	// A file that was never valid cannot set the names of its statuses.
 	broken := w.repo.Push("broken", map[string]string{"fedsync.yaml": "kind: Federation\n"})
 	w.awaitNote(broken, `"context":"fedsync"`, `"state":"failure"`)
 
@@ -50,7 +50,7 @@ func TestCommitStatusesAreNotesInTheRepository(t *testing.T) {
 func (w *world) awaitNote(sha string, words ...string) {
 	w.t.Helper()
 	eventually(w.t, "the note of "+sha[:7]+" is there", func() string {
-		// Fails while there is no note; git's exit status says no more.
+		// This fails while there is no note; git's exit status does not tell the reason.
 		notes := w.repo.Git("for-each-ref", "refs/notes/fedsync")
 		if notes == "" {
 			return "there are no notes"
@@ -75,7 +75,7 @@ func TestAForgeNudgesAndIsToldEvenIfItIsAwayForAWhile(t *testing.T) {
 	forge := s.Forge(t).NewRepository(t)
 	door := newDoor(t, forge.URL)
 	w.cfg.Repository, w.cfg.Revision = forge.CloneURL, "main"
-	w.cfg.Interval = time.Hour // only a webhook tells
+	w.cfg.Interval = time.Hour // only a webhook notifies
 	w.cfg.CommitStatus, w.cfg.ForgeURL, w.cfg.ForgeRepository = "gitea", door.server.URL, forge.Owner+"/"+forge.Repository
 	w.cfg.Username = forge.Owner
 	w.cfg.TokenFile = writeFile(t, "token", forge.Token)
@@ -107,7 +107,7 @@ func TestAForgeNudgesAndIsToldEvenIfItIsAwayForAWhile(t *testing.T) {
 	d.live(second)
 	told(second)
 
-	// The forge's API goes away, the repository does not; the clusters go on.
+	// The forge's API goes away, but the repository does not; the clusters are synced.
 	door.shut.Store(true)
 	third := push("3")
 	d.live(third)
@@ -125,7 +125,7 @@ func TestAForgeNudgesAndIsToldEvenIfItIsAwayForAWhile(t *testing.T) {
 		t.Error("the report has the token in it")
 	}
 	if got := forge.Statuses(t, third); len(got) > 0 && got[0].State == "success" {
-		t.Fatalf("the forge was told while it was away: %+v", got)
+		t.Fatalf("the forge got a status while it was away: %+v", got)
 	}
 	door.shut.Store(false)
 	told(fourth)
@@ -141,7 +141,7 @@ func TestAForgeNudgesAndIsToldEvenIfItIsAwayForAWhile(t *testing.T) {
 	}
 }
 
-// door stands before the forge's API and can be shut.
+// door is a proxy in front of the forge's API that can be shut.
 type door struct {
 	server *httptest.Server
 	shut   atomic.Bool
@@ -151,14 +151,14 @@ type door struct {
 	hangs   atomic.Pointer[hang]
 }
 
-// hang is what keeps requests waiting.
+// hang makes requests hang.
 type hang struct {
-	path string // that is a part of theirs
+	path string // a part of their paths
 	ends chan struct{}
 }
 
-// hang keeps the requests waiting whose path has that part, until the returned function is
-// called, which may be called again.
+// hang makes the requests hang whose paths contain part of a path, until the returned
+// function is called. That function may be called again.
 func (d *door) hang(path string) (end func()) {
 	h := &hang{path, make(chan struct{})}
 	d.hangs.Store(h)
@@ -168,7 +168,7 @@ func (d *door) hang(path string) (end func()) {
 	})
 }
 
-// wait keeps a request waiting that hangs, until whoever asks gives up.
+// wait holds a request that hangs until the client gives up.
 func (d *door) wait(r *http.Request) {
 	h := d.hangs.Load()
 	if h == nil || !strings.Contains(r.URL.Path, h.path) {
@@ -262,7 +262,7 @@ func TestRunOnceWaitsForTheOutcomeAndLookChangesNothing(t *testing.T) {
 		}
 	}
 
-	// What can never succeed ends too.
+	// RunOnce also returns if the revision can never succeed.
 	w.repo.Push("invalid", map[string]string{"apps/web/a.yaml": strings.Replace(w.settings("a", "2"), "name: a", "name: A_", 1)})
 	if r := once(); r.State != status.Failure {
 		t.Errorf("RunOnce gave %s", describe(r))

@@ -19,7 +19,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// What controllers of the Gateway API say decides about a revision as soon as they say it.
+// The statuses that controllers of the Gateway API set decide about a revision immediately.
 func TestAGatewayAndItsRoutesDecideAboutARevision(t *testing.T) {
 	w := newWorld(t, lab.Shared(t))
 	w.gatewayAPI()
@@ -68,7 +68,7 @@ spec:
 		is(sha, status.Pending, status.Success), notHealthy(bad, "Gateway", federation.Progressing))
 	took("the address is there again", func() { w.program(bad, "192.0.2.80") }, is(sha, status.Success))
 
-	// The controller is gone: nobody looks at what changes then.
+	// The controller is gone: no controller handles changes then.
 	second := w.repo.Push("second", map[string]string{"apps/web/gateway.yaml": fmt.Sprintf(`apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: {name: web, namespace: %s}
@@ -79,7 +79,7 @@ spec:
 	d.await("nobody looks at the change", allOf(is(second, status.Pending), notHealthy(bad, "Gateway", federation.Progressing)))
 }
 
-// notHealthy asks for the health of an object by its kind.
+// notHealthy is a condition: an object of a kind is not healthy.
 func notHealthy(cluster, kind string, want federation.Health) func(*status.Report) string {
 	return func(r *status.Report) string {
 		for _, c := range r.Clusters {
@@ -140,7 +140,7 @@ func (w *world) gatewayAPI() {
 	}
 }
 
-// program is the controller of a Gateway, which gives it addresses.
+// program acts as the controller of a Gateway and sets its addresses.
 func (w *world) program(cluster string, addresses ...string) {
 	w.t.Helper()
 	var all []map[string]any
@@ -154,7 +154,7 @@ func (w *world) program(cluster string, addresses ...string) {
 	})
 }
 
-// accept is the controller of a route's parent.
+// accept acts as the controller of a route's parent and accepts the route.
 func (w *world) accept(cluster, parent string, accepts bool) {
 	w.t.Helper()
 	w.setStatus(cluster, "httproutes", func(generation int64, was map[string]any) map[string]any {

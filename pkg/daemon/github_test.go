@@ -10,7 +10,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/github/githubtest"
 )
 
-// GitHub is a stand-in here, the clusters are real.
+// GitHub is a stand-in; the clusters are real.
 func TestAGitHubAppTellsOfAPushByACheck(t *testing.T) {
 	w := newWorld(t, lab.Shared(t))
 	forge := githubtest.New(t, w.repo.Path)
@@ -33,7 +33,7 @@ func TestAGitHubAppTellsOfAPushByACheck(t *testing.T) {
 			return ""
 		})
 		if len(forge.Statuses(sha, "fedsync/"+w.name)) > 0 {
-			t.Error("there is a status beside the check")
+			t.Error("there is a status in addition to the check")
 		}
 		return last
 	}
@@ -50,7 +50,7 @@ func TestAGitHubAppTellsOfAPushByACheck(t *testing.T) {
 		t.Errorf("the check does not name the file that is wrong: %+v", check)
 	}
 
-	// An App that is taken away is a finding; the daemon goes on.
+	// An App that is removed is a finding; the daemon continues to sync.
 	forge.Uninstall(app)
 	last := w.repo.Push("mended", map[string]string{"apps/web/a.yaml": w.settings("a", "3")})
 	d.live(last)

@@ -20,7 +20,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// What Google's ingress controller reads and writes.
+// The names that Google's ingress controller reads and writes.
 const (
 	glbcAddress   = "kubernetes.io/ingress.global-static-ip-name"
 	glbcPrefix    = "ingress.kubernetes.io/"
@@ -29,17 +29,17 @@ const (
 	glbcManager   = "glbc"
 )
 
-// glbc does in one cluster, for one Ingress, what Google's ingress controller does: it
-// builds a load balancer of its own to the cluster's node ports, on the reserved address
-// that the Ingress names, and takes it down when the Ingress bears its class no more.
+// glbc acts as Google's ingress controller, in one cluster and for one Ingress. It builds
+// its own load balancer to the cluster's node ports, on the reserved address that the
+// Ingress names, and deletes it when the Ingress no longer has its class.
 type glbc struct {
 	*hand
 
 	cluster    kubernetes.Interface
 	namespace  string
 	log        func(string, ...any)
-	stays      sync.Mutex // whoever holds it keeps the controller from letting go
-	zone       string     // where the nodes are
+	stays      sync.Mutex // while locked, the controller does not release the Ingress
+	zone       string     // of the nodes
 	port       int64      // the node port
 	built      bool
 	lastReport string
@@ -98,14 +98,14 @@ func (g *glbc) sync(ctx context.Context) error {
 	return nil
 }
 
-// isGLBCs reports whether the controller takes an Ingress: it reads the annotation
-// alone, and of the field only that there is one.
+// isGLBCs reports whether the controller handles an Ingress: it reads the value of the
+// annotation, but only the presence of the field.
 func isGLBCs(i *networkingv1.Ingress) bool {
 	class := i.Annotations[federation.AnnotationClass]
 	return class == federation.ClassGoogle || class == "" && i.Spec.IngressClassName == nil
 }
 
-// serve builds the load balancer, and tells of it on the Ingress.
+// serve builds the load balancer and records it on the Ingress.
 func (g *glbc) serve(ctx context.Context, i *networkingv1.Ingress) error {
 	address, err := g.GlobalAddresses.Get(g.project, i.Annotations[glbcAddress]).Context(ctx).Do()
 	if err != nil {
@@ -138,7 +138,7 @@ func (g *glbc) serve(ctx context.Context, i *networkingv1.Ingress) error {
 	return err
 }
 
-// annotations are what the controller tells on the Ingress.
+// annotations returns what the controller records on the Ingress.
 func (g *glbc) annotations(ctx context.Context) (map[string]string, error) {
 	group := &compute.ResourceGroupReference{Group: "zones/" + g.zone + "/instanceGroups/" + g.group()}
 	health, err := g.BackendServices.GetHealth(g.project, g.backend(), group).Context(ctx).Do()
@@ -165,8 +165,8 @@ func (g *glbc) backend() string  { return fmt.Sprintf("k8s-be-%d--%s", g.port, g
 func (g *glbc) group() string    { return "k8s-ig--" + glbcUID }
 func (g *glbc) firewall() string { return "k8s-fw-l7--" + glbcUID }
 
-// build makes everything on Compute Engine: over an instance group of the cluster's
-// nodes, of the scheme EXTERNAL, as the controller has it.
+// build creates everything on Compute Engine as the controller does: with an instance
+// group of the cluster's nodes, and the scheme EXTERNAL.
 func (g *glbc) build(ctx context.Context, address *compute.Address) error {
 	service, err := g.cluster.CoreV1().Services(g.namespace).Get(ctx, "web", metav1.GetOptions{})
 	if err != nil {
@@ -204,7 +204,7 @@ func (g *glbc) build(ctx context.Context, address *compute.Address) error {
 	)
 }
 
-// machines are those of the cluster's nodes, with the network tag that they have.
+// machines returns the machines of the cluster's nodes, and their network tag.
 func (g *glbc) machines(ctx context.Context) (all []*compute.InstanceReference, tag string, err error) {
 	nodes, err := g.cluster.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -213,7 +213,7 @@ func (g *glbc) machines(ctx context.Context) (all []*compute.InstanceReference, 
 	for i := range nodes.Items {
 		parts := strings.Split(strings.TrimPrefix(nodes.Items[i].Spec.ProviderID, "gce://"), "/")
 		if len(parts) != 3 {
-			return nil, "", fmt.Errorf("node %s is no machine", nodes.Items[i].Name)
+			return nil, "", fmt.Errorf("node %s is not a machine of Compute Engine", nodes.Items[i].Name)
 		}
 		g.zone = parts[1]
 		machine, err := g.Instances.Get(parts[0], parts[1], parts[2]).Context(ctx).Do()
@@ -226,8 +226,8 @@ func (g *glbc) machines(ctx context.Context) (all []*compute.InstanceReference, 
 	return all, tag, nil
 }
 
-// letGo takes the load balancer down, and then lets the Ingress go. What it told on the
-// Ingress stays there.
+// letGo deletes the load balancer, and then releases the Ingress. What it recorded on the
+// Ingress remains.
 func (g *glbc) letGo(ctx context.Context, i *networkingv1.Ingress) error {
 	g.stays.Lock()
 	defer g.stays.Unlock()
