@@ -67,13 +67,13 @@ type beside struct {
 	d      *ran
 	head   hostile.ID // of main
 	value  int        // of the honest app's ConfigMap
-	lost   string     // the cluster that is lost in each turn
+	lost   string     // the cluster that is lost in each round
 	others []string
 	around hostile.World
 	cut    func(cluster string) (back func())
 }
 
-// besideFigures are the figures of one turn.
+// besideFigures are the figures of one round.
 type besideFigures struct {
 	live     time.Duration // from a push of the honest app after the hostile one until it is in all clusters; 0 if there is no such push
 	settled  time.Duration // the same after the hostile app is rendered

@@ -26,9 +26,9 @@ var firstSeed = flag.Uint64("seed", 1, "seed of the first history")
 
 // exempt lists the findings that a daemon need not have when it has just started.
 var exempt = map[string]string{
-	"fight":           "that somebody changes a field again and again is seen over time",
-	"adopted":         "it speaks of what was done",
-	"address-changed": "the address before is not known after a restart",
+	"fight":           "repeated changes of a field are only seen over time",
+	"adopted":         "it reports an action, not a state",
+	"address-changed": "the previous address is not known after a restart",
 }
 
 // playSeeds calls live with the histories of count seeds, two at a time. Live returns the

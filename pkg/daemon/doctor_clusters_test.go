@@ -183,7 +183,7 @@ func clusterFaults(p *patient) []fault {
 	}
 }
 
-// serve starts a server that answers every request with the handler.
+// serve starts a server that answers every request with a status and a body.
 func serve(t *testing.T, code int, body string) *httptest.Server {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, body, code)

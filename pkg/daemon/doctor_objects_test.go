@@ -54,7 +54,7 @@ const (
 	moreFile       = "apps/web/base/more.yaml"
 )
 
-// preferring is the ReplicaSet with other preferences of clusters.
+// preferring returns the ReplicaSet with other preferences of clusters.
 func (p *patient) preferring(clusters string) map[string]string {
 	return p.with(replicaSetFile, `{"*": {"weight": 1}}`, clusters)
 }
@@ -98,8 +98,8 @@ func replicaFaults(p *patient) []fault {
 	}
 }
 
-// annotatePods annotates all pods of web in a cluster, so that the sandbox makes them
-// ready or not.
+// annotatePods waits until web has count pods in a cluster and annotates them, so that the
+// sandbox makes them ready or not.
 func (w *world) annotatePods(cluster string, count int, ready string) {
 	w.t.Helper()
 	pods := w.sandbox.Client(w.t, cluster).CoreV1().Pods(w.namespace)

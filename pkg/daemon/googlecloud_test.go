@@ -17,9 +17,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// All clusters stand behind one address, some of them elsewhere than on Google Cloud,
-// and nothing that happens to one of them takes the address away. The long form has
-// the guide's 13 clusters.
+// All clusters are behind one address, including some outside Google Cloud, and nothing
+// that happens to one of them takes the address down. The long form has the guide's 13
+// clusters.
 func TestOneAddressThatNoClusterCanTakeDown(t *testing.T) {
 	clusters, outside := 5, 1
 	if os.Getenv(longTests) != "" {
@@ -81,7 +81,7 @@ func TestOneAddressThatNoClusterCanTakeDown(t *testing.T) {
 		})
 		w.unchanged(t, before)
 		clients.unharmed(t)
-		clients.heard(t, dead) // its nodes serve on
+		clients.heard(t, dead) // its nodes continue to serve
 		s.Start(t, dead)
 		w.served(d)
 	})
@@ -100,8 +100,8 @@ func TestOneAddressThatNoClusterCanTakeDown(t *testing.T) {
 	w.stood()
 }
 
-// writtenOnce holds the walk to its bar: every resource is written once, within twice
-// the operation times on the longest path.
+// writtenOnce checks that every resource is written one time, and that all takes at most
+// twice the operation times on the longest path.
 func (w *cloudWorld) writtenOnce(took time.Duration) {
 	w.t.Helper()
 	times := map[string]int{}
@@ -123,12 +123,12 @@ func (w *cloudWorld) writtenOnce(took time.Duration) {
 	w.t.Logf("from the push to traffic in all clusters %s; the longest path of operations takes %s", took.Round(time.Millisecond), path)
 }
 
-// idle holds that nothing is changed while nothing happens, and prints what is read.
+// idle checks that nothing is changed while nothing happens, and logs the number of reads.
 func (w *cloudWorld) idle() {
 	w.t.Helper()
 	w.cloud.ResetCalls(w.t)
 	const rest = 12 * time.Second
-	<-time.After(rest) // there is no event of nothing happening
+	<-time.After(rest) // there is no event to wait for when nothing happens
 	calls := w.cloud.Calls(w.t)
 	for _, c := range calls {
 		if changes(c) {
@@ -138,7 +138,7 @@ func (w *cloudWorld) idle() {
 	w.t.Logf("idle: %d reads in %s", len(calls), rest)
 }
 
-// unrelated makes an Ingress that the cluster's own controller serves, and deletes it.
+// unrelated creates an Ingress that the cluster's own controller serves, and deletes it.
 func (w *cloudWorld) unrelated(cluster string) {
 	w.t.Helper()
 	u := &unstructured.Unstructured{Object: map[string]any{
@@ -189,8 +189,8 @@ func (w *cloudWorld) deletedByHand(d *ran, cluster, address string) {
 	w.unchanged(w.t, before)
 }
 
-// stood holds that the way from the address to the backends never vanished and, but
-// for the backends of the drained cluster, never changed.
+// stood checks that the path from the address to the backends always existed and never
+// changed, except for the backends of the drained cluster.
 func (w *cloudWorld) stood() {
 	w.t.Helper()
 	for path, changes := range w.cloud.History(w.t) {

@@ -14,12 +14,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// movedWithin is how soon the replicas of a lost cluster are to run elsewhere: about
-// twelve seconds by the settings of a user, and more on a busy machine.
+// movedWithin limits the time until the replicas of a lost cluster run elsewhere: about
+// twelve seconds with the default settings, and more on a busy machine.
 const movedWithin = 30 * time.Second
 
-// A webhook that hangs holds up the objects that it judges, and neither the replicas
-// that the cluster takes over nor the push that mends it.
+// A webhook that hangs delays the objects that it judges, but neither the replicas that
+// the cluster takes over nor the push that fixes it.
 func TestAWebhookThatHangsHoldsUpNoFailover(t *testing.T) {
 	w := failoverFaults(t)
 	all := w.sandbox.Clusters()
@@ -48,7 +48,7 @@ func TestAWebhookThatHangsHoldsUpNoFailover(t *testing.T) {
 		return hasFinding(all[0], "ConfigMap/"+w.namespace+"/many-")(r)
 	})
 
-	// The push that takes them out again, and brings something else, is not held up.
+	// The push that removes them again, and adds another object, is not delayed.
 	mended := time.Now()
 	third := w.repo.Push("mended", map[string]string{
 		"apps/settings/many.yaml": sourcetest.Removed,
@@ -61,16 +61,16 @@ func TestAWebhookThatHangsHoldsUpNoFailover(t *testing.T) {
 		}
 		return ""
 	})
-	t.Logf("mended %s after the push", time.Since(mended))
+	t.Logf("fixed %s after the push", time.Since(mended))
 	rule.Remove()
 	cut.Remove()
 	d.live(third)
 	for _, name := range all {
-		w.awaitValue(name, "many-59", "-") // what hung and came late is pruned
+		w.awaitValue(name, "many-59", "-") // a write that hung and came late is pruned
 	}
 }
 
-// Replicas move, and reports go on, while a revision is being rendered.
+// Replicas move, and reports continue, while a revision is being rendered.
 func TestReplicasMoveWhileAPushIsRendered(t *testing.T) {
 	w := failoverFaults(t)
 	all := w.sandbox.Clusters()
@@ -80,7 +80,7 @@ func TestReplicasMoveWhileAPushIsRendered(t *testing.T) {
 		render := d.render
 		d.render = func(ctx context.Context, s federation.Snapshot, f *federation.Federation, ready func(federation.Cluster, []federation.Bundle), sofar func([]federation.Bundle, []federation.Finding)) ([]federation.Bundle, []federation.Finding) {
 			if _, err := s.Files.Open("slow"); err == nil {
-				<-release // and it does not end with its context: kustomize does not either
+				<-release // it ignores the end of its context, as kustomize does
 			}
 			return render(ctx, s, f, ready, sofar)
 		}
@@ -111,7 +111,7 @@ func TestReplicasMoveWhileAPushIsRendered(t *testing.T) {
 	d.live(second)
 }
 
-// failoverFaults is faultyWorld with the times that a user has.
+// failoverFaults is faultyWorld with the default intervals and timeouts.
 func failoverFaults(t *testing.T) *world {
 	t.Helper()
 	w := failoverWorld(t, lab.Shared(t))
@@ -120,8 +120,8 @@ func failoverFaults(t *testing.T) *world {
 	return w
 }
 
-// moved waits until two clusters have the replicas of three, and returns how long
-// that took.
+// moved waits until two clusters have the replicas of three, and returns how long that
+// took.
 func (w *world) moved(clusters ...string) time.Duration {
 	w.t.Helper()
 	began := time.Now()

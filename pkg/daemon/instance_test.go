@@ -54,7 +54,7 @@ func TestOfTwoInstancesTheOlderStopsWritingAndSaysSo(t *testing.T) {
 	})
 	before := w.versions()
 	w.update(w.sandbox.Clusters()[0], "ConfigMap", "a", setValue("drift"))
-	w.awaitValue(w.sandbox.Clusters()[0], "a", "3") // repaired by the newer alone
+	w.awaitValue(w.sandbox.Clusters()[0], "a", "3") // only the newer repairs it
 	d1.stop()
 	d2.live(third)
 	for _, cluster := range w.sandbox.Clusters() {
@@ -120,7 +120,7 @@ func TestAnotherRepositoryWithTheSameNamesIsRefused(t *testing.T) {
 	}
 }
 
-// Kubeconfig writes a kubeconfig of the test's own, changed as it says.
+// Kubeconfig writes the test's own kubeconfig, with changes.
 func (w *world) kubeconfig(change func(*clientcmdapi.Config)) string {
 	w.t.Helper()
 	path := tempFile(w.t, "kubeconfig")
@@ -137,7 +137,7 @@ func (w *world) kubeconfig(change func(*clientcmdapi.Config)) string {
 	return path
 }
 
-// changeKubeconfig changes one by renaming, so that nobody reads half of it.
+// changeKubeconfig replaces a kubeconfig by renaming, so that no reader sees half of it.
 func (w *world) changeKubeconfig(path string, change func(*clientcmdapi.Config)) {
 	w.t.Helper()
 	config, err := clientcmd.LoadFromFile(path)
@@ -153,7 +153,7 @@ func (w *world) changeKubeconfig(path string, change func(*clientcmdapi.Config))
 	}
 }
 
-// writer gives the instance that an inventory bears.
+// writer returns the instance that an inventory names.
 func (w *world) writer(cluster, app string) string {
 	w.t.Helper()
 	parent, err := w.sandbox.Client(w.t, cluster).CoreV1().ConfigMaps(federation.SystemNamespace).

@@ -20,9 +20,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
 
-// TestADaemonKilledAtAnyMomentConverges kills the daemon while pushes come that
-// add, change, remove and move objects between apps. Whatever it was in the
-// middle of, the next one makes the clusters equal to the last commit.
+// TestADaemonKilledAtAnyMomentConverges kills the daemon while pushes add, change, remove
+// and move objects between apps. Whatever the daemon was doing, the next one makes the
+// clusters equal to the last commit.
 func TestADaemonKilledAtAnyMomentConverges(t *testing.T) {
 	const kills = 50
 	seed := uint64(time.Now().UnixNano())
@@ -30,9 +30,9 @@ func TestADaemonKilledAtAnyMomentConverges(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 
 	w := newWorld(t, lab.Shared(t))
-	w.cfg.Instance = "" // a killed process leaves its name free
+	w.cfg.Instance = "" // the name of a killed process is free again
 
-	// The whole of an app may go at once here: that is not what is tested.
+	// A whole app may be deleted at once here: that guard is not tested.
 	federationFile := w.file("one", "two") + "  - {name: three, path: apps/three, pruneLimit: 100%}\n"
 	federationFile = string(bytes.ReplaceAll([]byte(federationFile), []byte(", path: apps/one}"), []byte(", path: apps/one, pruneLimit: 100%}")))
 	federationFile = string(bytes.ReplaceAll([]byte(federationFile), []byte(", path: apps/two}"), []byte(", path: apps/two, pruneLimit: 100%}")))
@@ -43,7 +43,7 @@ func TestADaemonKilledAtAnyMomentConverges(t *testing.T) {
 	w.repo.Push("start", files)
 
 	want := map[string]string{} // the objects of the last commit, by name
-	var at map[string]string    // their files
+	var at map[string]string    // files by object
 	for round := range kills {
 		child := startChild(t, w.cfg)
 		pause := func() {
@@ -73,7 +73,7 @@ func TestADaemonKilledAtAnyMomentConverges(t *testing.T) {
 	}
 }
 
-// randomPush makes a commit's files out of those of the commit before: each of
+// randomPush returns the files of a commit, made from those of the previous one: each of
 // eight objects is in one of three apps or in none.
 func (w *world) randomPush(random *rand.Rand, round int, before map[string]string) (push, files, want map[string]string) {
 	push, files, want = map[string]string{}, map[string]string{}, map[string]string{}
@@ -99,7 +99,7 @@ func (w *world) randomPush(random *rand.Rand, round int, before map[string]strin
 	return push, files, want
 }
 
-// owned gives app and value of every ConfigMap in the test's namespace.
+// owned returns the app and the value of every ConfigMap in the test's namespace.
 func (w *world) owned(cluster string) map[string]string {
 	w.t.Helper()
 	all, err := w.sandbox.Dynamic(w.t, cluster).Resource(kinds["ConfigMap"]).Namespace(w.namespace).List(w.t.Context(), metav1.ListOptions{})
@@ -113,7 +113,7 @@ func (w *world) owned(cluster string) map[string]string {
 	owned := map[string]string{}
 	for _, u := range all.Items {
 		if u.GetName() == "kube-root-ca.crt" {
-			continue // the cluster's own, in every namespace
+			continue // the cluster creates it in every namespace
 		}
 		value, _, _ := unstructured.NestedString(u.Object, "data", "value")
 		owned[u.GetName()] = apps[u.GetLabels()[inventory.LabelPartOf]] + " " + value

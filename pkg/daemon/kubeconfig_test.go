@@ -57,7 +57,7 @@ func TestAnExpiredTokenMovesNothingAndAMendedOneNeedsNoRestart(t *testing.T) {
 		t.Errorf("the report has the token in it: %s", said)
 	}
 	if got := w.value(locked, "a"); got != "1" {
-		t.Errorf("a in %s = %q, want 1 as it was", locked, got)
+		t.Errorf("a in %s = %q, want it unchanged at 1", locked, got)
 	}
 
 	w.changeKubeconfig(w.cfg.Kubeconfig, func(config *clientcmdapi.Config) {
@@ -113,6 +113,6 @@ func TestAContextMayComeLaterAndAHalfWrittenKubeconfigLosesNothing(t *testing.T)
 	w.changeKubeconfig(w.cfg.Kubeconfig, func(config *clientcmdapi.Config) { config.Contexts[late] = missing })
 	d.live(second)
 	if r := d.reports.Newest(); hasFinding("D01")(r) == "" {
-		t.Errorf("the kubeconfig is read and still a finding:\n%s", describe(r))
+		t.Errorf("the kubeconfig is valid and there is still a finding:\n%s", describe(r))
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// clients ask an address many times a second, each request on its own, and take down
-// which cluster answered and what failed.
+// clients send many requests a second to an address, without waiting for earlier ones, and
+// record which cluster answered and what failed.
 type clients struct {
 	t      *testing.T
 	cancel context.CancelFunc
@@ -24,18 +24,18 @@ type clients struct {
 	all      int
 	answered map[string]int       // by cluster
 	last     map[string]time.Time // when each answered last
-	failures []string             // since unharmed was asked last
+	failures []string             // since the last call of take
 	failed   int
 }
 
 const loadInterval = 5 * time.Millisecond // 200 a second
 
-// Load asks an address for its page.
+// load starts clients that request the page of an address.
 func (w *cloudWorld) load(address string) *clients {
 	return w.loadBy(w.cloud.Client(), "http://"+address+"/", loadInterval)
 }
 
-// loadBy asks for a page by a client, once in an interval.
+// loadBy starts clients that request a page with an HTTP client, one time per interval.
 func (w *cloudWorld) loadBy(client *http.Client, url string, interval time.Duration) *clients {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	c := &clients{t: w.t, cancel: cancel, answered: map[string]int{}, last: map[string]time.Time{}}
@@ -94,7 +94,7 @@ func (c *clients) stop() {
 	c.ended.Wait()
 }
 
-// take returns what failed since it was asked last.
+// take returns the failures since its last call.
 func (c *clients) take() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -103,10 +103,10 @@ func (c *clients) take() []string {
 	return failures
 }
 
-// unharmed holds that no request failed since the last question.
+// unharmed checks that no request failed since the last call of take.
 func (c *clients) unharmed(t *testing.T) {
 	t.Helper()
-	<-time.After(time.Second) // what is under way is to be counted
+	<-time.After(time.Second) // requests under way must be counted
 	if failures := c.take(); len(failures) > 0 {
 		t.Errorf("%d requests failed: %s", len(failures), failures[0])
 	}
@@ -139,8 +139,8 @@ func (c *clients) silent(t *testing.T, cluster string) {
 	})
 }
 
-// failuresOnly waits until the load balancer has found out that the cluster is dead,
-// and counts the requests that were lost with it: there are no others.
+// failuresOnly waits until the load balancer has noticed that the cluster is dead, and
+// counts the requests that were lost with it. It fails the test if a request failed in another way.
 func (c *clients) failuresOnly(t *testing.T, cluster string) {
 	t.Helper()
 	c.silent(t, cluster)

@@ -32,9 +32,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/post"
 )
 
-// staged is a loop that runs in a bubble of synctest: with the real renderer,
-// scheduler, diagnosis and poster, between a repository, clusters and a forge that
-// the test plays.
+// staged is a loop that runs in a synctest bubble. Its renderer, scheduler, diagnosis and
+// poster are real; its repository, clusters and forge are played by the test.
 type staged struct {
 	inForce atomic.Value // the SHA of the revision in force, a string
 	*loop
@@ -43,27 +42,27 @@ type staged struct {
 	stop  func()
 	forge *notebook
 	files fstest.MapFS // of the last push
-	// pushed are all commits, of which each is the parent of the next.
+	// pushed are all commits, each the parent of the next.
 	pushed *pushed
-	// slow says how long a revision's rendering takes; deaf that it does not end
-	// when it is told to.
+	// slow is how long a revision's rendering takes; deaf means that it ignores the end of
+	// its context.
 	mu   sync.Mutex
 	slow map[string]time.Duration
 	deaf bool
 
 	began []string // the renderings, by SHA
-	// hang holds the loop in its turn until the channel is closed; nil does not.
+	// hang holds the loop in a turn until the channel is closed; nil does not hold it.
 	hang atomic.Pointer[chan struct{}]
 }
 
-// inOneStep is a renderer that gives a revision as a whole.
+// inOneStep returns a renderer that delivers a revision as a whole.
 func inOneStep(render func(context.Context, federation.Snapshot, *federation.Federation, func(federation.Cluster, []federation.Bundle)) ([]federation.Bundle, []federation.Finding)) preview.RenderFunc {
 	return func(ctx context.Context, s federation.Snapshot, f *federation.Federation, ready func(federation.Cluster, []federation.Bundle), _ func([]federation.Bundle, []federation.Finding)) ([]federation.Bundle, []federation.Finding) {
 		return render(ctx, s, f, ready)
 	}
 }
 
-// notebook is a forge that notes what is posted.
+// notebook is a forge that records what is posted.
 type notebook struct {
 	mu    sync.Mutex
 	posts []status.Commit
@@ -95,7 +94,7 @@ func (n *notebook) of(name string) []string {
 	return posts
 }
 
-// contexts are those under which something was posted for a commit.
+// contexts returns the contexts under which something was posted for a commit.
 func (n *notebook) contexts(name string) []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -110,7 +109,7 @@ func (n *notebook) contexts(name string) []string {
 
 func shaOf(name string) string { return fmt.Sprintf("%x%040d", name, 0)[:40] }
 
-// stagedConfig is made outside of the bubble, where programs may run.
+// stagedConfig is made outside the bubble, where programs may run.
 func stagedConfig(t *testing.T) *config.Config {
 	t.Helper()
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
@@ -125,10 +124,10 @@ func stagedConfig(t *testing.T) *config.Config {
 	return cfg
 }
 
-// stage starts a loop in a bubble.
+// stage starts a loop, in a bubble.
 func stage(t *testing.T, cfg *config.Config) *staged { return stageAt(t, cfg, &pushed{}) }
 
-// stageAt is stage for a repository that has commits already.
+// stageAt is stage for a repository that already has commits.
 func stageAt(t *testing.T, cfg *config.Config, repository *pushed) *staged {
 	t.Helper()
 	d, err := newParts(cfg, Options{Log: zap.NewNop()})
@@ -139,7 +138,7 @@ func stageAt(t *testing.T, cfg *config.Config, repository *pushed) *staged {
 	d.before = repository.before
 	d.rosterFile = filepath.Join(t.TempDir(), "roster")
 	d.poster = post.New(s.forge, post.Options{Outbox: filepath.Join(t.TempDir(), "outbox")})
-	render := render.New(render.Options{}).Render // a bubble's time stands still for a process
+	render := render.New(render.Options{}).Render // the clock of a bubble does not advance while a process runs
 	d.render = func(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation, ready func(federation.Cluster, []federation.Bundle), _ func([]federation.Bundle, []federation.Finding)) ([]federation.Bundle, []federation.Finding) {
 		sha := snapshot.Revision.SHA
 		s.mu.Lock()
@@ -188,13 +187,13 @@ func stageAt(t *testing.T, cfg *config.Config, repository *pushed) *staged {
 	return s
 }
 
-// played is a cluster that runs what it is told to: at once, but for objects that say
-// "refused", and not well where they say "degraded".
+// played is a cluster that immediately runs what it is requested to run, except for objects
+// with the text "refused". Objects with the text "degraded" are not healthy.
 type played struct {
 	name    string
 	changed bell.Bell
 
-	mu      sync.Mutex // protects what follows
+	mu      sync.Mutex // protects the following fields
 	order   member.Order
 	outcome member.Outcome
 }
@@ -283,7 +282,7 @@ func replicasOf(o *federation.Object) (int64, bool) {
 	return n, ok
 }
 
-// push delivers a commit that changes these files; nothing deletes one.
+// push delivers a commit that changes these files; it never deletes one.
 func (s *staged) push(name string, files map[string]string) {
 	s.files = maps.Clone(s.files)
 	for file, content := range files {
@@ -298,7 +297,7 @@ func (s *staged) push(name string, files map[string]string) {
 	}))
 }
 
-// find is what source does with a commit.
+// find delivers a commit as source does.
 func (s *staged) find(snapshot federation.Snapshot) { s.events.put(source.Event{Snapshot: &snapshot}) }
 
 // pushed is the history of a branch.
@@ -321,7 +320,7 @@ func (p *pushed) tip() federation.Snapshot {
 	return p.all[len(p.all)-1]
 }
 
-// before is a beforeFunc.
+// before implements a beforeFunc.
 func (p *pushed) before(_ context.Context, of federation.Revision, use func(federation.Snapshot) bool) error {
 	p.mu.Lock()
 	all := slices.Clone(p.all)
@@ -335,26 +334,26 @@ func (p *pushed) before(_ context.Context, of federation.Revision, use func(fede
 	return nil
 }
 
-// slowly makes the rendering of a commit take a time.
+// slowly makes the rendering of a commit take some time.
 func (s *staged) slowly(name string, takes time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.slow[shaOf(name)] = takes
 }
 
-// pass lets time pass until all has come to rest.
+// pass advances the clock and waits until all goroutines are idle.
 func (s *staged) pass(d time.Duration) *status.Report {
 	s.wait(d)
 	return s.reports.Newest()
 }
 
-// wait is pass for a loop that may hang.
+// wait is like pass, for a loop that may hang.
 func (s *staged) wait(d time.Duration) {
-	time.Sleep(d) //nolint:forbidigo // in a bubble this is how time passes
+	time.Sleep(d) //nolint:forbidigo // this advances the clock of the bubble
 	synctest.Wait()
 }
 
-// replicas is what each cluster was last told to run of ReplicaSet web.
+// replicas returns how many replicas of ReplicaSet web a cluster was last requested to run.
 func (s *staged) replicas(cluster string) int64 {
 	for _, app := range s.members.byName[cluster].Newest().Apps {
 		for _, o := range app.Objects {
@@ -366,7 +365,7 @@ func (s *staged) replicas(cluster string) int64 {
 	return -1
 }
 
-// value is what a cluster was last told to run of ConfigMap settings.
+// value returns the value of ConfigMap settings that a cluster was last requested to have.
 func (s *staged) value(cluster string) string {
 	for _, app := range s.members.byName[cluster].Newest().Apps {
 		for _, o := range app.Objects {
@@ -426,7 +425,7 @@ func TestTheLoopGoesOnWhileAPushIsRenderedForAMinute(t *testing.T) {
 			t.Errorf("the second push after a second: %s, want it pending, rendering", describe(r))
 		}
 
-		// What is certain of it is in the first cluster, beside what is in force.
+		// The finished part of it is in the first cluster, next to the revision in force.
 		if got := s.value("a"); got != "two" {
 			t.Errorf("a was told the value %s, want two at once", got)
 		}
@@ -434,8 +433,8 @@ func TestTheLoopGoesOnWhileAPushIsRenderedForAMinute(t *testing.T) {
 			t.Errorf("c was told the value %s, want one until it is rendered", got)
 		}
 
-		// A cluster goes away: its replicas are raised elsewhere at once, and what was
-		// handed ahead is not taken back.
+		// A cluster goes away: its replicas are added elsewhere immediately, and the finished
+		// part is not reverted.
 		s.away(federation.ClusterOffline)
 		r = s.pass(2 * publishInterval)
 		if a, c := s.replicas("a"), s.replicas("c"); a != 3 || c != 3 {
@@ -445,10 +444,10 @@ func TestTheLoopGoesOnWhileAPushIsRenderedForAMinute(t *testing.T) {
 			t.Errorf("a was told the value %s after the failover, want two still", got)
 		}
 		if c := clusterOf(r, "b"); c.State != federation.ClusterOffline {
-			t.Errorf("b is told to be %s, want Offline", c.State)
+			t.Errorf("b is reported as %s, want Offline", c.State)
 		}
 
-		// Reports go on: by the clock at the latest.
+		// Reports continue, at the latest by the timer.
 		for range 5 {
 			if r := s.pass(turnInterval); time.Since(r.Time) > turnInterval || r.Revision.SHA != shaOf("two") {
 				t.Errorf("the report is %s old and of %s", time.Since(r.Time), r.Revision)
@@ -516,16 +515,16 @@ func TestANewerPushStopsARenderingAndAStreamOfThemDoesNotStarve(t *testing.T) {
 			s.push(name, map[string]string{"settings/settings.yaml": stagedSettings(name)})
 			r := s.pass(10 * time.Second)
 			if r.Revision.SHA != shaOf(name) || r.State != status.Pending {
-				t.Errorf("%s is %s, want it told and pending", name, describe(r))
+				t.Errorf("%s is %s, want it reported as pending", name, describe(r))
 			}
 			if sha, _ := s.inForce.Load().(string); !slices.Contains(inForce, sha) {
 				inForce = append(inForce, sha)
 			}
 		}
-		// p1 and p2 are stopped, p3 is finished; p8 follows it, since only the newest
+		// p1 and p2 are stopped and p3 is finished. p8 follows, since only the newest
 		// counts, then p9, and p10 is finished …
 		if len(inForce) < 3 {
-			t.Errorf("in force were %d revisions during 200 s of pushes, want some of them", len(inForce))
+			t.Errorf("%d revisions were in force during 200 s of pushes, want some of them", len(inForce))
 		}
 		if r := s.pass(2 * time.Minute); r.State != status.Success || r.Revision.SHA != shaOf("p20") || s.value("c") != "p20" {
 			t.Errorf("in the end: %s, want p20 a success", describe(r))
@@ -557,7 +556,7 @@ func TestTheEndDoesNotWaitForARendering(t *testing.T) {
 	})
 }
 
-// A commit is never given the failure of the one before, whatever failed.
+// A commit never gets the failure of the previous one, whatever failed.
 func TestAMendedCommitIsNeverGivenTheFailureBefore(t *testing.T) {
 	cfg := stagedConfig(t)
 	cases := map[string]map[string]string{
@@ -590,11 +589,11 @@ func TestAMendedCommitIsNeverGivenTheFailureBefore(t *testing.T) {
 					s.slowly("B", takes)
 					s.push("B", mended)
 					if r := s.pass(3 * time.Minute); r.State != status.Success {
-						t.Errorf("the mended commit: %s, want a success", describe(r))
+						t.Errorf("the fixed commit: %s, want a success", describe(r))
 					}
 					for _, post := range s.forge.of("B") {
 						if strings.HasPrefix(post, "failure") {
-							t.Errorf("the mended commit got %q", post)
+							t.Errorf("the fixed commit got %q", post)
 						}
 					}
 				})
@@ -631,13 +630,13 @@ func TestACommitThatBreaksTheFileIsToldThatAndNothingElse(t *testing.T) {
 		if r, ok := s.reports.Of(shaOf("bad")); !ok || r.State != status.Failure || time.Since(r.Time) > turnInterval {
 			t.Errorf("the report of the revision in force is not kept up to date")
 		}
-		// It is maintained meanwhile.
+		// The revision in force is still maintained.
 		s.away(federation.ClusterOffline)
 		s.pass(time.Second)
 		s.push("C", map[string]string{"fedsync.yaml": stagedFile})
 		s.away(federation.ClusterReady)
 		if r := s.pass(3 * time.Minute); r.State != status.Success {
-			t.Errorf("when the file is mended: %s, want a success", describe(r))
+			t.Errorf("when the file is fixed: %s, want a success", describe(r))
 		}
 	})
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/worker"
 )
 
-// childConfig has the settings, in JSON, of a daemon that the test binary is to run
-// instead of the tests: one that can be killed.
+// childConfig is the environment variable with the settings, in JSON, of a daemon that the
+// test binary runs instead of the tests. Such a daemon can be killed.
 const childConfig = "FEDSYNC_TEST_CHILD"
 
 func TestMain(m *testing.M) {

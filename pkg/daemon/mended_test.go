@@ -11,8 +11,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// A commit that mends another is never given that one's failure, as a forge sees it.
-// 150 ConfigMaps behind a kustomization make rendering take long enough to be seen.
+// On a forge, a commit that fixes another never gets that one's failure. 150 ConfigMaps in
+// a kustomization make rendering slow enough to be observed.
 func TestAForgeNeverSeesTheFailureBeforeOnACommitThatMendsIt(t *testing.T) {
 	s := lab.Shared(t)
 	w := newWorld(t, s)
@@ -72,7 +72,7 @@ func TestAForgeNeverSeesTheFailureBeforeOnACommitThatMendsIt(t *testing.T) {
 			})
 			for _, st := range forge.Statuses(t, mended) {
 				if st.State != "pending" && st.State != "success" {
-					t.Errorf("the mended commit was given %s %q", st.State, st.Description)
+					t.Errorf("the fixed commit got %s %q", st.State, st.Description)
 				}
 			}
 		})

@@ -11,7 +11,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/github/githubtest"
 )
 
-// GitHub is a stand-in here, the clusters are real.
+// GitHub is a stand-in; the clusters are real.
 func TestAMergeQueueWaitsForThePlanOfItsHead(t *testing.T) {
 	w := newWorld(t, lab.Shared(t))
 	forge := githubtest.New(t, w.repo.Path)
@@ -56,10 +56,10 @@ func TestAMergeQueueWaitsForThePlanOfItsHead(t *testing.T) {
 		}
 	}
 	if err := forge.Enqueue(bad); err == nil || !strings.Contains(err.Error(), "failing") {
-		t.Errorf("the queue takes what fails: %v", err)
+		t.Errorf("the queue accepts a failing head: %v", err)
 	}
 	if err := forge.Enqueue(good); err != nil {
-		t.Fatalf("the queue refuses what succeeds: %v", err)
+		t.Fatalf("the queue refuses a successful head: %v", err)
 	}
 	queued := forge.Pull(good).Queued
 	planned(queued, "success")

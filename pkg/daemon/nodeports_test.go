@@ -16,7 +16,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// unpinned is a Service whose node port is left to fedsync.
+// unpinned is a Service whose node port fedsync chooses.
 func (w *world) unpinned(name string) string {
 	return fmt.Sprintf(`apiVersion: v1
 kind: Service
@@ -29,8 +29,8 @@ spec:
 `, name, w.namespace)
 }
 
-// nodePorts gives the first node port of the Service web in each cluster; 0 where
-// there is none.
+// nodePorts returns the first node port of the Service web in each cluster; 0 if there is
+// none.
 func (w *world) nodePorts(clusters ...string) []int64 {
 	w.t.Helper()
 	ports := make([]int64, len(clusters))
@@ -45,7 +45,7 @@ func (w *world) nodePorts(clusters ...string) []int64 {
 	return ports
 }
 
-// occupy makes a Service of somebody else's that has a node port.
+// occupy creates a foreign Service that has a node port.
 func (w *world) occupy(cluster, namespace, name string, port int) {
 	w.t.Helper()
 	services := w.sandbox.Client(w.t, cluster).CoreV1().Services(namespace)
@@ -77,8 +77,8 @@ func TestANodePortIsChosenOnceForAllClusters(t *testing.T) {
 		t.Fatalf("node ports are %v, want one from the band 30000-30085", chosen)
 	}
 
-	// The same repository, read by another daemon that never heard of the choice and
-	// finds no Service.
+	// The same repository, read by another daemon that does not know the choice and finds
+	// no Service.
 	d.stop()
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	for _, cluster := range all {
@@ -92,7 +92,7 @@ func TestANodePortIsChosenOnceForAllClusters(t *testing.T) {
 		t.Errorf("node ports after a restart are %v, want %v", got, chosen)
 	}
 
-	// A pin moves it everywhere, and its removal leaves it where it is.
+	// A pin changes the port everywhere, and its removal leaves the port unchanged.
 	pinned := strings.Replace(w.unpinned("web"), "targetPort: 8080", fmt.Sprintf("targetPort: 8080, nodePort: %d", w.nodePort), 1)
 	d.live(w.repo.Push("pinned", map[string]string{"apps/web/service.yaml": pinned}))
 	want := slices.Repeat([]int64{int64(w.nodePort)}, len(all))
@@ -101,7 +101,7 @@ func TestANodePortIsChosenOnceForAllClusters(t *testing.T) {
 	}
 	d.live(w.repo.Push("no pin", map[string]string{"apps/web/service.yaml": w.unpinned("web")}))
 	if got := w.nodePorts(all...); !slices.Equal(got, want) {
-		t.Errorf("node ports without the pin are %v, want %v as they were", got, want)
+		t.Errorf("node ports without the pin are %v, want %v unchanged", got, want)
 	}
 }
 
@@ -124,7 +124,7 @@ func TestAPortThatSomebodyHoldsIsRefusedThereAndServedElsewhere(t *testing.T) {
 		return hasFinding("D11b", held, "Service/"+w.namespace+"/web", "Service/"+w.namespace+"/legacy")(r)
 	})
 	if !strings.Contains(report.Description.String(), held) || !strings.Contains(report.Description.String(), "legacy") {
-		t.Errorf("the status says %q, want it to name %s and the holder", report.Description, held)
+		t.Errorf("the status is %q, want it to name %s and the holder", report.Description, held)
 	}
 	for _, cluster := range others {
 		eventually(t, "the Service is in "+cluster, func() string {
@@ -134,12 +134,12 @@ func TestAPortThatSomebodyHoldsIsRefusedThereAndServedElsewhere(t *testing.T) {
 			return ""
 		})
 	}
-	w.awaitValue(held, "note", "1") // the rest of the app is there
+	w.awaitValue(held, "note", "1") // the rest of the app exists
 	if u := w.get(held, "Service", "web"); u != nil {
 		t.Errorf("the Service is in %s, where its port is held", held)
 	}
 
-	// Mended, it goes away by itself.
+	// When the port is free, the finding goes away by itself.
 	services := s.Client(t, held).CoreV1().Services(w.namespace)
 	if err := services.Delete(t.Context(), "legacy", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -175,11 +175,11 @@ func TestAServiceGoesOnlyWhereItsSelectorLetsIt(t *testing.T) {
 	w.awaitValue(all[2], "a", "-")
 	w.awaitValue(all[1], "a", "1")
 
-	// What cannot be understood changes nothing.
+	// An invalid selector changes nothing.
 	w.repo.Push("a slip", map[string]string{"apps/web/a.yaml": annotated("place=somewhere")})
 	d.await("the annotation is quoted", hasFinding("annotation", "cluster-selector", "place=somewhere"))
 	if got := w.value(all[1], "a"); got != "1" {
-		t.Errorf("a in %s is %q after a slip, want it left", all[1], got)
+		t.Errorf("a in %s is %q after a mistake, want it left", all[1], got)
 	}
 }
 

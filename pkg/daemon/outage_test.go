@@ -11,7 +11,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// The tests of outages share one sandbox of their own, one after the other.
+// The tests of outages share one sandbox, one after the other.
 func TestAnOutageOfOneClusterCostsTheOthersNothing(t *testing.T) {
 	s := lab.Own(t, 3)
 	t.Run("it hangs", func(t *testing.T) {
@@ -71,8 +71,8 @@ func outage(t *testing.T, s *lab.Sandbox, away, back func(testing.TB, string)) {
 	}
 	pendingFor(second)
 
-	// A restart meanwhile: the others go on, and are pruned once it is known that
-	// the one is away and not merely slow.
+	// A restart during the outage: the other clusters are synced, and are pruned as soon as
+	// it is known that the one is away and not merely slow.
 	stopping := time.Now()
 	d.stop()
 	if took := time.Since(stopping); took > 4*time.Second {
@@ -94,7 +94,7 @@ func outage(t *testing.T, s *lab.Sandbox, away, back func(testing.TB, string)) {
 	back(t, lost)
 	isBack = true
 	if got := w.value(lost, "c"); got != "1" {
-		t.Errorf("c in %s = %q after its return, want 1 as it was", lost, got)
+		t.Errorf("c in %s = %q after its return, want it unchanged at 1", lost, got)
 	}
 	returned := time.Now()
 	report := d.live(third)

@@ -16,15 +16,15 @@ import (
 )
 
 const (
-	// longTests asks for the long form of the tests that have one.
+	// longTests is the environment variable that selects the long form of tests.
 	longTests = "FEDSYNC_TEST_LONG"
-	// atMost is how many requests a minute an API server may get that refuses
-	// everything, besides the probes.
+	// atMost is how many requests a minute, in addition to the probes, an API server may
+	// get if it refuses everything.
 	atMost = 30
 )
 
-// However an API server refuses everything, it is asked little, and again as soon as
-// it answers. The short form counts one minute, the long one two.
+// However an API server refuses everything, it gets few requests, and is used again as soon
+// as it answers. The short form counts one minute, the long form two.
 func TestAnAPIServerThatRefusesEverythingIsLeftInPeace(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	objects, minutes, warmUp := 40, 1, 30*time.Second
@@ -46,7 +46,7 @@ func TestAnAPIServerThatRefusesEverythingIsLeftInPeace(t *testing.T) {
 	begin(refusing)
 	begin(watching)
 
-	// Three clusters refuse everything, and three more every watch.
+	// Three clusters refuse everything, and three others every watch.
 	for i, refuse := range []func(*lab.Proxy) *lab.Rule{
 		func(p *lab.Proxy) *lab.Rule { return p.RefuseAll(http.StatusInternalServerError) },
 		func(p *lab.Proxy) *lab.Rule { return p.RefuseAll(http.StatusForbidden) },
@@ -96,7 +96,8 @@ func TestAnAPIServerThatRefusesEverythingIsLeftInPeace(t *testing.T) {
 	}
 }
 
-// A moment's overload is no matter of permission, and is over when it is over.
+// A short overload is not reported as missing permission, and the report clears when it is
+// over.
 func TestAnOverloadedAPIServerIsNotCalledForbidding(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	w := faultyWorld(t)
@@ -136,8 +137,8 @@ func TestAnOverloadedAPIServerIsNotCalledForbidding(t *testing.T) {
 	})
 }
 
-// What a list or a watch of one kind answers stands in the report, word for word,
-// whatever it is, and so does what waits for it.
+// The report quotes the error of a list or a watch of one kind, whatever it is, and names
+// what waits for it.
 func TestAWatchThatFailsIsSaidWithItsError(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	for _, c := range []struct {
@@ -180,7 +181,7 @@ func TestAWatchThatFailsIsSaidWithItsError(t *testing.T) {
 	}
 }
 
-// Events of an object that cannot be repaired are no reason to try it more often.
+// Events of an object that cannot be repaired do not make retries more frequent.
 func TestEventsOfAnObjectThatCannotBeRepairedCostNoRequests(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	w := faultyWorld(t)
@@ -216,7 +217,7 @@ func TestEventsOfAnObjectThatCannotBeRepairedCostNoRequests(t *testing.T) {
 	d.live(sha)
 }
 
-// answers counts requests by the status that was answered.
+// answers counts requests by the status of the answer.
 func answers(requests faults.Requests) map[int]int {
 	counts := map[int]int{}
 	for _, r := range requests {

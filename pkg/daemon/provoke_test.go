@@ -13,24 +13,23 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// fault is something that goes wrong for real, and what is to be said of it until
-// it is mended.
+// fault is something that really goes wrong, and what must be reported until it is fixed.
 type fault struct {
 	name  string
-	files map[string]string // pushed, and mended by pushing what was there before
-	// cause and mend are somebody's hand in a cluster or a kubeconfig.
+	files map[string]string // pushed, and fixed by pushing the previous files
+	// cause and mend make and undo a change by hand in a cluster or a kubeconfig.
 	cause, mend func(*patient)
-	// refused says that a cluster refused something. That is tried again within a
-	// minute, or at the next push, for which it waits here.
+	// refused means that a cluster refuses something. That is retried within a minute, or
+	// at the next push, which the test makes.
 	refused bool
 	want    []symptom
 }
 
-// symptom is a finding that a fault is to cause.
+// symptom is a finding that a fault must cause.
 type symptom struct {
 	id       string
 	severity federation.Severity
-	cluster  string // empty where it is about more than one
+	cluster  string // empty if it is about more than one
 	object   federation.ObjectRef
 	words    []string // of its message or remedy
 }
@@ -39,7 +38,7 @@ func (s symptom) String() string {
 	return fmt.Sprintf("%s %s of cluster %q, object %q, with %q", s.severity, s.id, s.cluster, s.object, s.words)
 }
 
-// about says whether a finding is the one that is meant, whatever it says of it.
+// about reports whether a finding is that of the symptom, whatever its words.
 func (s symptom) about(f federation.Finding) bool {
 	return f.ID == s.id && f.Cluster == s.cluster && f.Object == s.object
 }
@@ -63,30 +62,30 @@ func note(id, cluster string, object federation.ObjectRef, words ...string) symp
 	return symptom{id, federation.SeverityNote, cluster, object, words}
 }
 
-// none is the object of a finding that is about no object.
+// none is the object of a finding without an object.
 var none federation.ObjectRef
 
-// ref names an object of the test's namespace.
+// ref returns the name of an object in the test's namespace.
 func (w *world) ref(kind, name string) federation.ObjectRef {
 	return federation.ObjectRef{Group: kinds[kind].Group, Kind: kind, Namespace: w.namespace, Name: name}
 }
 
-// patient is a healthy federation that one daemon looks after, and that faults are
-// tried on, one after the other.
+// patient is a healthy federation with one daemon. Faults are tried on it one after the
+// other.
 type patient struct {
 	*world
 	*ran
-	files map[string]string // what is in Git while it is healthy
-	usual []string          // the identities of findings that it has all the time
+	files map[string]string // in Git while it is healthy
+	usual []string          // the identities of findings that it always has
 }
 
-// newPatient has an Ingress, a Service and a ReplicaSet in all clusters, as in the
-// guide, and waits until they are live.
+// newPatient makes a patient with an Ingress, a Service and a ReplicaSet in all clusters, as
+// in the guide, and waits until they are live.
 func newPatient(t *testing.T, s *lab.Sandbox, settings func(*patient)) *patient {
 	t.Helper()
 	w := newWorld(t, s)
 	w.grace = time.Second
-	// An address that was another one before is spoken of for a day.
+	// A changed address is reported for a day.
 	p := &patient{world: w, usual: []string{"address-changed"}, files: map[string]string{
 		"fedsync.yaml":                     w.file("web"),
 		"apps/web/base/kustomization.yaml": "resources: [ingress.yaml, service.yaml, replicaset.yaml, more.yaml]\n",
@@ -102,7 +101,7 @@ func newPatient(t *testing.T, s *lab.Sandbox, settings func(*patient)) *patient 
 	return p
 }
 
-// under is the patient in the hands of a subtest.
+// under returns the patient for use in a subtest.
 func (p *patient) under(t *testing.T) *patient {
 	own, w, r := *p, *p.world, *p.ran
 	w.t, r.t = t, t
@@ -110,7 +109,7 @@ func (p *patient) under(t *testing.T) *patient {
 	return &own
 }
 
-// before gives the files as they are while the patient is healthy.
+// before returns the files of the healthy patient.
 func (p *patient) before(files map[string]string) map[string]string {
 	was := map[string]string{}
 	for name := range files {
@@ -122,8 +121,7 @@ func (p *patient) before(files map[string]string) map[string]string {
 	return was
 }
 
-// healthy waits until the newest revision is a success of which there is nothing
-// unusual to say.
+// healthy waits until the newest revision is a success without unusual findings.
 func (p *patient) healthy() {
 	p.world.t.Helper()
 	sha := p.repo.Head()
@@ -140,8 +138,8 @@ func (p *patient) healthy() {
 	})
 }
 
-// show waits until symptoms are seen, and says whether the state is what their
-// severity makes of it.
+// show waits until symptoms are reported, and checks that the state follows from their
+// severity.
 func (p *patient) show(symptoms ...symptom) {
 	t := p.world.t
 	t.Helper()
@@ -168,7 +166,7 @@ func (p *patient) show(symptoms ...symptom) {
 	})
 }
 
-// recover waits until symptoms are gone.
+// recover waits until symptoms are no longer reported.
 func (p *patient) recover(symptoms ...symptom) {
 	p.world.t.Helper()
 	p.await("it is said no more", func(r *status.Report) string {
@@ -181,7 +179,7 @@ func (p *patient) recover(symptoms ...symptom) {
 	})
 }
 
-// try lets the patient suffer a fault, and recover.
+// try makes the patient suffer a fault and recover.
 func (p *patient) try(t *testing.T, f fault) {
 	t.Helper()
 	ok := t.Run(f.name, func(t *testing.T) {
@@ -203,6 +201,6 @@ func (p *patient) try(t *testing.T, f fault) {
 		p.healthy()
 	})
 	if !ok {
-		t.FailNow() // the next would begin with what is left of this one
+		t.FailNow() // the next fault would start from a patient that is not healthy
 	}
 }

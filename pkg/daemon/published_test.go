@@ -17,8 +17,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/member"
 )
 
-// Whoever may push can name any context, and read what comes of it on the page: that
-// must not tell which others there are, nor how this machine is laid out.
+// Users who may push can name any context, and read the result on the page. It must not
+// reveal which other contexts exist, nor the file layout of this machine.
 func TestWhatIsWrongWithTheKubeconfigIsToldToTheLogAlone(t *testing.T) {
 	const other = "payments-production"
 	for name, c := range map[string]struct {
@@ -65,7 +65,7 @@ users: [{name: a, user: %s}]
 				t.Errorf("log = %v, want the whole text once", entries)
 			}
 			if _, err := d.connect(true)("a"); err == nil || !strings.Contains(err.Error(), dir) {
-				t.Errorf("a command's own look says %v, want the whole text", err)
+				t.Errorf("a command reports %v, want the whole text", err)
 			}
 		})
 	}
@@ -90,7 +90,7 @@ func TestAKubeconfigThatCannotBeReadIsAFindingWithoutItsPath(t *testing.T) {
 	}
 }
 
-// withKubeconfig makes a daemon, and keeps its log.
+// withKubeconfig makes a daemon and captures its log.
 func withKubeconfig(t *testing.T, dir, content string) (*Daemon, *observer.ObservedLogs) {
 	t.Helper()
 	cfg := stagedConfig(t)

@@ -15,7 +15,7 @@ import (
 
 var errUnreadable = errors.New("fetch https://forge.example/team/web.git: connection refused")
 
-// probed returns what a probe is answered.
+// probed returns the answer to a probe.
 func probed(t *testing.T, d *Daemon, path string) (code int, text string) {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -50,7 +50,7 @@ func TestHealthzFailsWhereTheLoopHangsAndNotWhereItIsIdle(t *testing.T) {
 		}
 		for _, path := range []string{"/", "/api/v1/report", "/readyz", "/metrics"} {
 			if code, text := probed(t, s.Daemon, path); code != http.StatusOK {
-				t.Errorf("GET %s beside a loop that hangs: %d %s, want 200", path, code, text)
+				t.Errorf("GET %s while the loop hangs: %d %s, want 200", path, code, text)
 			}
 		}
 
@@ -75,13 +75,13 @@ func TestReadyzFailsUntilTheRepositoryCouldBeReadOnce(t *testing.T) {
 				t.Errorf("%s: %d %s, want %d with %q", when, code, text, wantCode, words)
 			}
 			if code, text := probed(t, s.Daemon, "/healthz"); code != http.StatusOK {
-				t.Errorf("%s: /healthz is %d %s, want 200: a restart mends no repository", when, code, text)
+				t.Errorf("%s: /healthz is %d %s, want 200: a restart does not fix a repository", when, code, text)
 			}
 		}
 		want("nothing was found", http.StatusServiceUnavailable, "the repository has not been read yet")
 		s.events.put(source.Event{Err: errUnreadable})
 		want("it cannot be read", http.StatusServiceUnavailable, errUnreadable.Error())
-		// A mistake in it is the committer's matter, and told on the commit.
+		// A mistake in it must be fixed by the committer, and is reported on the commit.
 		s.events.put(source.Event{Snapshot: &federation.Snapshot{
 			Revision: federation.Revision{Ref: "main", SHA: shaOf("empty")}, Files: s.files,
 		}})

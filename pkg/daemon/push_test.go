@@ -42,14 +42,14 @@ func TestAPushGoesLiveAndTheNextChangesOnlyWhatChanged(t *testing.T) {
 		w.awaitValue(c.Name, "config", "two")
 	}
 	for object, version := range w.versions() {
-		// The status of a ReplicaSet or an Ingress is others' to write.
+		// Other controllers write the status of a ReplicaSet or an Ingress.
 		ours := strings.Contains(object, "/Service/") || strings.Contains(object, "/ConfigMap/fedsync-system/")
 		if ours && version != before[object] {
 			t.Errorf("%s was written, want it left alone", object)
 		}
 	}
 
-	// The API tells the same, at the address that was chosen.
+	// The API reports the same, at the chosen address.
 	response, err := http.Get(d.publicURL() + "/api/v1/report")
 	if err != nil {
 		t.Fatal(err)
@@ -72,8 +72,8 @@ func TestAPushGoesLiveAndTheNextChangesOnlyWhatChanged(t *testing.T) {
 // The first daemon is killed as by a power failure.
 func TestARestartWithNothingChangedWritesNothing(t *testing.T) {
 	w := faultyWorld(t)
-	w.cfg.Instance = ""                                       // its own name, which a restart finds again
-	w.change = func(d *Daemon) { d.turnEvery = 2 * patience } // what is to be told is not left to the clock
+	w.cfg.Instance = ""                                       // the default name, which a restart finds again
+	w.change = func(d *Daemon) { d.turnEvery = 2 * patience } // reports must not depend on the timer
 	sha := w.repo.Push("first", map[string]string{
 		"fedsync.yaml":       w.file("web", "more"),
 		"apps/web/all.yaml":  w.service() + "---\n" + w.replicaSet(1) + "---\n" + w.ingress(),
@@ -100,7 +100,7 @@ func TestARestartWithNothingChangedWritesNothing(t *testing.T) {
 		d.during(2*time.Second, "it stays so", is(sha, status.Success))
 		d.stop()
 		requests := w.front.Requests()
-		// They are six; other tests may add definitions, which are looked up.
+		// There are six; other tests may add definitions, whose discovery takes more.
 		if reads := requests.Verbs("get", "list").Besides("/readyz"); len(reads) > 10*len(w.front.Clusters()) {
 			t.Errorf("requests that read after a restart: %v, want 10 for each cluster at most", reads.Count())
 		}

@@ -39,10 +39,10 @@ import (
 
 var realHistories = flag.Int("real", 1, "how many histories are played on real clusters")
 
-// What a daemon makes of its history is as in [TestARestartChangesNothing], but in
-// real time, with a real repository and on real clusters: policies, webhooks, quotas
-// and rights are real, backups are those of etcd, and what networks and API servers
-// do is done by proxies. The long form plays many histories, in half the patience.
+// This is [TestARestartChangesNothing] in real time, with a real repository and on real
+// clusters. Policies, webhooks, quotas and permissions are real, backups are those of etcd,
+// and proxies act as faulty networks and API servers. The long form plays many histories,
+// with half the time limits.
 func TestARestartChangesNothingOnRealClusters(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	within := 2 * convergesWithin
@@ -65,13 +65,13 @@ type realWorld struct {
 	*world
 
 	campaign *campaign
-	files    map[string]bool // that the newest commit has
+	files    map[string]bool // in the newest commit
 }
 
 func newRealWorld(t *testing.T, seed uint64, within time.Duration) *realWorld {
 	t.Helper()
 	w := &realWorld{world: faultyWorld(t), files: map[string]bool{}}
-	w.cfg.RequestTimeout = 5 * time.Second // so that some hang longer
+	w.cfg.RequestTimeout = 5 * time.Second // so that some faults last longer
 	w.cfg.ProbeTimeout = 2 * time.Second
 	w.cfg.StatusDeadline = 15 * time.Second
 	w.grace = 3 * time.Second
@@ -152,7 +152,7 @@ func (w *realWorld) wait(d time.Duration) { <-time.After(d) }
 
 // forget implements [ground].
 func (w *realWorld) forget() {
-	// Whoever doubts that faults were met looks here.
+	// The log shows that faults were met.
 	w.t.Logf("requests that write, by status: %v", answers(w.front.Requests().Writes()))
 	w.front.ClearRequests()
 }
@@ -168,22 +168,22 @@ func (w *realWorld) writes() string {
 	return b.String()
 }
 
-// realCluster is a cluster of the sandbox in which a history happens. What its API
-// server refuses, it refuses to the daemon alone.
+// realCluster is a cluster of the sandbox in which a history happens. Its API server
+// refuses requests of the daemon only.
 type realCluster struct {
 	*world
 
 	proxy    *lab.Proxy
 	hooks    *webhooks
-	faults   []history.Event   // that last now
+	faults   []history.Event   // in force now
 	rules    map[int]*lab.Rule // by the number of the fault
 	restored bool
 	newest   lab.Backup
 	backups  map[int]lab.Backup
 }
 
-// Backup implements [history.Cluster]. The sandbox backs up what the cluster was at
-// first and not what it was restored to, so that is restored twice from one backup.
+// Backup implements [history.Cluster]. The sandbox backs up the original cluster and not a
+// restored one, so a restored cluster is restored again from the original's backup.
 func (c *realCluster) Backup(number int) {
 	if !c.restored {
 		c.newest = c.front.Backup()
@@ -197,7 +197,7 @@ func (c *realCluster) Restore(number int) {
 	c.proxy.Advance(300) // so that what is restored has lower resourceVersions
 	c.proxy.Restore(c.backups[number])
 	c.restored = true
-	c.suffer() // what refused at that time is in the backup
+	c.suffer() // the backup contains the policies, webhooks and quotas of its time
 }
 
 // Edit implements [history.Cluster].
@@ -206,7 +206,7 @@ func (c *realCluster) Edit(e history.Change) {
 	defer cancel()
 	objects := c.proxy.Dynamic().Resource(plural(e.Resource)).Namespace(c.namespace)
 	if e.Patch == "" {
-		_ = objects.Delete(ctx, e.Name, metav1.DeleteOptions{}) // it may not be there
+		_ = objects.Delete(ctx, e.Name, metav1.DeleteOptions{}) // it may not exist
 		return
 	}
 	var sub []string
@@ -216,7 +216,7 @@ func (c *realCluster) Edit(e history.Change) {
 	_, _ = objects.Patch(ctx, e.Name, types.MergePatchType, []byte(e.Patch), metav1.PatchOptions{FieldManager: history.ByHand}, sub...) // nor here
 }
 
-// plural returns the resource of a plural.
+// plural returns the resource with a plural name.
 func plural(name string) schema.GroupVersionResource {
 	for _, r := range kinds {
 		if r.Resource == name {
@@ -254,11 +254,12 @@ func (c *realCluster) suffer() {
 	c.refuse(c.t.Context(), c.proxy.Dynamic(), c.faults)
 }
 
-// rule is what the proxy does of a fault; nil for what the API server itself does.
+// rule adds the proxy's rule for a fault and returns it; nil for faults of the API server
+// itself.
 func (c *realCluster) rule(e history.Event) *lab.Rule {
 	c.t.Helper()
 	const writing = "POST|PUT|PATCH|DELETE"
-	switch e.Kind { //nolint:exhaustive // the others are the API server's
+	switch e.Kind { //nolint:exhaustive // the API server itself has the other faults
 	case history.Refuse:
 		return c.proxy.Cut()
 	case history.Hang:
@@ -279,7 +280,8 @@ func (c *realCluster) rule(e history.Event) *lab.Rule {
 	return nil
 }
 
-// rights are all that a daemon needs but for those that are taken away now.
+// rights returns all permissions that a daemon needs, except for those that are revoked
+// now.
 func (c *realCluster) rights() []right {
 	look := []string{"get", "list", "watch"}
 	all := []right{
@@ -299,7 +301,7 @@ func (c *realCluster) rights() []right {
 	return all
 }
 
-// What API servers refuse by.
+// The resources by which API servers refuse requests.
 var (
 	policiesResource = admissionv1.SchemeGroupVersion.WithResource("validatingadmissionpolicies")
 	bindingsResource = admissionv1.SchemeGroupVersion.WithResource("validatingadmissionpolicybindings")
@@ -307,11 +309,12 @@ var (
 	quotasResource   = corev1.SchemeGroupVersion.WithResource("resourcequotas")
 )
 
-// historyLabel has the namespace of the test that made what an API server refuses by.
+// historyLabel is the label with the namespace of the test, on policies, webhooks and
+// quotas that it made.
 const historyLabel = "example.com/history"
 
-// refuse makes the policies, webhooks and quotas of the test in a cluster those of
-// these faults.
+// refuse replaces the policies, webhooks and quotas of the test in a cluster by those of
+// some faults.
 func (c *realCluster) refuse(ctx context.Context, client dynamic.Interface, all []history.Event) {
 	c.t.Helper()
 	fail := func(err error) {
@@ -350,7 +353,7 @@ func (c *realCluster) refuse(ctx context.Context, client dynamic.Interface, all 
 	}
 }
 
-// refusal is the metadata of what an API server refuses by.
+// refusal returns the metadata of a policy, webhook or quota.
 func (c *realCluster) refusal(e history.Event) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Name:   fmt.Sprintf("%s-%d", c.namespace, e.Number),
@@ -358,17 +361,17 @@ func (c *realCluster) refusal(e history.Event) metav1.ObjectMeta {
 	}
 }
 
-// refusals are what an API server refuses by in a fault, by their resources.
+// refusals returns the policies, webhooks and quotas of a fault, by resource.
 func (c *realCluster) refusals(e history.Event) map[schema.GroupVersionResource]any {
 	meta := c.refusal(e)
-	// The clusters are everybody's.
+	// All tests share the clusters.
 	conditions := []admissionv1.MatchCondition{{Name: "daemon", Expression: fmt.Sprintf("request.userInfo.username == %q", c.namespace)}}
 	rule := admissionv1.RuleWithOperations{Operations: []admissionv1.OperationType{admissionv1.Create, admissionv1.Update}}
 	if e.Resource != "" {
 		r := plural(e.Resource)
 		rule.Rule = admissionv1.Rule{APIGroups: []string{r.Group}, APIVersions: []string{r.Version}, Resources: []string{r.Resource}}
 	}
-	switch e.Kind { //nolint:exhaustive // the others are the proxy's, and a matter of rights
+	switch e.Kind { //nolint:exhaustive // proxies and permissions implement the other faults
 	case history.Policy:
 		return map[schema.GroupVersionResource]any{
 			policiesResource: &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: meta, Spec: admissionv1.ValidatingAdmissionPolicySpec{
@@ -402,7 +405,7 @@ func (c *realCluster) refusals(e history.Event) map[schema.GroupVersionResource]
 	return nil
 }
 
-// webhooks are webhooks that say no, and others that say nothing.
+// webhooks is a server of webhooks, some of which deny and some of which never answer.
 type webhooks struct {
 	server *httptest.Server
 }
@@ -420,7 +423,7 @@ func newWebhooks(t *testing.T) *webhooks {
 		review.Response = &admissionreviewv1.AdmissionResponse{UID: review.Request.UID, Result: &metav1.Status{Message: "not now"}}
 		review.Request = nil
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(review) // who does not read it has gone
+		_ = json.NewEncoder(w).Encode(review) // the client may have gone
 	})
 	mux.HandleFunc("/hang", func(_ http.ResponseWriter, r *http.Request) {
 		select {
@@ -439,12 +442,12 @@ func newWebhooks(t *testing.T) *webhooks {
 	return &webhooks{server}
 }
 
-// client is how API servers reach the webhook of a fault.
+// client returns the configuration with which API servers reach the webhook of a fault.
 func (h *webhooks) client(kind history.Kind) admissionv1.WebhookClientConfig {
 	c := admissionv1.WebhookClientConfig{
 		CABundle: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.server.Certificate().Raw}),
 	}
-	switch kind { //nolint:exhaustive // there are no more
+	switch kind { //nolint:exhaustive // there are no other kinds of webhooks
 	case history.WebhookDown:
 		c.URL = new("https://127.0.0.1:1/")
 	case history.WebhookHang:

@@ -21,11 +21,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// liftedWithin is how soon what is refused no longer is to be applied.
+// liftedWithin limits the time from the end of a refusal until the object is applied.
 const liftedWithin = time.Minute
 
-// What a cluster refused for reasons that can be lifted is applied when they are,
-// though nobody pushes and nothing tells the daemon of it. All reasons are real.
+// An object that a cluster refuses is applied when the reason is gone, although there is no
+// push and no event for the daemon. All reasons are real.
 func TestWhatWasRefusedIsAppliedSoonAfterItIsAllowed(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	w := faultyWorld(t)
@@ -54,7 +54,7 @@ func TestWhatWasRefusedIsAppliedSoonAfterItIsAllowed(t *testing.T) {
 		hasFinding("E", cluster, "ReplicaSet/"+w.namespace+"/web", "exceeded quota"),
 		hasFinding("E", cluster, "Service/"+w.namespace+"/web", "forbidden"),
 	))
-	// More than once, so that the pauses have begun to grow.
+	// It is refused more than one time, so that the pauses have begun to grow.
 	eventually(t, "each is tried again", func() string {
 		for _, name := range []string{"policy", "webhook"} {
 			if n := writesOf(proxy, "configmaps", name); n < 3 {
@@ -89,8 +89,8 @@ func TestWhatWasRefusedIsAppliedSoonAfterItIsAllowed(t *testing.T) {
 	})
 }
 
-// An object that cannot be changed is made again when somebody deletes it, and is
-// spoken of no more.
+// An object that cannot be changed is created again when a user deletes it, and is no
+// longer reported.
 func TestWhatSomebodyMendsByHandIsNoFailureAnyMore(t *testing.T) {
 	w := faultyWorld(t)
 	cluster := w.sandbox.Clusters()[0]
@@ -110,8 +110,8 @@ func TestWhatSomebodyMendsByHandIsNoFailureAnyMore(t *testing.T) {
 	w.awaitValue(cluster, "fixed", "2")
 }
 
-// Without the right to write inventories nothing is pruned. That is done as soon as
-// the right is granted, without a push.
+// Without permission to write inventories nothing is pruned. Pruning happens as soon as the
+// permission is granted, without a push.
 func TestARightThatIsGrantedLaterIsUsed(t *testing.T) {
 	w := faultyWorld(t)
 	cluster := w.proxy(0).Cluster()
@@ -140,42 +140,42 @@ func TestARightThatIsGrantedLaterIsUsed(t *testing.T) {
 		}
 		return ""
 	})
-	t.Logf("done %s after the right was granted", time.Since(granted))
+	t.Logf("done %s after the permission was granted", time.Since(granted))
 	d.live(second)
 }
 
-// right is a rule of a role, which may hold in one namespace alone.
+// right is a rule of a role, for all namespaces or only one.
 type right struct {
 	rbacv1.PolicyRule
 
 	namespace string
 }
 
-// all are verbs on all that a daemon reads, and what it writes for itself beside
-// its inventories.
+// all returns rules with some verbs for all that a daemon reads, and with all permissions
+// for its own objects other than inventories.
 func all(verbs ...string) []right {
 	return []right{
 		{PolicyRule: rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: verbs}},
 		rule("leases.coordination.k8s.io", "*"),
-		rule("secrets", "*"), // in which it keeps what it takes over
+		rule("secrets", "*"), // copies of objects that it takes over
 	}
 }
 
-// rule is verbs on a resource, such as "configmaps" or "replicasets.apps".
+// rule allows verbs on a resource, such as "configmaps" or "replicasets.apps".
 func rule(resource string, verbs ...string) right {
 	group := schema.ParseGroupResource(resource)
 	return right{PolicyRule: rbacv1.PolicyRule{APIGroups: []string{group.Group}, Resources: []string{group.Resource}, Verbs: verbs}}
 }
 
-// ruleIn is rule in one namespace.
+// ruleIn is like rule, in one namespace.
 func ruleIn(namespace, resource string, verbs ...string) right {
 	r := rule(resource, verbs...)
 	r.namespace = namespace
 	return r
 }
 
-// impersonate has daemons come to a cluster as a user of the namespace's name, who
-// may do nothing yet.
+// impersonate makes daemons use a cluster as a user with the namespace's name, who has no
+// permissions yet.
 func (w *world) impersonate(cluster string) {
 	w.t.Helper()
 	w.changeKubeconfig(w.cfg.Kubeconfig, func(config *clientcmdapi.Config) {
@@ -183,7 +183,7 @@ func (w *world) impersonate(cluster string) {
 	})
 }
 
-// role makes these the rights of that user.
+// role replaces the permissions of that user.
 func (w *world) role(cluster string, rights ...right) {
 	w.t.Helper()
 	roles, ctx := w.client(cluster).RbacV1(), w.t.Context()
@@ -227,8 +227,8 @@ func (w *world) role(cluster string, rights ...right) {
 	fail(err)
 }
 
-// breakWebhook has a webhook judge ConfigMaps of a name in the test's namespace, and
-// nobody answer for it.
+// breakWebhook registers a webhook for ConfigMaps with a name in the test's namespace,
+// whose server does not exist.
 func (w *world) breakWebhook(cluster, name string) {
 	w.t.Helper()
 	client := w.sandbox.Client(w.t, cluster)
@@ -265,7 +265,7 @@ func (w *world) mendWebhook(cluster string) {
 	}
 }
 
-// taken makes a ConfigMap that belongs to somebody else's set.
+// taken creates a ConfigMap that belongs to a foreign ApplySet.
 func (w *world) taken(cluster, name string) {
 	w.t.Helper()
 	maps := w.sandbox.Client(w.t, cluster).CoreV1().ConfigMaps(w.namespace)
@@ -277,13 +277,13 @@ func (w *world) taken(cluster, name string) {
 	}
 }
 
-// free takes the label of the other set from what taken made.
+// free removes the label of the foreign ApplySet from that ConfigMap.
 func (w *world) free(cluster, name string) {
 	w.t.Helper()
 	w.update(cluster, "ConfigMap", name, func(u *unstructured.Unstructured) { u.SetLabels(nil) })
 }
 
-// deleteByHand deletes an object of the test's namespace, as somebody would by hand.
+// deleteByHand deletes an object in the test's namespace, as a user would.
 func (w *world) deleteByHand(cluster, kind, name string) {
 	w.t.Helper()
 	err := w.dynamic(cluster).Resource(kinds[kind]).Namespace(w.namespace).Delete(w.t.Context(), name, metav1.DeleteOptions{})

@@ -29,8 +29,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/takeover"
 )
 
-// A federation whose name changed finds all its objects to be those of its name before.
-// It says so once for each cluster, and goes on by itself when they are taken over.
+// A federation whose name changed finds that all its objects have its previous name. It
+// reports that one time for each cluster, and continues by itself after they are taken
+// over.
 func TestARenamedFederationIsToldHowToGoOnAndDoes(t *testing.T) {
 	cfg := stagedConfig(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -77,7 +78,7 @@ func TestARenamedFederationIsToldHowToGoOnAndDoes(t *testing.T) {
 				}
 			}
 			if len(found) != 1 || !strings.Contains(found[0], "federation web") || !strings.Contains(found[0], "fedsync takeover --federation web") {
-				t.Errorf("%s has the errors\n%s\nwant one that says how the objects are taken over", cluster, strings.Join(found, "\n"))
+				t.Errorf("%s has the errors\n%s\nwant one that explains how the objects are taken over", cluster, strings.Join(found, "\n"))
 			}
 		}
 
@@ -105,17 +106,17 @@ func TestARenamedFederationIsToldHowToGoOnAndDoes(t *testing.T) {
 		}
 		live("two")
 		if after := w.uids(); !maps.Equal(after, before) {
-			t.Errorf("the objects are %v, want those that there were: %v", after, before)
+			t.Errorf("the objects are %v, want the same as before: %v", after, before)
 		}
 		w.wantInventories("fedsync-shop-echo", "fedsync-shop-web")
 
-		// They are the federation's in all: what leaves Git goes.
+		// The federation fully owns them: objects that leave Git are deleted.
 		push("three", strings.Replace(fmt.Sprintf(file, "shop"), ", {name: echo, path: apps/echo}", "", 1), "data: {a: b}\n")
 		live("three")
 		w.wantInventories("fedsync-shop-web")
 		for name := range w.uids() {
 			if strings.Contains(name, "/Service/") {
-				t.Errorf("%s is there still, and its app left Git", name)
+				t.Errorf("%s still exists, although its app left Git", name)
 			}
 		}
 	})
@@ -123,7 +124,7 @@ func TestARenamedFederationIsToldHowToGoOnAndDoes(t *testing.T) {
 
 var jobKind = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
 
-// endJob has a Job end in each cluster, and its TTL delete it.
+// endJob ends a Job in each cluster and deletes it, as its TTL would.
 func (w *memoryWorld) endJob(name string) {
 	w.t.Helper()
 	for cluster := range w.stores {
@@ -144,7 +145,7 @@ func (w *memoryWorld) endJob(name string) {
 	w.wait(time.Minute)
 }
 
-// The inventory of an app that has another name now goes when it has no object left.
+// The inventory of a renamed app is deleted when no object is left in it.
 func TestTheInventoryOfARenamedAppGoes(t *testing.T) {
 	cfg := stagedConfig(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -172,11 +173,11 @@ func TestTheInventoryOfARenamedAppGoes(t *testing.T) {
 			t.Errorf("the app has another name: %s", describe(r))
 		}
 		if after := w.uids(); !maps.Equal(after, before) {
-			t.Errorf("the objects are %v, want those that there were: %v", after, before)
+			t.Errorf("the objects are %v, want the same as before: %v", after, before)
 		}
 		w.wantInventories("fedsync-web-two")
 		d.stop()
-		// A restart sees nothing of it either.
+		// After a restart nothing is reported either.
 		d = w.start("again")
 		defer d.stop()
 		w.wait(2 * time.Minute)
@@ -184,7 +185,7 @@ func TestTheInventoryOfARenamedAppGoes(t *testing.T) {
 	})
 }
 
-// uids are those of the objects in namespace default, by cluster, kind and name.
+// uids returns the UIDs of the objects in namespace default, by cluster, kind and name.
 func (w *memoryWorld) uids() map[string]string {
 	w.t.Helper()
 	all := map[string]string{}
@@ -206,7 +207,7 @@ func (w *memoryWorld) uids() map[string]string {
 	return all
 }
 
-// wantInventories judges the names of the inventories, and that there is one claim.
+// wantInventories checks the names of the inventories, and that there is one claim.
 func (w *memoryWorld) wantInventories(want ...string) {
 	w.t.Helper()
 	for name := range w.stores {

@@ -28,7 +28,7 @@ func TestTheLastGoodRevisionIsMaintainedWhateverBecomesOfTheRepository(t *testin
 	drifted := 0
 	maintained := func(t *testing.T, value string) {
 		t.Helper()
-		// Another object each time: three times the same would be a fight.
+		// It is another object each time: three changes of one would be a fight.
 		drifted++
 		name := fmt.Sprintf("drifting-%d", drifted)
 		w.update(cluster, "ConfigMap", name, setValue("drift"))

@@ -8,7 +8,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/schedule"
 )
 
-// The plan refuses what apply keeps, and neither package knows the other.
+// The plan refuses the names that apply reserves, although neither package imports the
+// other.
 func TestThePlanReservesWhatApplyKeeps(t *testing.T) {
 	if schedule.ReservedNamespace != federation.SystemNamespace {
 		t.Errorf("the plan reserves namespace %s, apply writes to %s", schedule.ReservedNamespace, federation.SystemNamespace)

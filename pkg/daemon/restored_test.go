@@ -10,9 +10,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// A control plane that starts from a backup shows what was at that time. What a
-// daemon knows of later is worth nothing then, its inventories and its claim
-// included: a revision is a success only when all of it is there again.
+// A control plane that starts from a backup has the state of that time. What a daemon knows
+// from later is then wrong, including its inventories and its claim: a revision is a success
+// only when all of it exists again.
 func TestAClusterThatIsRestoredIsMadeEqualToGitAgain(t *testing.T) {
 	w := faultyWorld(t)
 	proxy := w.proxy(1)
@@ -54,8 +54,8 @@ func TestAClusterThatIsRestoredIsMadeEqualToGitAgain(t *testing.T) {
 	})
 }
 
-// A control plane that is made from nothing behind an old address is another
-// cluster, and is told so.
+// A control plane that is built from nothing behind an old address is another cluster, and
+// is reported as such.
 func TestAClusterThatIsRebuiltBehindItsAddressIsFilledAgain(t *testing.T) {
 	w := faultyWorld(t)
 	proxy := w.proxy(1)
@@ -78,9 +78,8 @@ func TestAClusterThatIsRebuiltBehindItsAddressIsFilledAgain(t *testing.T) {
 	w.awaitValue(name, "one", "2")
 }
 
-// heldBack does what changes a cluster while that refuses the ConfigMap two, sees
-// that the revision which is to be live afterwards is no success for that reason,
-// and waits until it is one when the refusal has ended.
+// heldBack changes a cluster while it refuses the ConfigMap two. It checks that the
+// revision is not a success for that reason, ends the refusal and waits for the success.
 func (w *world) heldBack(t *testing.T, d *ran, proxy *lab.Proxy, change func() (sha string)) {
 	t.Helper()
 	d.t = t
@@ -92,7 +91,7 @@ func (w *world) heldBack(t *testing.T, d *ran, proxy *lab.Proxy, change func() (
 	d.live(sha)
 }
 
-// has checks that a cluster has what the revision brings, and whose it is.
+// has checks that a cluster has the objects of the revision, their inventory and the claim.
 func (w *world) has(t *testing.T, cluster, one string) {
 	t.Helper()
 	if got := w.value(cluster, "one"); got != one {
@@ -105,6 +104,6 @@ func (w *world) has(t *testing.T, cluster, one string) {
 		t.Errorf("the inventory in %s lists %q, want ConfigMap and ReplicaSet.apps", cluster, kinds)
 	}
 	if got, want := w.claimOf(cluster), w.claimOf(w.sandbox.Clusters()[0]); got == "" || got != want {
-		t.Errorf("the claim in %s is held by %q, in the others by %q", cluster, got, want)
+		t.Errorf("the claim in %s is held by %q, in the other clusters by %q", cluster, got, want)
 	}
 }

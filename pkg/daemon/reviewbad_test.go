@@ -13,7 +13,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// started pushes a first revision, and has a daemon run it.
+// started pushes a first revision and starts a daemon.
 func (p *pulled) started() *ran {
 	p.t.Helper()
 	first := p.push("main", map[string]string{"fedsync.yaml": p.file("web"), "apps/web/config.yaml": p.settings("config", "one")})
@@ -22,8 +22,8 @@ func (p *pulled) started() *ran {
 	return d
 }
 
-// ours waits until one comment of a pull request is the plan's, beside so many others, and
-// gives its number.
+// ours waits until exactly one comment of a pull request is the plan's, in addition to some
+// other comments, and returns its number.
 func (p *pulled) ours(number int64, others int, words ...string) (id int64) {
 	p.t.Helper()
 	eventually(p.t, fmt.Sprintf("one comment on #%d is the plan's", number), func() string {
@@ -52,13 +52,13 @@ func TestADaemonKilledWhileItPlansSaysNothingTwice(t *testing.T) {
 		kills = 30
 	}
 	p := newPulled(t)
-	p.cfg.Instance, p.cfg.WebhookSecretFile = "", "" // a killed process leaves its name free
+	p.cfg.Instance, p.cfg.WebhookSecretFile = "", "" // the name of a killed process is free again
 	p.cfg.Interval = time.Second
 	p.push("main", map[string]string{"fedsync.yaml": p.file("web"), "apps/web/config.yaml": p.settings("config", "one")})
 	heads := p.proposeMany(5)
 	for range kills {
 		child := startChild(t, p.cfg)
-		p.awaitAsked("/issues/", "/statuses/") // it has begun to say something
+		p.awaitAsked("/issues/", "/statuses/") // it has begun to post
 		<-time.After(rand.N(300 * time.Millisecond))
 		child.Kill()
 	}
@@ -72,8 +72,8 @@ func TestADaemonKilledWhileItPlansSaysNothingTwice(t *testing.T) {
 	}
 }
 
-// awaitAsked waits until the forge's API was asked for something below one of the paths,
-// since the last call.
+// awaitAsked waits until the forge's API got a request below one of the paths since the last
+// call.
 func (p *pulled) awaitAsked(paths ...string) {
 	p.t.Helper()
 	p.door.asked.take()
@@ -113,7 +113,7 @@ func TestAForgeThatHangsWhilePlansAreMadeHoldsUpNothingElse(t *testing.T) {
 	}
 	for _, head := range heads {
 		if all := p.forge.Statuses(t, head); len(all) > 0 && all[0].State == string(status.Success) {
-			t.Fatalf("the forge was told while it hangs: %+v", all)
+			t.Fatalf("the forge got a status while it hangs: %+v", all)
 		}
 	}
 	rest()
@@ -165,7 +165,7 @@ func TestACommentThatSomebodyEditsOrDeletesIsMadeAgain(t *testing.T) {
 	id := p.ours(number, 0, "1 to create")
 	p.call(http.MethodPatch, fmt.Sprintf("/issues/comments/%d", id), map[string]any{"body": "<!-- fedsync:plan: -->\nall is well"}, nil)
 	say("I made this better.")
-	id = p.ours(number, 2, "1 to create") // what was edited so bears our marker no more, and is left alone
+	id = p.ours(number, 2, "1 to create") // the edited comment no longer has fedsync's marker, and is left alone
 	p.step("one that was edited is made again")
 	p.call(http.MethodDelete, fmt.Sprintf("/issues/comments/%d", id), nil, nil)
 	say("I deleted this.")

@@ -15,12 +15,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// A pulled world has a repository on a real forge, whose pull requests are planned.
+// pulled is a world with a repository on a real forge, whose pull requests are planned.
 type pulled struct {
 	*world
 	forge *lab.Forge
 	door  *door     // between the daemons and the forge's API
-	since time.Time // the step began
+	since time.Time // when the current step began
 }
 
 func newPulled(t *testing.T) *pulled {
@@ -28,23 +28,23 @@ func newPulled(t *testing.T) *pulled {
 	return newPulledOn(t, lab.Shared(t))
 }
 
-// newPulledOn is newPulled with other clusters.
+// newPulledOn is like newPulled, with other clusters.
 func newPulledOn(t *testing.T, s *lab.Sandbox) *pulled {
 	t.Helper()
 	t.Cleanup(http.DefaultClient.CloseIdleConnections) // those of lab.Forge, after its last request
 	p := &pulled{world: newWorld(t, s), forge: lab.Shared(t).Forge(t).NewRepository(t), since: time.Now()}
-	p.door = newDoor(t, p.forge.URL) // its end ends the connections that the daemon's provider keeps
+	p.door = newDoor(t, p.forge.URL) // its end closes the idle connections of the daemon's provider
 	p.cfg.ForgeURL, p.cfg.ForgeRepository = p.door.server.URL, p.forge.Owner+"/"+p.forge.Repository
 	p.cfg.Repository, p.cfg.Revision = p.forge.CloneURL, "main"
 	p.cfg.Username = p.forge.Owner
 	p.cfg.TokenFile = writeFile(t, "token", p.forge.Token)
 	p.cfg.CommitStatus, p.cfg.PlanPullRequests = "gitea", config.PlanOwn
 	p.cfg.WebhookSecretFile = writeFile(t, "secret", "hook-secret")
-	p.cfg.Interval = time.Hour // only a webhook tells
+	p.cfg.Interval = time.Hour // only a webhook notifies
 	return p
 }
 
-// push commits files to a branch, which begins at main where it is new.
+// push commits files to a branch. A new branch begins at main.
 func (p *pulled) push(branch string, files map[string]string) (sha string) {
 	p.t.Helper()
 	sha = p.repo.Commit(branch, files)
@@ -52,7 +52,7 @@ func (p *pulled) push(branch string, files map[string]string) (sha string) {
 	return sha
 }
 
-// call asks the forge's API about the repository.
+// call sends a request about the repository to the forge's API.
 func (p *pulled) call(method, path string, body, into any) {
 	p.t.Helper()
 	if err := p.forge.Call(p.t.Context(), method, "/repos/"+p.forge.Owner+"/"+p.forge.Repository+path, body, into); err != nil {
@@ -60,7 +60,7 @@ func (p *pulled) call(method, path string, body, into any) {
 	}
 }
 
-// propose opens a pull request into main, and gives its number.
+// propose opens a pull request into main and returns its number.
 func (p *pulled) propose(branch string) int64 {
 	p.t.Helper()
 	var pr struct {
@@ -100,8 +100,8 @@ func (p *pulled) status(sha, context string, state status.State, words ...string
 	return said
 }
 
-// soon logs how long after a moment a commit has had a status with a state, by the forge. It
-// fails at ten times what that should take at most: the machine may be busy.
+// soon logs how long after a moment the forge had a status with a state for a commit. It
+// fails at ten times the time that this should take, because the machine may be busy.
 func (p *pulled) soon(what string, since time.Time, sha, context string, state status.State, most time.Duration) {
 	p.t.Helper()
 	eventually(p.t, what, func() string {
@@ -114,11 +114,12 @@ func (p *pulled) soon(what string, since time.Time, sha, context string, state s
 	took := time.Since(since)
 	p.t.Logf("%6.2fs  from then until the forge shows: %s", took.Seconds(), what)
 	if took > 10*most {
-		p.t.Errorf("%s after %s, which should take %s at most", what, took, most)
+		p.t.Errorf("%s after %s, want at most %s", what, took, most)
 	}
 }
 
-// latest gives the newest status of a commit under each context, as the forge judges by.
+// latest returns the newest status of a commit under each context, which is what the forge
+// decides by.
 func (p *pulled) latest(sha string) []lab.Status {
 	p.t.Helper()
 	var all struct {
@@ -128,7 +129,7 @@ func (p *pulled) latest(sha string) []lab.Status {
 	return all.Statuses
 }
 
-// comments gives the bodies of a pull request's comments.
+// comments returns the bodies of a pull request's comments.
 func (p *pulled) comments(number int64) []string {
 	p.t.Helper()
 	var all []struct {
@@ -159,7 +160,7 @@ func (p *pulled) comment(number int64, words ...string) {
 	})
 }
 
-// step logs how long the step before took.
+// step logs how long the step that ends took.
 func (p *pulled) step(what string) {
 	p.t.Logf("%6.2fs  %s", time.Since(p.since).Seconds(), what)
 	p.since = time.Now()

@@ -14,8 +14,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// proposeMany opens pull requests into main that each add one ConfigMap, by one push. It
-// gives their heads by number.
+// proposeMany opens pull requests into main that each add one ConfigMap, with one push. It
+// returns their heads by number.
 func (p *pulled) proposeMany(n int) map[int64]string {
 	p.t.Helper()
 	var stream strings.Builder
@@ -39,8 +39,8 @@ func (p *pulled) proposeMany(n int) map[int64]string {
 	return heads
 }
 
-// planned waits until each of the heads has a plan that is a success. The reviewer is
-// asked, and in the end the forge.
+// planned waits until each of the heads has a plan that is a success. It polls the
+// reviewer, and finally checks the forge.
 func (p *pulled) planned(d *ran, heads map[int64]string, tip string) {
 	p.t.Helper()
 	within(p.t, 10*time.Minute, "all are planned", func() string {
@@ -67,7 +67,7 @@ func (p *pulled) posted(heads map[int64]string) {
 	}
 }
 
-// pushLive pushes a value to main, and gives the time until the first cluster has it.
+// pushLive pushes a value to main, and returns the time until the first cluster has it.
 func (p *pulled) pushLive(value string) (sha string, took time.Duration) {
 	p.t.Helper()
 	p.repo.InWork("checkout", "--quiet", "main")
@@ -81,8 +81,8 @@ func (p *pulled) pushLive(value string) (sha string, took time.Duration) {
 	return p.repo.Head(), time.Since(began)
 }
 
-// pushes pushes to main some times, and gives the middle of the times until all clusters
-// have each.
+// pushes pushes to main several times, and returns the median of the times until all
+// clusters have a push.
 func (p *pulled) pushes(n int, name string, pause time.Duration) (sha string, middle time.Duration) {
 	p.t.Helper()
 	var times []time.Duration
@@ -94,14 +94,14 @@ func (p *pulled) pushes(n int, name string, pause time.Duration) (sha string, mi
 		if i == n-1 {
 			break
 		}
-		time.Sleep(pause) //nolint:forbidigo // the next push comes in the middle of what this one began
+		time.Sleep(pause) //nolint:forbidigo // the next push comes while plans after this one are being made
 	}
 	slices.Sort(times)
 	return sha, times[len(times)/2]
 }
 
-// The short form has 20 pull requests and one push. The long one has 200, and compares some
-// pushes with as many to a daemon that plans nothing.
+// The short form has 20 pull requests and one push. The long form has 200, and compares
+// several pushes with as many to a daemon that plans nothing.
 func TestManyPullRequestsArePlannedAndSlowNothingDown(t *testing.T) {
 	many, intervals, pushes := 20, 2, 1
 	long := os.Getenv(longTests) != ""
@@ -143,13 +143,13 @@ func TestManyPullRequestsArePlannedAndSlowNothingDown(t *testing.T) {
 			said = said || strings.HasPrefix(request, "POST ") && (strings.Contains(request, head) || strings.Contains(request, fmt.Sprintf("/issues/%d/", number)))
 		}
 		if said {
-			t.Errorf("%s, and another base alone changes nothing of what is said", request)
+			t.Errorf("%s, although another base alone must not change a comment or a status", request)
 		}
 	}
 	p.quiet(intervals)
 }
 
-// withoutPlans gives how long a push takes with a daemon that plans nothing.
+// withoutPlans returns how long a push takes with a daemon that plans nothing.
 func (p *pulled) withoutPlans(pushes int) (tip string, middle time.Duration) {
 	p.t.Helper()
 	cfg := *p.cfg
@@ -176,8 +176,7 @@ func (p *pulled) oneMore() {
 	p.comment(number, "1 to create")
 }
 
-// quiet waits until nothing is asked of the forge but what each interval asks, and counts
-// that.
+// quiet waits until the forge gets only the requests of each interval, and counts them.
 func (p *pulled) quiet(intervals int) {
 	p.t.Helper()
 	p.door.asked.take()
@@ -196,7 +195,7 @@ func (p *pulled) quiet(intervals int) {
 	}
 }
 
-// counter notes the requests that pass.
+// counter records the requests that pass through.
 type counter struct {
 	mu    sync.Mutex // protects asked
 	asked []string
@@ -208,7 +207,7 @@ func (c *counter) note(r *http.Request) {
 	c.asked = append(c.asked, r.Method+" "+r.URL.RequestURI())
 }
 
-// take gives those since the last call.
+// take returns the requests since its last call.
 func (c *counter) take() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

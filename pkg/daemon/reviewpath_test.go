@@ -6,13 +6,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// A pull request that does not touch the federation's folder is planned, since its check
-// may be required, and nobody is told more than that.
+// A pull request that does not touch the federation's folder gets its check, which may be
+// required, but no comment.
 func TestAPullRequestBesideTheFolderGetsACheckAndNoComment(t *testing.T) {
 	p := newPulled(t)
 	p.cfg.Path = "fleet/prod"
 	first := p.push("main", map[string]string{
-		"fedsync.yaml":            "kind: [", // another one's
+		"fedsync.yaml":            "kind: [", // of another federation
 		"fleet/prod/fedsync.yaml": p.file("web"), "fleet/prod/apps/web/config.yaml": p.settings("config", "one"), "other/x": "1",
 	})
 	d := p.start()
@@ -34,10 +34,10 @@ func TestAPullRequestBesideTheFolderGetsACheckAndNoComment(t *testing.T) {
 	p.status(inside, check, status.Success, "to change")
 	p.comment(changes, "fleet/prod/apps/web/config.yaml")
 	if all := p.comments(number); len(all) > 0 {
-		t.Errorf("the pull request beside the folder got the comments %q", all)
+		t.Errorf("the pull request outside the folder got the comments %q", all)
 	}
 
-	// A commit beside the folder gets its status, and changes nothing.
+	// A commit outside the folder gets its status, and changes nothing.
 	before := p.versions()
 	if err := p.merge(number); err != nil {
 		t.Fatal(err)
@@ -52,11 +52,11 @@ func TestAPullRequestBesideTheFolderGetsACheckAndNoComment(t *testing.T) {
 	p.status(branch.Commit.ID, context, status.Success, "3/3 clusters")
 	for name, version := range p.versions() {
 		if before[name] != version {
-			t.Errorf("%s was written by a commit beside the folder", name)
+			t.Errorf("%s was written by a commit outside the folder", name)
 		}
 	}
 
-	// One that loses the folder fails, and what runs stays.
+	// A commit that deletes the folder fails, and the objects remain.
 	p.repo.InWork("fetch", "--quiet", p.forge.PushURL(), "main")
 	p.repo.InWork("checkout", "--quiet", "--detach", "FETCH_HEAD")
 	p.repo.InWork("rm", "--quiet", "-r", "fleet/prod")

@@ -10,8 +10,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// serverWrites counts the requests of an API server that may have written something, by verb,
-// resource and whether they were dry runs, by its own metrics.
+// serverWrites counts the requests to an API server that may have written something, by
+// verb, resource and whether they were dry runs. The counts are the server's own metrics.
 type serverWrites map[string]int
 
 var requestTotal = regexp.MustCompile(`^apiserver_request_total\{(.*)\} ([0-9.e+]+)$`)
@@ -51,7 +51,7 @@ func (p *pulled) writes() serverWrites {
 	return all
 }
 
-// labels reads those of a metric.
+// labels returns the labels of a metric.
 func labels(text string) map[string]string {
 	all := map[string]string{}
 	for _, pair := range regexp.MustCompile(`(\w+)="([^"]*)"`).FindAllStringSubmatch(text, -1) {
@@ -60,7 +60,7 @@ func labels(text string) map[string]string {
 	return all
 }
 
-// since gives what was asked since another count.
+// since returns the requests since an earlier count.
 func (w serverWrites) since(before serverWrites) serverWrites {
 	more := serverWrites{}
 	for name, n := range w {
@@ -71,12 +71,12 @@ func (w serverWrites) since(before serverWrites) serverWrites {
 	return more
 }
 
-// others are the writes that a cluster without any daemon makes by itself: its controllers,
-// its nodes and its own parts.
+// others matches the writes that a cluster makes without any daemon: by its controllers, its
+// nodes and its own components.
 var others = regexp.MustCompile(`^\w+ (leases|events|nodes|nodes/status|apiservices|apiservices/status|flowschemas/status|prioritylevelconfigurations/status|tokenreviews|serviceaccounts/token)$`)
 
-// real gives those that are neither dry runs, nor questions of what one may do, nor made
-// by the cluster itself.
+// real returns the requests that are neither dry runs, nor access reviews, nor made by the
+// cluster itself.
 func (w serverWrites) real() serverWrites {
 	all := serverWrites{}
 	for name, n := range w {
@@ -87,11 +87,11 @@ func (w serverWrites) real() serverWrites {
 	return all
 }
 
-// A plan writes nothing to a cluster, by what the cluster's API server itself counts.
+// A plan writes nothing to a cluster, according to the API server's own metrics.
 func TestAPlanMakesOnlyDryRuns(t *testing.T) {
 	t.Parallel() // it waits more than it works
 
-	p := newPulledOn(t, lab.Own(t, 1)) // nobody else asks it anything
+	p := newPulledOn(t, lab.Own(t, 1)) // it has no other clients
 	first := p.push("main", map[string]string{"fedsync.yaml": p.file("web"), "apps/web/config.yaml": p.settings("config", "one")})
 	d := p.start()
 	d.live(first)
@@ -117,7 +117,7 @@ func TestAPlanMakesOnlyDryRuns(t *testing.T) {
 	}
 	for _, resource := range []string{"services", "replicasets", "ingresses", "configmaps"} {
 		if made["APPLY "+resource+" dry run All"] == 0 {
-			t.Errorf("%s were not tried by a dry run: %v", resource, made)
+			t.Errorf("there was no dry run of %s: %v", resource, made)
 		}
 	}
 
@@ -125,6 +125,6 @@ func TestAPlanMakesOnlyDryRuns(t *testing.T) {
 	p.repo.InWork("checkout", "--quiet", "main")
 	d.live(p.push("main", map[string]string{"apps/web/config.yaml": p.settings("config", "three")}))
 	if real := p.writes().since(before).real(); real["APPLY configmaps"] == 0 {
-		t.Errorf("a push is not seen by what is counted: %v", real)
+		t.Errorf("the counts do not show a push: %v", real)
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/source"
 )
 
-// formerDigest is what versions before absolute paths computed.
+// formerDigest returns the digest of versions that did not make paths absolute.
 func formerDigest(repository, ref, federation string) string {
 	sum := sha256.Sum256([]byte(repository + "\x00" + ref + "\x00" + federation))
 	return hex.EncodeToString(sum[:16])
@@ -54,16 +54,16 @@ func TestALocalPathIsOneSourceHoweverItIsSpelled(t *testing.T) {
 				t.Errorf("in %s: the digest of %s is not that of the absolute path", dir, typed)
 			}
 			if slices.Contains(former, current) {
-				t.Errorf("in %s: the former digests of %s hold the current one", dir, typed)
+				t.Errorf("in %s: the former digests of %s contain the current one", dir, typed)
 			}
 			if earlier := formerDigest(typed, "main", "shop"); earlier != want && typed != "file://"+repository && !slices.Contains(former, earlier) {
-				t.Errorf("in %s: what an earlier version computed for %s is not accepted", dir, typed)
+				t.Errorf("in %s: the digest of an earlier version for %s is not accepted", dir, typed)
 			}
 		}
 	}
 	t.Chdir(repository)
 	if _, former := identity.Of(openSource(t, repository), "main", "shop"); !slices.Contains(former, formerDigest(".", "main", "shop")) {
-		t.Error("the path was . and is spelled out now: what an earlier version computed is not accepted")
+		t.Error("the path was . and is now absolute: the digest of an earlier version is not accepted")
 	}
 }
 
@@ -84,7 +84,7 @@ func TestALinkIsAnotherSourceThanWhereItLeads(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after, _ := identity.Of(openSource(t, link), "", "shop"); after != before {
-		t.Error("the source changes with the release that its link leads to")
+		t.Error("the source changes with the release that its link points to")
 	}
 }
 
@@ -114,13 +114,13 @@ func TestAnUpgradeFindsWhatTheEarlierVersionKept(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	for _, typed := range []string{".", repository} { // the upgrade, and a start after it
+	for _, typed := range []string{".", repository} { // the upgrade, and a later start
 		d := &Daemon{cfg: &config.Config{Repository: typed, Revision: "main", Instance: "mine"}, source: openSource(t, typed)}
 		if err := d.takeName(); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := os.ReadFile(d.outboxFile); err != nil || string(got) != told {
-			t.Errorf("--repo %s: kept is %q, %v, want %q", typed, got, err, told)
+			t.Errorf("--repo %s: the stored value is %q, %v, want %q", typed, got, err, told)
 		}
 		if !maps.Equal(d.roster.Clusters, kept) {
 			t.Errorf("--repo %s: clusters = %v, want %v", typed, d.roster.Clusters, kept)
@@ -139,7 +139,7 @@ func TestAFolderIsASourceOfItsOwn(t *testing.T) {
 		digests[folder], _ = identity.Of(src, "main", "shop")
 	}
 	if digests[""] != formerDigest(repository, "main", "shop") {
-		t.Error("without a folder the digest is another than that of earlier versions")
+		t.Error("without a folder the digest differs from that of earlier versions")
 	}
 	if digests["fleet/prod"] == digests[""] || digests["fleet/prod"] == digests["fleet/staging"] || digests["fleet/prod"] != digests["./fleet/prod/"] {
 		t.Errorf("digests by folder = %v, want one for each folder, however it is written", digests)

@@ -73,7 +73,7 @@ func TestAStatusIsPostedUnderNoContextThatTheOperatorDoesNotAllow(t *testing.T) 
 						t.Errorf("finding %+v, want file, line 5, the setting and %q", f, c.refused)
 					}
 					if r.State != status.Failure {
-						t.Errorf("state %s, want a failure that people see", r.State)
+						t.Errorf("state %s, want a visible failure", r.State)
 					}
 				}
 			})

@@ -22,7 +22,7 @@ func TestAFederationIsTakenOverByTheRepositoryThatItMovedTo(t *testing.T) {
 	old := w.repo.Push("old", files)
 	before.live(old)
 
-	// The same content at another address, followed by a daemon that may not write yet.
+	// A daemon follows the same content at another address; it may not write yet.
 	moved := *w
 	moved.repo = sourcetest.New(t)
 	cfg := *w.cfg
@@ -40,13 +40,13 @@ func TestAFederationIsTakenOverByTheRepositoryThatItMovedTo(t *testing.T) {
 			t.Errorf("%s: %+v, want a claim and the inventory of web of another source", c.Name, c)
 		}
 	}
-	// The old one runs, though it is idle: its claim is back when it was tried.
+	// The old daemon is idle but running: after the attempt its claim is back.
 	if _, err := look.Move(t.Context(), false); !isAlive(err) {
 		t.Fatalf("Move while the old one runs = %v, want an AliveError", err)
 	}
 	before.live(old)
 	if diff := cmp.Diff(objects, w.versions()); diff != "" {
-		t.Errorf("resourceVersions after a try (-want +got):\n%s", diff)
+		t.Errorf("resourceVersions after the attempt (-want +got):\n%s", diff)
 	}
 
 	before.stop()
@@ -60,7 +60,7 @@ func TestAFederationIsTakenOverByTheRepositoryThatItMovedTo(t *testing.T) {
 			t.Errorf("%+v, want the claim and the inventory of web", m)
 		}
 	}
-	after.live(sha) // by itself, and nothing of the app was written
+	after.live(sha) // without help, and without writing the app's objects
 	for name, version := range w.versions() {
 		if want := objects[name]; want != version && !isInventory(name, w.name) {
 			t.Errorf("%s was written: %s, before %s", name, version, want)
@@ -72,7 +72,7 @@ func TestAFederationIsTakenOverByTheRepositoryThatItMovedTo(t *testing.T) {
 		}
 	}
 
-	// Whoever starts the old one again is told.
+	// If the old daemon starts again, it reports the takeover.
 	again := w.start()
 	for _, cluster := range w.sandbox.Clusters() {
 		again.await("the old address is refused", hasFinding("E owned", cluster, "another source"))

@@ -26,15 +26,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// The tests that change what belongs to no namespace share one sandbox of their
-// own, one after the other.
+// The tests that change objects outside namespaces share one sandbox, one after the other.
 func TestWhatAClusterDoesNotShowIsReportedAndLeftAlone(t *testing.T) {
 	s := lab.Own(t, 3)
 	t.Run("a cluster that does not let us look loses nothing", func(t *testing.T) { closedCluster(t, s) })
 	t.Run("the UIDs of Google's controllers", func(t *testing.T) { sharedUIDs(t, s) })
 }
 
-// closedCluster keeps fedsync out of one cluster of three, in each way that says
+// closedCluster denies fedsync access to one cluster of three, in each way that reveals
 // nothing about what runs there.
 func closedCluster(t *testing.T, s *lab.Sandbox) {
 	all := s.Clusters()
@@ -87,8 +86,8 @@ func closedCluster(t *testing.T, s *lab.Sandbox) {
 	})
 }
 
-// gateway is what may stand before an API server: it passes all on but /readyz,
-// until it is opened. The API server itself lets everybody ask that.
+// gateway is a proxy in front of an API server: it forwards all requests except /readyz,
+// until it is opened. The API server itself allows everyone to read /readyz.
 type gateway struct {
 	*httptest.Server
 
@@ -127,8 +126,8 @@ func (w *world) gateway(cluster string) *gateway {
 	return g
 }
 
-// staysAsItIs waits until a cluster is Unknown and reported so, and sees that
-// nothing is written because of it for many probes more.
+// staysAsItIs waits until a cluster is reported as Unknown, and checks that nothing is
+// written because of that during many more probes.
 func (p *patient) staysAsItIs(closed string, before map[string]string, symptoms ...symptom) {
 	t := p.world.t
 	t.Helper()
@@ -173,7 +172,7 @@ func (p *patient) staysAsItIs(closed string, before map[string]string, symptoms 
 	}
 }
 
-// isOpenAgain waits until all is well, and sees that nothing was moved meanwhile.
+// isOpenAgain waits until all is well, and checks that nothing was moved until then.
 func (p *patient) isOpenAgain(before map[string]string) {
 	p.world.t.Helper()
 	p.healthy()
@@ -182,8 +181,8 @@ func (p *patient) isOpenAgain(before map[string]string) {
 	}
 }
 
-// account makes an account for fedsync in a cluster, which may do everything with
-// objects; what is no object, like /readyz, is as everybody may ask it.
+// account creates an account for fedsync in a cluster, with all permissions on objects and
+// the default ones on other paths, such as /readyz.
 func (w *world) account(cluster string) {
 	w.t.Helper()
 	client := w.sandbox.Client(w.t, cluster)
@@ -208,7 +207,7 @@ func (w *world) account(cluster string) {
 	}
 }
 
-// endAccount deletes the account: its tokens are not accepted any more.
+// endAccount deletes the account: its tokens are no longer accepted.
 func (w *world) endAccount(cluster string) {
 	w.t.Helper()
 	accounts := w.sandbox.Client(w.t, cluster).CoreV1().ServiceAccounts(w.namespace)
@@ -217,8 +216,8 @@ func (w *world) endAccount(cluster string) {
 	}
 }
 
-// useToken writes the kubeconfig with a new token of the account, and a change of
-// where the context leads, if there is one.
+// useToken writes the kubeconfig with a new token of the account and, if there is one, a
+// change of the context's server.
 func (w *world) useToken(cluster string, change func(*clientcmdapi.Cluster)) {
 	w.t.Helper()
 	accounts := w.sandbox.Client(w.t, cluster).CoreV1().ServiceAccounts(w.namespace)

@@ -36,12 +36,12 @@ import (
 
 const testVersion = "v0.0.1-test"
 
-// patience is how long a test waits for what should take a second: the machine
-// may be busy with others.
+// patience is how long a test waits for what should take a second: the machine may be busy
+// with other tests.
 const patience = 45 * time.Second
 
-// world is what one test has for itself: a federation, its repository, a namespace
-// in every cluster and the settings of a daemon.
+// world is the environment of one test: a federation, its repository, a namespace in every
+// cluster and the settings of a daemon.
 type world struct {
 	t         *testing.T
 	sandbox   *lab.Sandbox
@@ -50,12 +50,12 @@ type world struct {
 	namespace string
 	name      string // of the federation
 	nodePort  int
-	grace     time.Duration                          // of the diagnosis; the usual one when zero
+	grace     time.Duration                          // of the diagnosis; zero means the default
 	front     *lab.Front                             // proxies between the daemons and the clusters; nil for none
 	direct    func(cluster string) dynamic.Interface // a client of a cluster that is in no sandbox; nil for none
 	change    func(*Daemon)                          // of each daemon before it runs; nil for none
-	logs      *lockedBuffer                          // gets what the daemons log, every level of it; nil for nobody
-	watch     func(*loop)                            // told of each daemon's loop before it runs; nil for nobody
+	logs      *lockedBuffer                          // receives what the daemons log, at every level; nil for none
+	watch     func(*loop)                            // gets each daemon's loop before it runs; nil for none
 }
 
 func newWorld(t *testing.T, s *lab.Sandbox) *world {
@@ -69,7 +69,7 @@ func newWorld(t *testing.T, s *lab.Sandbox) *world {
 	w.cfg.Instance = "first"
 	w.cfg.Listen = "127.0.0.1:0"
 	w.cfg.Interval = time.Second
-	// Quick to look and slow to despair: the machine may be busy.
+	// Intervals are short and timeouts long, because the machine may be busy.
 	w.cfg.ProbeInterval = 200 * time.Millisecond
 	w.cfg.ProbeTimeout = 10 * time.Second
 	w.cfg.RequestTimeout = 30 * time.Second
@@ -77,7 +77,7 @@ func newWorld(t *testing.T, s *lab.Sandbox) *world {
 	return w
 }
 
-// file is fedsync.yaml with all clusters and the apps named, each in apps/NAME.
+// file returns a fedsync.yaml with all clusters and some apps, each in apps/NAME.
 func (w *world) file(apps ...string) string {
 	return w.fileOf(w.sandbox.Clusters(), apps...)
 }
@@ -95,7 +95,7 @@ func (w *world) fileOf(clusters []string, apps ...string) string {
 	return b.String()
 }
 
-// settings is a ConfigMap with one value.
+// settings returns a ConfigMap with one value.
 func (w *world) settings(name, value string) string {
 	return fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s, namespace: %s}\ndata: {value: %q}\n", name, w.namespace, value)
 }
@@ -112,7 +112,7 @@ spec:
 `, w.namespace, w.nodePort)
 }
 
-// replicaSet has so many replicas in each cluster.
+// replicaSet returns a ReplicaSet with a number of replicas in each cluster.
 func (w *world) replicaSet(replicas int) string {
 	return fmt.Sprintf(`apiVersion: apps/v1
 kind: ReplicaSet
@@ -141,14 +141,14 @@ spec:
 `, w.namespace)
 }
 
-// ran is a daemon that runs.
+// ran is a running daemon.
 type ran struct {
 	*Daemon
 
 	t     *testing.T
 	stop  func() // ends it and waits; may be called again
 	ended chan struct{}
-	err   error // of Run, once it has ended
+	err   error // of Run, after it has ended
 }
 
 // start runs a daemon until the test's end.
@@ -192,7 +192,7 @@ func (w *world) startWith(cfg *config.Config) *ran {
 		if r.err != nil {
 			w.t.Errorf("Run: %v", r.err)
 		}
-		// What is kept beside the test's own folders, as the user's cache has it.
+		// State outside the test's own folders, in the user's cache.
 		if dir, err := config.CacheDir(); err == nil {
 			source, _ := identity.Of(d.source, d.cfg.Revision, "")
 			kept, _ := filepath.Glob(filepath.Join(dir, "claim-"+source+"-*"))
@@ -206,7 +206,7 @@ func (w *world) startWith(cfg *config.Config) *ran {
 	return r
 }
 
-// log is shown where the test fails.
+// log returns a logger that writes to the test's log, which is shown if the test fails.
 func (w *world) log() *zap.Logger {
 	log := zaptest.NewLogger(w.t, zaptest.Level(zap.InfoLevel))
 	if w.logs == nil {
@@ -216,7 +216,7 @@ func (w *world) log() *zap.Logger {
 	return zap.New(zapcore.NewTee(log.Core(), kept))
 }
 
-// lockedBuffer may be written by many.
+// lockedBuffer is a buffer that is safe for concurrent use.
 type lockedBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -235,8 +235,8 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-// await waits until the newest report is as wanted: the question returns what is
-// missing, or nothing.
+// await waits until the newest report meets a condition. The condition returns what is
+// missing, or "".
 func (r *ran) await(what string, question func(*status.Report) string) *status.Report {
 	r.t.Helper()
 	var report *status.Report
@@ -253,8 +253,8 @@ func (r *ran) await(what string, question func(*status.Report) string) *status.R
 	return report
 }
 
-// catalogued fails the test if a finding is not in the catalogue, or is more severe there
-// than it may be. A report may lower a severity.
+// catalogued fails the test if a finding is not in the catalogue, or is more severe than
+// there. A report may lower a severity.
 func catalogued(t *testing.T, report *status.Report) {
 	t.Helper()
 	const order = string(federation.SeverityError + federation.SeverityWarning + federation.SeverityNote)
@@ -277,13 +277,13 @@ func (r *ran) live(sha string) *status.Report {
 	})
 }
 
-// eventually asks until nothing is missing.
+// eventually polls a condition until nothing is missing.
 func eventually(t *testing.T, what string, question func() string) {
 	t.Helper()
 	within(t, patience, what, question)
 }
 
-// within is eventually with a time limit.
+// within is like eventually, with a time limit.
 func within(t *testing.T, patience time.Duration, what string, question func() string) {
 	t.Helper()
 	deadline := time.NewTimer(patience)
@@ -315,7 +315,7 @@ func describe(r *status.Report) string {
 	return b.String()
 }
 
-// hasFinding asks for a finding whose words contain all of these.
+// hasFinding is a condition: there is a finding with all of these words.
 func hasFinding(words ...string) func(*status.Report) string {
 	return func(r *status.Report) string {
 		for _, f := range r.Findings {
@@ -344,7 +344,7 @@ var kinds = map[string]schema.GroupVersionResource{
 	"Ingress":    {Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"},
 }
 
-// get reads an object of the test's namespace; nil if there is none.
+// get reads an object in the test's namespace; nil if there is none.
 func (w *world) get(cluster, kind, name string) *unstructured.Unstructured {
 	w.t.Helper()
 	u, err := w.dynamic(cluster).Resource(kinds[kind]).Namespace(w.namespace).Get(w.t.Context(), name, metav1.GetOptions{})
@@ -357,7 +357,7 @@ func (w *world) get(cluster, kind, name string) *unstructured.Unstructured {
 	return u
 }
 
-// value gives the value of a ConfigMap made by settings; "-" where there is none.
+// value returns the value of a ConfigMap made by settings; "-" if there is none.
 func (w *world) value(cluster, name string) string {
 	w.t.Helper()
 	u := w.get(cluster, "ConfigMap", name)
@@ -368,7 +368,7 @@ func (w *world) value(cluster, name string) string {
 	return value
 }
 
-// awaitValue waits until a ConfigMap has a value; "-" for its absence.
+// awaitValue waits until a ConfigMap has a value, or for "-" until it is gone.
 func (w *world) awaitValue(cluster, name, want string) {
 	w.t.Helper()
 	eventually(w.t, fmt.Sprintf("ConfigMap %s in %s is %q", name, cluster, want), func() string {
@@ -379,7 +379,7 @@ func (w *world) awaitValue(cluster, name, want string) {
 	})
 }
 
-// versions gives the resourceVersion of everything that the federation has in the
+// versions returns the resourceVersions of everything that the federation has in the
 // clusters: its objects and its inventories.
 func (w *world) versions() map[string]string {
 	w.t.Helper()
@@ -424,7 +424,7 @@ func (w *world) update(cluster, kind, name string, change func(*unstructured.Uns
 	})
 }
 
-// changesOf gives a cluster's changes in the report, as words.
+// changesOf returns a cluster's changes in the report, as words.
 func changesOf(c status.Cluster) []string {
 	words := []string{}
 	for _, change := range c.Changes {
@@ -434,7 +434,7 @@ func changesOf(c status.Cluster) []string {
 	return words
 }
 
-// tempFile gives a path in a folder of the test's own.
+// tempFile returns a path in a folder of the test's own.
 func tempFile(t *testing.T, name string) string {
 	t.Helper()
 	return filepath.Join(t.TempDir(), name)

@@ -16,8 +16,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// Of two daemons that start together, on two hosts of one name, one and the same
-// writes all clusters, whatever is slow; and goes on when the other is stopped.
+// Of two daemons that start together, on two hosts with one name, one and the same writes
+// all clusters, whatever is slow. It continues when the other is stopped.
 func TestOfTwoDaemonsThatStartTogetherOneWritesAllClusters(t *testing.T) {
 	rounds := 5
 	if os.Getenv(longTests) != "" {
@@ -86,8 +86,8 @@ func TestOfTwoDaemonsThatStartTogetherOneWritesAllClusters(t *testing.T) {
 	}
 }
 
-// A daemon that has yielded posts no commit statuses: what stands on a commit is
-// the word of who writes.
+// A daemon that has yielded posts no commit statuses: the statuses of a commit are those of
+// the daemon that writes.
 func TestADaemonThatYieldedPostsNothing(t *testing.T) {
 	w := newWorld(t, lab.Shared(t))
 	w.cfg.CommitStatus = "gitnotes"
@@ -115,16 +115,16 @@ func TestADaemonThatYieldedPostsNothing(t *testing.T) {
 		t.Errorf("the note was %s and is %s", note, got)
 	}
 	if got := postsOf(t, d1); got != posts {
-		t.Errorf("the older has posted %v times, %v before it yielded", got, posts)
+		t.Errorf("the older has posted %v times, want the %v from before it yielded", got, posts)
 	}
 }
 
-// A daemon that is stopped in the middle of a push, and goes on when another has
-// taken over, writes nothing but what was under way.
+// A daemon that hangs in the middle of a push, and continues after another has taken over,
+// writes only what was under way.
 func TestADaemonThatStoodStillWritesNothingAfterAnotherTookOver(t *testing.T) {
 	w := newWorld(t, lab.Shared(t))
 	all := w.sandbox.Clusters()
-	front := w.sandbox.Faults(t) // for the older alone
+	front := w.sandbox.Faults(t) // for the older only
 	older := *w.cfg
 	older.Kubeconfig, older.Instance = front.Kubeconfig(), "older"
 	first := w.repo.Push("first", map[string]string{"fedsync.yaml": w.file("web"), "apps/web/a.yaml": w.settings("a", "1")})
@@ -162,10 +162,10 @@ func TestADaemonThatStoodStillWritesNothingAfterAnotherTookOver(t *testing.T) {
 	d.live(second)
 	third := w.repo.Push("third", map[string]string{"apps/web/a.yaml": w.settings("a", "3")})
 	d.live(third)
-	// After so long it must look before it writes.
+	// After this time it must check the claim before it writes.
 	d.during(11*time.Second, "the newer is the writer", is(third, status.Success))
 	front.ClearRequests()
-	hung.Remove() // what was under way lands
+	hung.Remove() // the requests under way arrive
 	signal(syscall.SIGCONT)
 	eventually(t, "the older knows that it is not the writer", func() string { return says(third, "fenced") })
 	for _, name := range all {
@@ -180,7 +180,7 @@ func TestADaemonThatStoodStillWritesNothingAfterAnotherTookOver(t *testing.T) {
 	d.live(fourth)
 }
 
-// pageSays asks that the newest report of a daemon has all of these words.
+// pageSays is a condition: the newest report of a daemon has all of these words.
 func pageSays(t *testing.T, d *lab.Daemon, words ...string) string {
 	t.Helper()
 	report, err := d.Report(t.Context())
@@ -199,7 +199,7 @@ func pageSays(t *testing.T, d *lab.Daemon, words ...string) string {
 	return ""
 }
 
-// postsOf counts the commit statuses that a daemon has sent.
+// postsOf counts the commit statuses that a daemon has posted.
 func postsOf(t *testing.T, d *ran) float64 {
 	t.Helper()
 	families, err := d.registry.Gather()
