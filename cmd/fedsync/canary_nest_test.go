@@ -41,8 +41,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
 
-// secretPlaces are all places where a secret may stand, but for the client's key,
-// which has to be one.
+// secretPlaces lists all places that may hold a secret, except the client's key, which must
+// be a real key.
 var secretPlaces = []string{
 	"token of the Git server", "token of the forge", "secret of webhooks", "secret that a stranger sends", "token in a wrong place",
 	"token in the kubeconfig", "token file of the kubeconfig", "password in the kubeconfig", "password in a server's URL",
@@ -66,19 +66,19 @@ type nest struct {
 	env        []string
 
 	mu     sync.Mutex // protects posted
-	posted []string   // requests that the forge took
+	posted []string   // requests that the forge accepted
 }
 
-// searching reports what it finds, once for each place and outlet.
+// searching reports what it finds, one time for each place and outlet.
 type searching struct {
 	*canary.Search
 
 	t    *testing.T
-	mu   sync.Mutex // protects Search, and told
+	mu   sync.Mutex // protects Search and told
 	told map[string]bool
 }
 
-// in searches what came out of an outlet.
+// in searches the output of an outlet.
 func (s *searching) in(outlet, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,7 +135,7 @@ func newNest(t *testing.T) *nest {
 	return w
 }
 
-// coverage is what a test binary that measures its coverage must be told.
+// coverage returns the environment that a test binary needs to measure its coverage.
 func (w *nest) coverage() map[string]string {
 	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
 		return map[string]string{"GOCOVERDIR": dir}
@@ -147,13 +147,13 @@ func (w *nest) coverage() map[string]string {
 func (w *nest) write(name, content string) string {
 	w.t.Helper()
 	file := filepath.Join(w.dir, name)
-	if err := os.WriteFile(file, []byte(content), 0o700); err != nil { //nolint:gosec // a plugin is run
+	if err := os.WriteFile(file, []byte(content), 0o700); err != nil { //nolint:gosec // plugins are executable
 		w.t.Fatal(err)
 	}
 	return file
 }
 
-// clientKey makes a key pair, in PEM.
+// clientKey returns a new key pair, in PEM.
 func clientKey(t *testing.T) (key, certificate string) {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
@@ -172,7 +172,7 @@ func clientKey(t *testing.T) (key, certificate string) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}))
 }
 
-// kubeconfig makes a cluster for each kind of credential.
+// kubeconfig returns a kubeconfig with a cluster for each kind of credential.
 func (w *nest) kubeconfig(certificate string) {
 	encoded := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 	s := w.secrets
@@ -227,18 +227,18 @@ func (w *nest) plant(store *objectstore.Store) {
 	rec := httptest.NewRecorder()
 	store.ServeHTTP(rec, req)
 	if rec.Code != http.StatusCreated {
-		w.t.Fatalf("no Secret in a cluster: %d %s", rec.Code, rec.Body)
+		w.t.Fatalf("create a Secret in a cluster: %d %s", rec.Code, rec.Body)
 	}
 }
 
-// proxy starts one that lets nobody through, sends back what it was sent in another
-// shape each time, and returns its URL.
+// proxy starts a proxy that refuses every request and returns the proxy's URL. Its answers
+// repeat what it was sent, in another shape each time.
 func (w *nest) proxy(place string) string {
 	var next atomic.Int64
 	shapes := canary.Shapes()
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		value := strings.TrimPrefix(r.Header.Get("Proxy-Authorization"), "Basic ")
-		plain, _ := base64.StdEncoding.DecodeString(value) // what is none says nothing
+		plain, _ := base64.StdEncoding.DecodeString(value) // an invalid value holds no secret
 		_, password, _ := strings.Cut(string(plain), ":")
 		text := strings.NewReplacer("\n", " ", "\u202e", "").Replace(shapes[int(next.Add(1))%len(shapes)].Write(password))
 		conn, _, err := http.NewResponseController(rw).Hijack()
@@ -282,9 +282,9 @@ func (w *nest) push(subject, text string) {
 	})
 }
 
-// serveForge is a Gitea that takes every status.
+// serveForge acts as a Gitea that accepts every status.
 func (w *nest) serveForge(rw http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body) // what cannot be read says nothing
+	body, _ := io.ReadAll(r.Body) // an unreadable body holds no secret
 	rw.Header().Set("Content-Type", "application/json")
 	if r.Method == http.MethodGet {
 		_, _ = io.WriteString(rw, "[]")
@@ -316,8 +316,8 @@ func (w *nest) run(args ...string) (stdout, stderr string) {
 	return out.String(), said.String()
 }
 
-// objects looks at what fedsync and others wrote into the clusters, but for what
-// Secrets hold.
+// objects searches what fedsync and other clients wrote into the clusters, except for the
+// data of Secrets.
 func (w *nest) objects() {
 	for name, m := range w.members {
 		client, err := dynamic.NewForConfig(m.Store.Config())
@@ -349,12 +349,12 @@ func (w *nest) objects() {
 	}
 }
 
-// running is a daemon.
+// running is a running daemon.
 type running struct {
 	*nest
 	*lab.Daemon
 
-	searched int // how much of the log
+	searched int // how many bytes of the log
 }
 
 // start runs the daemon until the test's end.
@@ -375,7 +375,7 @@ func (w *nest) start() *running {
 	return &running{nest: w, Daemon: daemon}
 }
 
-// ask makes a request, and returns all of the answer.
+// ask sends a request and returns the whole answer.
 func (d *running) ask(method, path string, header map[string]string, body string) string {
 	req, err := http.NewRequestWithContext(d.t.Context(), method, d.URL+strings.ReplaceAll(path, "+", "%2B"), strings.NewReader(body))
 	if err != nil {
@@ -389,13 +389,13 @@ func (d *running) ask(method, path string, header map[string]string, body string
 		return ""
 	}
 	defer func() { _ = resp.Body.Close() }()
-	text, _ := io.ReadAll(resp.Body) // what cannot be read does not come out
+	text, _ := io.ReadAll(resp.Body) // an unreadable body reveals nothing
 	return resp.Status + fmt.Sprint(resp.Header) + string(text)
 }
 
 func (d *running) get(path string) string { return d.ask(http.MethodGet, path, nil, "") }
 
-// nudge tells the daemon that there is something new, as the forge does.
+// nudge notifies the daemon of a push, as the forge does.
 func (d *running) nudge() {
 	const body = `{"ref":"refs/heads/main"}`
 	mac := hmac.New(sha256.New, []byte(d.secrets["secret of webhooks"]))
@@ -403,7 +403,7 @@ func (d *running) nudge() {
 	d.ask(http.MethodPost, "/webhook/gitea", map[string]string{"X-Gitea-Signature": hex.EncodeToString(mac.Sum(nil))}, body)
 }
 
-// look searches all that the daemon shows.
+// look searches everything that the daemon shows.
 func (d *running) look(when string) {
 	paths := []string{"/", "/api/v1/report", "/metrics", "/healthz", "/readyz", "/revisions/" + d.revision, "/api/v1/revisions/" + d.revision, "/nowhere"}
 	for _, name := range d.clusters() {
@@ -413,7 +413,7 @@ func (d *running) look(when string) {
 		d.search.in(path[:min(len(path), 20)]+" ("+when+")", d.get(path))
 	}
 	log := d.Log()
-	d.search.in("log ("+when+")", log[max(0, d.searched-4096):]) // a line may have been begun before
+	d.search.in("log ("+when+")", log[max(0, d.searched-4096):]) // a line may have begun earlier
 	d.searched = len(log)
 }
 

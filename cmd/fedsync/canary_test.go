@@ -20,20 +20,19 @@ import (
 	"github.com/fedsync/fedsync/internal/canary"
 )
 
-// TestNoSecretComesOut has a daemon with a canary in every place where a secret may
-// stand, whose clusters, forge, Git server and proxies send back what they were sent:
-// in each round in other shapes and in other places of their answers. Then all that
-// came out is searched.
+// TestNoSecretComesOut runs a daemon with a canary in every place that may hold a secret.
+// Its clusters, forge, Git server and proxies send back what they were sent, in each round
+// in other shapes and in other places of their answers. Then all output is searched.
 //
-// A round meets each server in one shape and one place. There are as many as it takes
-// for every shape and every place to have been met; FEDSYNC_TEST_LONG=1 makes each
-// shape meet each place. That they meet at all of one client is tested beside it.
+// In one round each server uses one shape and one place. There are enough rounds for every
+// shape and every place; with FEDSYNC_TEST_LONG=1, for every combination of them. Other
+// tests try all combinations with single clients.
 func TestNoSecretComesOut(t *testing.T) {
 	w := newNest(t)
 	d := w.start()
 	d.eventually("a first revision is reported", func() bool { return strings.Contains(d.get("/api/v1/report"), w.revision[:7]) })
 	git := slices.DeleteFunc(slices.Concat(badforge.Echoes(), badforge.GitEchoes()), badforge.Echo.Push)
-	// Of the others the forge is left alone for minutes.
+	// After any other answer the daemon does not use the forge for minutes.
 	forge := slices.DeleteFunc(badforge.Echoes(), func(e badforge.Echo) bool {
 		return !strings.HasSuffix(e.Name, "of 422") && !strings.HasSuffix(e.Name, "of 409")
 	})
@@ -47,7 +46,7 @@ func TestNoSecretComesOut(t *testing.T) {
 		shape := shapes[(i+i/len(shapes))%len(shapes)]
 		w.forge.SetMode(forge[i%len(forge)].Mode(shape))
 		w.misbehave(i)
-		// What it has of Git is the Git server's to choose.
+		// The Git server chooses what the daemon gets from Git.
 		w.push(fmt.Sprintf("round %d %s", i, shape.Write(token)), shape.Write(token))
 		for _, place := range []badforge.Echo{git[2*i%len(git)], git[(2*i+1)%len(git)]} {
 			w.git.SetMode(place.Mode(shape))
@@ -65,7 +64,7 @@ func TestNoSecretComesOut(t *testing.T) {
 	w.push("the last "+token, token)
 	d.nudge()
 	d.eventually("a status was posted", func() bool {
-		// The probe of the token is of a commit that is not there.
+		// The probe of the token uses a commit that does not exist.
 		return slices.ContainsFunc(w.statuses(), func(posted string) bool { return !strings.Contains(posted, "/statuses/0000000") })
 	})
 	w.commands()
@@ -77,18 +76,18 @@ func TestNoSecretComesOut(t *testing.T) {
 	w.search.in("a commit status", strings.Join(w.statuses(), "\n"))
 	for name, s := range map[string]*badforge.Server{"Git server": w.git, "forge": w.forge} {
 		if strayed := s.Strayed(); len(strayed) > 0 {
-			t.Errorf("the %s led credentials elsewhere: %.300s", name, strayed[0])
+			t.Errorf("the %s redirected credentials to another server: %.300s", name, strayed[0])
 		}
 	}
 	for name, m := range w.members {
 		if strayed := m.Strayed(); len(strayed) > 0 {
-			t.Errorf("cluster %s led credentials elsewhere: %.300s", name, strayed[0])
+			t.Errorf("cluster %s redirected credentials to another server: %.300s", name, strayed[0])
 		}
 	}
 }
 
-// misbehave has every member send back what it was sent, in what refuses a write or
-// in objects.
+// misbehave makes every member send back what it was sent, in refusals of writes or in
+// objects.
 func (w *nest) misbehave(round int) {
 	names := []string{"echo in refusals", "echo in objects"}
 	for i, name := range w.clusters() {
@@ -100,7 +99,8 @@ func (w *nest) misbehave(round int) {
 	}
 }
 
-// strangers send secrets of their own, right ones among them, where they do not belong.
+// strangers sends requests with secrets, some of them valid, in places where they do not
+// belong.
 func (d *running) strangers() {
 	wrong := d.secrets["secret that a stranger sends"]
 	for _, r := range []struct {
@@ -127,8 +127,8 @@ func (d *running) strangers() {
 	}
 }
 
-// commands runs everything that asks, first as things are, then where the Git server
-// sends back what it was sent.
+// commands runs all commands that send requests, first in the normal state, then while the
+// Git server sends back what it was sent.
 func (w *nest) commands() {
 	echoes, shapes := badforge.GitEchoes(), canary.Shapes()
 	for i, mode := range []badforge.Mode{{}, echoes[0].Mode(shapes[6]), echoes[6].Mode(shapes[0])} {
@@ -156,7 +156,7 @@ func (w *nest) commands() {
 				stdout, stderr := w.run(args...)
 				name := "fedsync " + strings.Join(args, " ")
 				w.search.in("standard error of "+name, stderr)
-				if args[0] != "render" || len(args) > 1 { // its answer is the manifests
+				if args[0] != "render" || len(args) > 1 { // render prints the manifests
 					w.search.in("standard output of "+name, stdout)
 				}
 			})
@@ -166,7 +166,7 @@ func (w *nest) commands() {
 	w.git.SetMode(badforge.Mode{})
 }
 
-// wrongUsage puts secrets where they do not belong.
+// wrongUsage passes secrets where they do not belong.
 func (w *nest) wrongUsage() {
 	token := w.secrets["token in a wrong place"]
 	settings := filepath.Join(w.dir, "wrong.yaml")
@@ -189,17 +189,17 @@ func (w *nest) wrongUsage() {
 	}
 }
 
-// process looks at what the system shows of the daemon and the process that renders.
+// process searches what the system shows of the daemon and the rendering process.
 func (d *running) process() {
 	pid := strconv.Itoa(d.Pid)
 	children, err := exec.Command("pgrep", "-P", pid).Output()
 	if err != nil {
-		d.t.Fatalf("the process that renders is not there: %v", err)
+		d.t.Fatalf("the rendering process does not exist: %v", err)
 	}
 	for _, one := range append(strings.Fields(string(children)), pid) {
 		for _, file := range []string{"cmdline", "comm", "status", "environ"} {
 			text, err := os.ReadFile(filepath.Join("/proc", one, file))
-			if err != nil || file == "environ" && one == pid { // which is one of the places
+			if err != nil || file == "environ" && one == pid { // the environment is one of the places
 				continue
 			}
 			d.search.in("/proc/"+one+"/"+file, string(text))
@@ -220,7 +220,7 @@ func lineWith(text, begin string) string {
 	return ""
 }
 
-// dump ends the daemon as a crash does: with all goroutines on standard error.
+// dump ends the daemon as a crash would: with all goroutines on standard error.
 func (d *running) dump() {
 	_ = syscall.Kill(d.Pid, syscall.SIGQUIT) // it may have ended
 	<-d.Ended
@@ -231,7 +231,7 @@ func (d *running) dump() {
 	d.search.in("the log and the dump", log)
 }
 
-// files looks at what was written to the cache, home and temporary folders.
+// files searches what was written to the cache, home and temporary folders.
 func (w *nest) files() {
 	for _, dir := range []string{".cache", "tmp"} {
 		err := filepath.WalkDir(filepath.Join(w.dir, dir), func(name string, e fs.DirEntry, err error) error {

@@ -25,17 +25,17 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// clustersCommand gives a script three real clusters, which other tests use at the
-// same time, and what is its own in them:
+// clustersCommand gives a script three real clusters, which other tests use at the same
+// time, and names in them that are its own:
 //
 //	C1 C2 C3         the clusters' names
-//	NS FED           a namespace that is there, and a name for a federation
-//	PORT1 PORT2      node ports that nobody has
+//	NS FED           an existing namespace, and a name for a federation
+//	PORT1 PORT2      unused node ports
 //
-// It writes $KUBECONFIG, sets fedsync's settings to what suits a test (see
-// settingsOfScripts), and replaces ${NAME} in the script's files. At the end of
-// the script everything of that federation, and every namespace whose name begins
-// with $NS, is deleted from the clusters.
+// It writes $KUBECONFIG, sets fedsync's settings to values for tests (see
+// settingsOfScripts), and replaces ${NAME} in the script's files. At the end of the script
+// everything of that federation, and every namespace whose name begins with $NS, is deleted
+// from the clusters.
 func clustersCommand(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) > 0, "clusters")
 	s := lab.Shared(tb(ts))
@@ -62,8 +62,8 @@ func clustersCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(expandFiles(ts.Getenv("WORK"), ts.Getenv))
 }
 
-// settingsOfScripts make fedsync quick to look and slow to despair: the machine
-// may be busy with other tests.
+// settingsOfScripts sets short intervals and long timeouts, because the machine may be busy
+// with other tests.
 var settingsOfScripts = map[string]string{
 	"FEDSYNC_PROBE_INTERVAL":  "200ms",
 	"FEDSYNC_PROBE_TIMEOUT":   "10s",
@@ -79,9 +79,9 @@ var settingsOfScripts = map[string]string{
 //	kubeconfig CLUSTER token TEXT     another token
 //	kubeconfig CLUSTER user NAME      another user, by impersonation
 //	kubeconfig CLUSTER server URL     another address
-//	kubeconfig CLUSTER as CLUSTER     the name leads to another cluster
+//	kubeconfig CLUSTER as CLUSTER     the name refers to another cluster
 //	kubeconfig CLUSTER remove         no context
-//	kubeconfig CLUSTER reset          as it was
+//	kubeconfig CLUSTER reset          the original state
 func kubeconfigCommand(ts *testscript.TestScript, neg bool, args []string) {
 	const form = "kubeconfig CLUSTER token|user|server|as|remove|reset [VALUE]"
 	usage(ts, neg || len(args) < 2, form)
@@ -103,7 +103,7 @@ func kubeconfigCommand(ts *testscript.TestScript, neg bool, args []string) {
 		user.Impersonate = value
 	case "server":
 		at.Server = value
-	case "as": // the name leads to another cluster
+	case "as": // the name refers to another cluster
 		usage(ts, original.Contexts[value] == nil, form)
 		user = original.AuthInfos[original.Contexts[value].AuthInfo].DeepCopy()
 		at = original.Clusters[original.Contexts[value].Cluster].DeepCopy()
@@ -117,22 +117,22 @@ func kubeconfigCommand(ts *testscript.TestScript, neg bool, args []string) {
 		c.AuthInfo, c.Cluster = name, name
 		config.AuthInfos[name], config.Clusters[name] = user, at
 	}
-	// By renaming, so that nobody reads half of it.
+	// Rename, so that no reader sees half of it.
 	ts.Check(clientcmd.WriteToFile(*config, file+".new"))
 	ts.Check(os.Rename(file+".new", file))
 }
 
-// clusterCommand reads and changes a cluster as other people would; OBJECT is
+// clusterCommand reads and changes a cluster as other users would; OBJECT is
 // [GROUP/]KIND[/NAMESPACE]/NAME:
 //
-//	[!] cluster CLUSTER get OBJECT [JSONPATH]    prints it; with ! wants it not to be there
+//	[!] cluster CLUSTER get OBJECT [JSONPATH]    prints it; with ! fails if it exists
 //	cluster CLUSTER wait OBJECT JSONPATH VALUE   waits until the path prints the value
-//	cluster CLUSTER gone OBJECT                  waits until it is not there
+//	cluster CLUSTER gone OBJECT                  waits until it does not exist
 //	cluster CLUSTER create FILE [MANAGER]        creates the objects of a file, and deletes
 //	                                             them at the script's end
 //	cluster CLUSTER patch OBJECT JSON [MANAGER]  merges a patch
 //	cluster CLUSTER delete OBJECT
-//	cluster CLUSTER refuses FILE                 waits until it would not create the object
+//	cluster CLUSTER refuses FILE                 waits until it would refuse to create the object
 func clusterCommand(ts *testscript.TestScript, neg bool, args []string) {
 	const form = "cluster CLUSTER get|wait|gone|create|patch|delete|refuses OBJECT|FILE [ARG…]"
 	usage(ts, len(args) < 3 || neg && args[1] != "get", form)
@@ -148,7 +148,7 @@ func clusterCommand(ts *testscript.TestScript, neg bool, args []string) {
 		text, err := c.get(args[2], arg(3, ""))
 		switch {
 		case neg && err == nil:
-			ts.Fatalf("%s is there", args[2])
+			ts.Fatalf("%s exists", args[2])
 		case neg && apierrors.IsNotFound(err):
 		default:
 			ts.Check(err)
@@ -196,7 +196,7 @@ func clusterCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// scriptCluster is a cluster as an administrator sees it.
+// scriptCluster is a cluster with an administrator's clients.
 type scriptCluster struct {
 	ts      *testscript.TestScript
 	ctx     context.Context

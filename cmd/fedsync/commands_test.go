@@ -20,23 +20,23 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// patience is how long a script waits for anything. Everything takes a second or
-// so on a quiet machine.
+// patience is how long a script waits for anything. On a quiet machine everything takes
+// about a second.
 const patience = 90 * time.Second
 
-// commands are those that scripts may use besides testscript's own:
+// commands are the commands that scripts may use in addition to testscript's own:
 //
 //	exits STATUS PROGRAM [ARG…]
-//	    runs the program and wants this exit status
+//	    runs the program and fails unless it has this exit status
 //	push [-amend] DIR SUBJECT
-//	    makes DIR, and nothing else, the content of the next commit on main of the
-//	    bare repository $REPO, which is made by the first push; -amend replaces the
-//	    commit before, as a forced push does. Sets HEAD and SHORT
+//	    makes DIR the whole content of the next commit on main of the bare
+//	    repository $REPO, which the first push creates; -amend replaces the
+//	    previous commit, as a forced push does. Sets HEAD and SHORT
 //	clusters
 //	    gives the script a namespace of its own in three real clusters: see
 //	    clustersCommand
 //	cluster …
-//	    reads and changes clusters as other people would: see clusterCommand
+//	    reads and changes clusters as other users would: see clusterCommand
 //	kubeconfig …
 //	    changes the script's kubeconfig: see kubeconfigCommand
 //	google PROJECT [FILE]
@@ -48,7 +48,7 @@ const patience = 90 * time.Second
 //	    waits until the daemon at http://$ADDRESS reports $HEAD, or SHA, with the
 //	    state and in words that match, and prints its description and findings
 //	waitexec REGEXP PROGRAM [ARG…]
-//	    runs the program again and again until its standard output matches
+//	    runs the program repeatedly until its standard output matches
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"exits":      exitsCommand,
@@ -87,7 +87,7 @@ func pushCommand(ts *testscript.TestScript, neg bool, args []string) {
 		args = args[1:]
 	}
 	usage(ts, neg || len(args) != 2, "push [-amend] DIR SUBJECT")
-	// By the script's own git and settings, which its other commands see, too.
+	// Use the script's own git and settings, as its other commands do.
 	repo, dir := ts.Getenv("REPO"), ts.MkAbs(args[0])
 	if _, err := os.Stat(repo); errors.Is(err, fs.ErrNotExist) {
 		ts.Check(ts.Exec("git", "init", "--quiet", "--bare", "--initial-branch=main", "--template=", repo))
@@ -136,7 +136,7 @@ func waitreportCommand(ts *testscript.TestScript, neg bool, args []string) {
 		report, err := daemon.Report(tb(ts).Context())
 		if err != nil {
 			last = err.Error()
-			return false, nil //nolint:nilerr // It is asked again until it answers.
+			return false, nil //nolint:nilerr // The request is repeated until it succeeds.
 		}
 		last = words(report)
 		if report.Revision.SHA != sha || string(report.State) != args[0] {
@@ -152,7 +152,7 @@ func waitreportCommand(ts *testscript.TestScript, neg bool, args []string) {
 	fmt.Fprint(ts.Stdout(), last)
 }
 
-// words are what a report says, for scripts to look for.
+// words returns the text of a report for scripts to search.
 func words(r *status.Report) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s\n%s\n", r.Revision, r.State, r.Description)
@@ -179,8 +179,8 @@ func waitexecCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}, func() string { return fmt.Sprintf("%s never printed %q; the last:\n%s", args[1], args[0], last) })
 }
 
-// expandFiles replaces ${NAME} in all files below a folder, but for those whose
-// names begin with a dot.
+// expandFiles replaces ${NAME} in all files below a folder, except those whose names begin
+// with a dot.
 func expandFiles(dir string, getenv func(string) string) error {
 	name := regexp.MustCompile(`\$\{[A-Z0-9_]+\}`)
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -209,7 +209,7 @@ func expandFiles(dir string, getenv func(string) string) error {
 	})
 }
 
-// wait asks until it is so. There is no event to wait for in another process.
+// wait polls until a condition is true: another process has no event to wait for.
 func wait(ts *testscript.TestScript, so func() (bool, error), otherwise func() string) {
 	ctx, cancel := context.WithTimeout(tb(ts).Context(), patience)
 	defer cancel()

@@ -13,7 +13,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// examined is an examination of two clusters with these findings.
+// examined returns an examination of two clusters with these findings.
 func examined(findings ...federation.Finding) *doctor.Examination {
 	plan := decided()
 	return &doctor.Examination{

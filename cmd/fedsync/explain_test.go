@@ -16,7 +16,7 @@ var (
 	legacy       = federation.ObjectRef{Kind: "Service", Namespace: "default", Name: "legacy"}
 )
 
-// decided is a plan for two clusters with all that a decision can say.
+// decided returns a plan for two clusters with every kind of decision.
 func decided() federation.Plan {
 	return federation.Plan{
 		Revision: federation.Revision{Ref: "main", SHA: "1a2b3c4d5e6f"},
@@ -167,7 +167,7 @@ func TestWhatIsWithheldIsNamedOnce(t *testing.T) {
 		{"one about something else", federation.Finding{Cluster: "asia", Object: nginxService, Message: untrusted.New("has no endpoints")}, 2},
 	} {
 		if got := unreported(left, []federation.Finding{c.finding}); len(got) != c.want {
-			t.Errorf("%s: %d are named besides, want %d: %v", c.name, len(got), c.want, got)
+			t.Errorf("%s: %d more are named, want %d: %v", c.name, len(got), c.want, got)
 		}
 	}
 }

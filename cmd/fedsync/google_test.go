@@ -21,10 +21,10 @@ import (
 //
 //	google PROJECT [FILE]
 //
-// It serves a stand-in for Compute Engine with one project, until the script ends: with
-// the machines that the file lists, or with those that the nodes of the script's clusters
-// name, each with a tag of its cluster. Every node answers every probe. Its address is $FEDSYNC_GCP_ENDPOINT, which the
-// program takes as a setting.
+// It serves a stand-in for Compute Engine with one project until the script ends. Its
+// machines are those that the file lists, or those that the nodes of the script's clusters
+// name, each with a tag of its cluster. Every node answers every probe. The address is
+// $FEDSYNC_GCP_ENDPOINT, which is a setting of the program.
 func googleCommand(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) == 0 || len(args) > 2, "google PROJECT [FILE]")
 	var machines []gcetest.Instance
@@ -50,7 +50,7 @@ func googleCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("FEDSYNC_GCP_ENDPOINT", server.URL())
 }
 
-// machinesOfNodes gives a machine for each node of the script's clusters.
+// machinesOfNodes returns a machine for each node of the script's clusters.
 func machinesOfNodes(ts *testscript.TestScript) []gcetest.Instance {
 	s := lab.Shared(tb(ts))
 	var machines []gcetest.Instance

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// root is where the module begins.
+// root is the root folder of the module.
 const root = "../.."
 
 func TestReferenceIsWhatTheCodeSays(t *testing.T) {
@@ -30,7 +30,7 @@ func TestReferenceIsWhatTheCodeSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), got.String()); diff != "" {
-		t.Errorf("%s is not what the code says; run make generate (-want +got):\n%s", file, diff)
+		t.Errorf("%s does not match the code; run make generate (-want +got):\n%s", file, diff)
 	}
 }
 
@@ -58,7 +58,7 @@ func TestDocumentationNamesOnlyFlagsThatExist(t *testing.T) {
 			for _, f := range flag.FindAllStringSubmatch(m[2], -1) {
 				seen++
 				if cmd.Flags().Lookup(f[1]) == nil {
-					t.Errorf("%s: `fedsync %s` has no flag --%s, but is said to in %q", file, m[1], f[1], strings.TrimSpace(m[0]))
+					t.Errorf("%s: `fedsync %s` has no flag --%s, but has it in %q", file, m[1], f[1], strings.TrimSpace(m[0]))
 				}
 			}
 		}
@@ -68,7 +68,7 @@ func TestDocumentationNamesOnlyFlagsThatExist(t *testing.T) {
 	}
 }
 
-// documents are all Markdown files of the module.
+// documents returns all Markdown files of the module.
 func documents(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, "*.md"))

@@ -18,9 +18,9 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"fedsync": main})
 }
 
-// TestScripts runs the program as its users do. The scripts are the list of what
-// it promises at the command line; script commands beyond testscript's own are
-// described where they are made, in commands_test.go and cluster_test.go.
+// TestScripts runs the program as its users do. The scripts list what it promises at the
+// command line. Script commands in addition to testscript's own are described in
+// commands_test.go and cluster_test.go.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
@@ -32,7 +32,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// setUp keeps the user's own settings from having a say in a script.
+// setUp isolates a script from the user's own settings.
 func setUp(e *testscript.Env) error {
 	e.Values[tbKey{}] = e.T()
 	examples, err := filepath.Abs(filepath.Join("..", "..", "examples"))
@@ -58,7 +58,7 @@ func setUp(e *testscript.Env) error {
 	return os.MkdirAll(filepath.Join(e.WorkDir, ".home"), 0o755)
 }
 
-// tbKey is where a script's testing.TB is.
+// tbKey is the key of a script's testing.TB.
 type tbKey struct{}
 
 func tb(ts *testscript.TestScript) testing.TB {
