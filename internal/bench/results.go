@@ -153,7 +153,7 @@ func readResults(file string) (Results, error) {
 	}
 	var r Results
 	if err := json.Unmarshal(data, &r); err != nil {
-		return Results{}, fmt.Errorf("read %s: %w: remove it to begin anew", file, err)
+		return Results{}, fmt.Errorf("read %s: %w: remove it to start over", file, err)
 	}
 	return r, nil
 }
