@@ -97,7 +97,7 @@ func TestIngressIsWrittenAsGLBCWritesIt(t *testing.T) {
 func TestIngressProgressIsReportedInEvents(t *testing.T) {
 	c, ns := client(t, 0), namespace(t, 0)
 	createIngress(t, c, ns, "web", nil)
-	said := func() (all []string) {
+	events := func() (all []string) {
 		events, err := c.CoreV1().Events(ns).List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.kind=Ingress,involvedObject.name=web"})
 		if err != nil {
 			t.Fatal(err)
@@ -107,17 +107,17 @@ func TestIngressProgressIsReportedInEvents(t *testing.T) {
 		}
 		return all
 	}
-	told := func(want string) bool {
-		return slices.Contains(said(), want)
+	emitted := func(want string) bool {
+		return slices.Contains(events(), want)
 	}
-	eventually(t, "ADD is told", func() bool { return told("ADD " + ns + "/web") })
-	eventually(t, "what it waits for is told", func() bool {
-		return told(fmt.Sprintf("Translate Translation failed: invalid ingress spec: could not find service %q", ns+"/web"))
+	eventually(t, "ADD is emitted", func() bool { return emitted("ADD " + ns + "/web") })
+	eventually(t, "the missing Service is reported", func() bool {
+		return emitted(fmt.Sprintf("Translate Translation failed: invalid ingress spec: could not find service %q", ns+"/web"))
 	})
 	createService(t, c, ns, "web")
-	eventually(t, "CREATE is told", func() bool { return told("CREATE ip: " + address(t, c, ns, "web")) })
-	eventually(t, "that nobody was asked is told", func() bool {
-		return strings.Contains(strings.Join(said(), "\n"), "without calling Compute Engine")
+	eventually(t, "CREATE is emitted", func() bool { return emitted("CREATE ip: " + address(t, c, ns, "web")) })
+	eventually(t, "the stand-in reports that it called nobody", func() bool {
+		return strings.Contains(strings.Join(events(), "\n"), "without calling Compute Engine")
 	})
 }
 

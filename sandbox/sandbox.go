@@ -287,7 +287,7 @@ func (s *Sandbox) runBeside(ctx context.Context, c *cluster.Cluster) {
 func (s *Sandbox) playGLBC(ctx context.Context, c *cluster.Cluster) {
 	log, err := openLog(c.Logs(), "ingress.log")
 	if err != nil {
-		s.fail(fmt.Errorf("stand in for GLBC in %s: %w", c.Name(), err))
+		s.fail(fmt.Errorf("start the stand-in for GLBC in %s: %w", c.Name(), err))
 		return
 	}
 	defer func() { _ = log.Close() }()

@@ -75,7 +75,7 @@ func New(cluster string, config *rest.Config, addresses *Addresses, log io.Write
 	config.WarningHandlerWithContext = rest.NoWarnings{}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("stand in for GLBC in %s: %w", cluster, err)
+		return nil, fmt.Errorf("start the stand-in for GLBC in %s: %w", cluster, err)
 	}
 	return &StandIn{
 		cluster:   cluster,
