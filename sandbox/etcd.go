@@ -17,12 +17,12 @@ import (
 type etcd struct {
 	program *child.Child
 	port    *port.Reservation
-	dir     string // of its data
+	dir     string // its data directory
 }
 
 func (e *etcd) url() string { return "http://" + e.port.Address() }
 
-// startEtcd starts a store in dir, with the data that is there.
+// startEtcd starts a store in dir, with the data that dir already holds.
 func startEtcd(group *child.Group, options Options, name, dir string, ended func(error)) (*etcd, error) {
 	p, err := port.Reserve()
 	if err != nil {
@@ -37,8 +37,8 @@ func startEtcd(group *child.Group, options Options, name, dir string, ended func
 			"--data-dir=" + dir,
 			"--listen-client-urls=" + e.url(),
 			"--advertise-client-urls=" + e.url(),
-			"--listen-peer-urls=http://127.0.0.1:0", // nobody will call
-			"--socket-reuse-port",                   // with our reservation
+			"--listen-peer-urls=http://127.0.0.1:0", // there are no peers
+			"--socket-reuse-port",                   // the port is shared with our reservation
 			"--unsafe-no-fsync",                     // the data does not outlive us
 			"--log-level=warn",
 		},
@@ -53,8 +53,8 @@ func startEtcd(group *child.Group, options Options, name, dir string, ended func
 	return e, nil
 }
 
-// copyTo copies the data, which etcd cannot change meanwhile. What is copied is
-// what a crash would have left, so another etcd can start from it.
+// copyTo copies the data while etcd is paused. The copy is what a crash would have
+// left, so another etcd can start from it.
 func (e *etcd) copyTo(dir string) (err error) {
 	if err := e.program.Pause(); err != nil {
 		return err
@@ -79,8 +79,8 @@ func copyFolder(to, from string) error {
 	})
 }
 
-// copySparse copies a file and leaves holes where it has zeros: etcd's log is
-// 64 MB long from its first line.
+// copySparse copies a file and leaves holes where it has zeros: etcd allocates 64 MB
+// for its log at once.
 func copySparse(to, from string) (err error) {
 	in, err := os.Open(from)
 	if err != nil {

@@ -10,8 +10,7 @@ import (
 	"github.com/fedsync/fedsync/sandbox/faults"
 )
 
-// prepareFronts gets ready to put proxies in front of the clusters, and does so if
-// the sandbox is a faulty one.
+// prepareFronts makes s.fronts, and opens the first front if the sandbox is faulty.
 func (s *Sandbox) prepareFronts() error {
 	targets := make([]faults.Target, 0, len(s.clusters))
 	for _, c := range s.clusters {
@@ -30,8 +29,8 @@ func (s *Sandbox) prepareFronts() error {
 	return err
 }
 
-// faultPort answers on a loopback port for a front that is there from the start,
-// for those who have curl.
+// faultPort serves a front that is open from the start on a loopback port, for use
+// with curl.
 type faultPort struct {
 	front    *faults.Front
 	listener net.Listener
@@ -39,7 +38,7 @@ type faultPort struct {
 	done     chan struct{}
 }
 
-// firstFront is the name of that front.
+// firstFront is the name of the front of [faultPort].
 const firstFront = "sandbox"
 
 func listenForFaults(fronts *faults.Fronts) (*faultPort, error) {
@@ -49,22 +48,22 @@ func listenForFaults(fronts *faults.Fronts) (*faultPort, error) {
 	}
 	p := &faultPort{front: front, done: make(chan struct{})}
 	if p.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		return nil, fmt.Errorf("listen for rules of faults: %w", errors.Join(err, front.Close()))
+		return nil, fmt.Errorf("listen for fault rules: %w", errors.Join(err, front.Close()))
 	}
 	p.http = &http.Server{Handler: p.guard(fronts), ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		defer close(p.done)
-		_ = p.http.Serve(p.listener) // ends only by close
+		_ = p.http.Serve(p.listener) // returns only after close
 	}()
 	return p, nil
 }
 
-// guard keeps out the pages of a browser on this machine, which can reach a
-// loopback port, too.
+// guard refuses requests of web pages in a browser on this machine, which can reach a
+// loopback port too.
 func (p *faultPort) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Host != p.listener.Addr().String() || r.Header.Get("Origin") != "" {
-			http.Error(w, "not for browsers", http.StatusForbidden)
+			http.Error(w, "requests from browsers are forbidden", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)

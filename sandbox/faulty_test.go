@@ -17,7 +17,7 @@ import (
 	"github.com/fedsync/fedsync/sandbox/faults"
 )
 
-// fault asks the port of faults for something, as one does with curl.
+// fault sends a request to the port of faults, as curl would.
 func fault(t *testing.T, method, path, body string, into any) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), method, running.Description.Faults+path, strings.NewReader(body))
@@ -40,7 +40,7 @@ func fault(t *testing.T, method, path, body string, into any) {
 	}
 }
 
-// faulty is a client by the kubeconfig that leads through the proxies.
+// faulty returns a client with the kubeconfig that points to the proxies.
 func faulty(t *testing.T, i int) kubernetes.Interface {
 	t.Helper()
 	c, err := kubernetes.NewForConfig(configIn(t, running.Description.Kubeconfig, i))
@@ -50,7 +50,7 @@ func faulty(t *testing.T, i int) kubernetes.Interface {
 	return c
 }
 
-func TestKubeconfigOfAFaultySandboxLeadsThroughItsProxies(t *testing.T) {
+func TestKubeconfigOfAFaultySandboxPointsToItsProxies(t *testing.T) {
 	t.Cleanup(func() { fault(t, http.MethodDelete, "/rules", "", nil) })
 	fault(t, http.MethodPost, "/rules", `{"cluster":"`+running.Description.Clusters[0]+`","path":"/configmaps$","action":"answer","status":403}`, nil)
 	list := func(c kubernetes.Interface) error {
@@ -93,7 +93,7 @@ func TestPortOfFaultsIsNotForBrowsers(t *testing.T) {
 	}
 }
 
-func TestRestoredClusterHasAnObjectOfThen(t *testing.T) {
+func TestRestoredClusterHasTheObjectsOfTheBackup(t *testing.T) {
 	through, ns := faulty(t, 0), namespace(t, 0)
 	cluster := "/clusters/" + running.Description.Clusters[0]
 	t.Cleanup(func() { fault(t, http.MethodPost, cluster+"/return", "", nil) })
@@ -115,7 +115,7 @@ func TestRestoredClusterHasAnObjectOfThen(t *testing.T) {
 	fault(t, http.MethodPost, cluster+"/restore?backup="+strconv.Itoa(taken.Backup), "", nil)
 	eventually(t, "the restored cluster has what there was then", func() bool { return has("then") })
 	if has("later") {
-		t.Error("it has what came later, too")
+		t.Error("it also has an object from after the backup")
 	}
 	fault(t, http.MethodPost, cluster+"/return", "", nil)
 	eventually(t, "the cluster itself has both", func() bool { return has("then") && has("later") })

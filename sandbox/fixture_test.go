@@ -27,8 +27,6 @@ import (
 	"github.com/fedsync/fedsync/sandbox/control"
 )
 
-// What the tests say things with.
-
 // config is the administrator's access to a cluster, past the proxies.
 func config(t *testing.T, i int) *rest.Config {
 	t.Helper()
@@ -59,8 +57,8 @@ func client(t *testing.T, i int) kubernetes.Interface {
 	return c
 }
 
-// namespace makes one in the given clusters, of the same name. It is a short one,
-// because GLBC cuts the names that it makes of it.
+// namespace makes a namespace of the same name in the given clusters. The name is short,
+// because GLBC truncates the names that derive from it.
 func namespace(t *testing.T, clusters ...int) string {
 	t.Helper()
 	name := "test-" + strings.ToLower(rand.Text()[:8])
@@ -98,7 +96,7 @@ func createService(t *testing.T, c kubernetes.Interface, ns, name string) {
 	}
 }
 
-// createReplicaSet makes the pods behind the Service web.
+// createReplicaSet creates the pods of the Service web.
 func createReplicaSet(t *testing.T, c kubernetes.Interface, ns string, replicas int32, annotations map[string]string) {
 	t.Helper()
 	labels := map[string]string{"app": "web"}
@@ -118,7 +116,7 @@ func createReplicaSet(t *testing.T, c kubernetes.Interface, ns string, replicas 
 	}
 }
 
-// placed counts the pods that have a node and those that no node has room for.
+// placed counts the pods that have a node and the pods that fit on none.
 func placed(t *testing.T, c kubernetes.Interface, ns string) (scheduled, unschedulable int) {
 	t.Helper()
 	pods, err := c.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})

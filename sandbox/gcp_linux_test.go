@@ -63,8 +63,8 @@ func (e *engine) url(format string, args ...any) string {
 	return "projects/" + e.project + "/" + fmt.Sprintf(format, args...)
 }
 
-// group makes the endpoint group of a cluster's nodes at a node port. A cluster
-// outside has one of addresses.
+// group makes the endpoint group of a cluster's nodes at a node port. For a cluster
+// outside Compute Engine it is a group of addresses.
 func (e *engine) group(name, zone string, cluster int, port int32) (self string) {
 	e.t.Helper()
 	all, err := client(e.t, cluster).CoreV1().Nodes().List(e.t.Context(), metav1.ListOptions{})
@@ -122,7 +122,7 @@ func (e *engine) balance(name, tag string, port int32, groups ...string) string 
 	return address.Address
 }
 
-// through asks a load balancer and returns the cluster that answered.
+// through sends a request to a load balancer and returns the cluster that answered.
 func through(t *testing.T, address string) (string, error) {
 	t.Helper()
 	proxy, err := url.Parse(running.Description.GCP.Proxy)
@@ -148,7 +148,7 @@ func through(t *testing.T, address string) (string, error) {
 	return a.Cluster, nil
 }
 
-func TestALoadBalancerLeadsToThePodsOfAllClusters(t *testing.T) {
+func TestALoadBalancerReachesThePodsOfAllClusters(t *testing.T) {
 	e := newEngine(t)
 	_, _, port := serving(t, 0)
 	_, _, other := serving(t, 1)
@@ -227,7 +227,7 @@ func TestMachinesFollowNodes(t *testing.T) {
 	})
 }
 
-func TestMachinesElsewhereAreNone(t *testing.T) {
+func TestNodesOutsideAreNoInstances(t *testing.T) {
 	e := newEngine(t)
 	all, err := e.api.Instances.AggregatedList(e.project).Do()
 	if err != nil {
@@ -245,7 +245,7 @@ func TestMachinesElsewhereAreNone(t *testing.T) {
 	}
 }
 
-// ask asks the control socket.
+// ask sends a request to the control socket and returns the status of the answer.
 func ask(t *testing.T, method, path, body string, into any) int {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, "http://sandbox"+path, strings.NewReader(body))
@@ -260,19 +260,19 @@ func ask(t *testing.T, method, path, body string, into any) int {
 		t.Fatal(err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	said, err := io.ReadAll(response.Body)
+	answer, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if response.StatusCode == http.StatusOK && into != nil {
-		if err := json.NewDecoder(bytes.NewReader(said)).Decode(into); err != nil {
-			t.Fatalf("%s: %v", said, err)
+		if err := json.NewDecoder(bytes.NewReader(answer)).Decode(into); err != nil {
+			t.Fatalf("%s: %v", answer, err)
 		}
 	}
 	return response.StatusCode
 }
 
-func TestCallsGoWrongAsTheSocketIsTold(t *testing.T) {
+func TestFaultsOfTheSocketApplyToCalls(t *testing.T) {
 	e := newEngine(t)
 	get := func() error { _, err := e.api.Networks.Get(e.project, "default").Do(); return err }
 	var added struct{ ID int }
@@ -292,17 +292,17 @@ func TestCallsGoWrongAsTheSocketIsTold(t *testing.T) {
 	}
 	path := fmt.Sprintf("/gcp/faults/%d", added.ID)
 	if status := ask(t, http.MethodDelete, path, "", nil); status != http.StatusOK {
-		t.Errorf("the end of the fault was answered %d", status)
+		t.Errorf("remove the fault: status %d", status)
 	}
 	if err := get(); err != nil {
 		t.Errorf("after the fault: %v", err)
 	}
 	if status := ask(t, http.MethodDelete, path, "", nil); status != http.StatusNotFound {
-		t.Errorf("the end of no fault was answered %d", status)
+		t.Errorf("remove an unknown fault: status %d", status)
 	}
 }
 
-func TestFaultsThatMeanNothingAreRefused(t *testing.T) {
+func TestInvalidFaultsAreRefused(t *testing.T) {
 	for _, body := range []string{
 		`{}`, `not JSON`, `{"action":"explode"}`, `{"action":"answer"}`, `{"action":"answer","status":200}`,
 		`{"action":"failOperation"}`, `{"action":"slowOperation","time":"soon"}`, `{"action":"hang","typo":1}`,

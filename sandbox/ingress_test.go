@@ -94,10 +94,10 @@ func TestIngressIsWrittenAsGLBCWritesIt(t *testing.T) {
 	})
 }
 
-func TestIngressTellsItsStoryInEvents(t *testing.T) {
+func TestIngressProgressIsReportedInEvents(t *testing.T) {
 	c, ns := client(t, 0), namespace(t, 0)
 	createIngress(t, c, ns, "web", nil)
-	said := func() (all []string) {
+	events := func() (all []string) {
 		events, err := c.CoreV1().Events(ns).List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.kind=Ingress,involvedObject.name=web"})
 		if err != nil {
 			t.Fatal(err)
@@ -107,17 +107,17 @@ func TestIngressTellsItsStoryInEvents(t *testing.T) {
 		}
 		return all
 	}
-	told := func(want string) bool {
-		return slices.Contains(said(), want)
+	emitted := func(want string) bool {
+		return slices.Contains(events(), want)
 	}
-	eventually(t, "ADD is told", func() bool { return told("ADD " + ns + "/web") })
-	eventually(t, "what it waits for is told", func() bool {
-		return told(fmt.Sprintf("Translate Translation failed: invalid ingress spec: could not find service %q", ns+"/web"))
+	eventually(t, "ADD is emitted", func() bool { return emitted("ADD " + ns + "/web") })
+	eventually(t, "the missing Service is reported", func() bool {
+		return emitted(fmt.Sprintf("Translate Translation failed: invalid ingress spec: could not find service %q", ns+"/web"))
 	})
 	createService(t, c, ns, "web")
-	eventually(t, "CREATE is told", func() bool { return told("CREATE ip: " + address(t, c, ns, "web")) })
-	eventually(t, "that nobody was asked is told", func() bool {
-		return strings.Contains(strings.Join(said(), "\n"), "without asking Compute Engine")
+	eventually(t, "CREATE is emitted", func() bool { return emitted("CREATE ip: " + address(t, c, ns, "web")) })
+	eventually(t, "the stand-in reports that it called nobody", func() bool {
+		return strings.Contains(strings.Join(events(), "\n"), "without calling Compute Engine")
 	})
 }
 
@@ -206,8 +206,8 @@ func TestChangedUIDNamesWhatIsMadeFromThenOn(t *testing.T) {
 	setUID(t, c, shared)
 	t.Cleanup(func() { setUID(t, c, old) })
 	eventually(t, "a new Ingress is named with the new UID", func() bool {
-		// Whether the stand-in has heard of the change is seen only from what
-		// it makes next.
+		// Only a new load balancer shows that the stand-in has seen the
+		// change.
 		name := fmt.Sprintf("after-%s", strings.ToLower(metav1.Now().Format("150405.000")))
 		name = strings.ReplaceAll(name, ".", "-")
 		createIngress(t, c, ns, name, nil)
@@ -240,7 +240,7 @@ func TestClustersHaveDifferentUIDs(t *testing.T) {
 	}
 }
 
-func TestDeletedIngressIsLetGo(t *testing.T) {
+func TestDeletedIngressLosesItsFinalizer(t *testing.T) {
 	c, ns := client(t, 0), namespace(t, 0)
 	createService(t, c, ns, "web")
 	createIngress(t, c, ns, "web", nil, func(i *networkingv1.Ingress) { i.Finalizers = []string{finalizer} })
@@ -296,7 +296,7 @@ func getIngress(t *testing.T, c kubernetes.Interface, ns, name string) *networki
 	return i
 }
 
-// address waits for an Ingress to have one.
+// address waits for the address of an Ingress and returns it.
 func address(t *testing.T, c kubernetes.Interface, ns, name string) string {
 	t.Helper()
 	var ip string

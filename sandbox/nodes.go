@@ -13,12 +13,12 @@ import (
 	"github.com/fedsync/fedsync/sandbox/nodes"
 )
 
-// machines are the nodes of all clusters, which answer at their node ports. It
+// machines plays the nodes of all clusters, which answer at their node ports. It
 // implements control.Nodes.
 type machines struct {
 	loopback *nodes.Loopback
 	of       map[*cluster.Cluster]*nodes.Nodes
-	named    map[string]*nodes.Nodes // the same by name
+	named    map[string]*nodes.Nodes // the same, by the name of the cluster
 	logs     []io.Closer
 }
 
@@ -41,7 +41,7 @@ func newMachines(clusters []*cluster.Cluster) (*machines, error) {
 	return m, nil
 }
 
-// openLog opens a log to write to, in a folder that may not be there yet.
+// openLog opens a log for appending. It makes the directory if that does not exist.
 func openLog(dir, name string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -49,20 +49,20 @@ func openLog(dir, name string) (*os.File, error) {
 	return os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 }
 
-// follow plays the nodes of a cluster while its API server runs. A second control
-// plane of a cluster has none: those of the first go on.
-func (m *machines) follow(ctx context.Context, c *cluster.Cluster, see func([]*corev1.Node)) error {
+// follow plays the nodes of a cluster while its API server runs. For a second control
+// plane it does nothing: the nodes continue to follow the first.
+func (m *machines) follow(ctx context.Context, c *cluster.Cluster, onNodes func([]*corev1.Node)) error {
 	n := m.of[c]
 	if n == nil {
 		return nil
 	}
-	return n.Follow(ctx, c.RESTConfig(), see)
+	return n.Follow(ctx, c.RESTConfig(), onNodes)
 }
 
-// KillNodes has the nodes of a cluster answer no more.
+// KillNodes makes the nodes of a cluster stop answering.
 func (m *machines) KillNodes(cluster string) { m.named[cluster].Kill() }
 
-// ReviveNodes has them answer again.
+// ReviveNodes makes them answer again.
 func (m *machines) ReviveNodes(cluster string) { m.named[cluster].Revive() }
 
 // NodesKilled reports whether they are killed.

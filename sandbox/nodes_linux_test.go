@@ -22,7 +22,8 @@ import (
 	"github.com/fedsync/fedsync/sandbox/nodes"
 )
 
-// askNode asks the first node of a cluster at a node port, on a new connection.
+// askNode sends a request to the first node of a cluster at a node port, on a new
+// connection.
 func askNode(t *testing.T, cluster int, port int32) (nodes.Answer, error) {
 	t.Helper()
 	return askAddress(t, fmt.Sprintf("10.128.%d.10", cluster), port)
@@ -141,7 +142,7 @@ func TestKilledNodesRefuseAndTheAPIServerGoesOn(t *testing.T) {
 		t.Errorf("a killed node: %v, want a refusal", err)
 	}
 	if got := readyEndpoints(t, c, ns); got == 0 {
-		t.Error("no endpoint is ready, although the API server heard of nothing")
+		t.Error("no endpoint is ready, although the API server was not notified")
 	}
 	act(t, control.ReviveNodes)
 	if _, err := askNode(t, 1, port); err != nil {
@@ -163,12 +164,12 @@ func TestNodesGoOnWithoutTheirAPIServer(t *testing.T) {
 	}
 	scale(t, c, ns, 0)
 	t.Cleanup(func() {
-		if t.Failed() { // who of a chain of four does not follow
+		if t.Failed() { // shows which of the four in the chain did not follow
 			t.Logf("%d replicas and %d endpoints are ready", readyReplicas(t, c, ns), readyEndpoints(t, c, ns))
 		}
 	})
 	// After several outages in a row, the controllers wait for up to a minute before they
-	// ask again, and once more where an API server that has just started refuses them.
+	// try again, and again if an API server that has just started refuses them.
 	within(t, 4*time.Minute, "they follow again", func() bool { _, err := askNode(t, 1, port); return refused(err) })
 }
 
@@ -198,7 +199,7 @@ func TestNodesComeAndGo(t *testing.T) {
 	eventually(t, "it refuses when it is gone", func() bool { _, err := askAddress(t, address, port); return refused(err) })
 }
 
-func TestNodesOutsideAreNoMachinesOfComputeEngine(t *testing.T) {
+func TestNodesOutsideAreNotOnComputeEngine(t *testing.T) {
 	all, err := client(t, 1).CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)

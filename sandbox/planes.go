@@ -21,8 +21,8 @@ type planes struct {
 	last int
 }
 
-// Backup copies the store that all clusters share. They stand still meanwhile, for
-// some tenths of a second.
+// Backup copies the store that all clusters share. It stops them for some tenths of
+// a second.
 func (p *planes) Backup(context.Context) (string, error) {
 	dir, err := p.folder("backups")
 	if err != nil {
@@ -36,17 +36,17 @@ func (p *planes) Backup(context.Context) (string, error) {
 	return dir, nil
 }
 
-// Start starts a whole control plane with a store of its own. As after a snapshot
-// was restored into etcd, objects have the resourceVersions of the backup, and what
-// is written from then on gets those that came next at that time.
+// Start starts a complete control plane with its own store. As after an etcd snapshot
+// restore, objects have the resourceVersions of the backup, and later writes reuse the
+// resourceVersions that followed the backup.
 func (p *planes) Start(ctx context.Context, name, backup string) (faults.Plane, error) {
-	what := "rebuild"
+	action := "rebuild"
 	if backup != "" {
-		what = "restore"
+		action = "restore"
 	}
 	started, err := p.start(ctx, name, backup)
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", what, name, err)
+		return nil, fmt.Errorf("%s %s: %w", action, name, err)
 	}
 	return started, nil
 }
@@ -60,7 +60,7 @@ func (p *planes) start(ctx context.Context, name, backup string) (_ *plane, err 
 		}
 	}
 	if first == nil {
-		return nil, errors.New("no such cluster")
+		return nil, errors.New("cluster not found")
 	}
 	dir, err := p.folder("planes")
 	if err != nil {
@@ -74,7 +74,7 @@ func (p *planes) start(ctx context.Context, name, backup string) (_ *plane, err 
 	}()
 	if backup != "" {
 		if err := copyFolder(filepath.Join(dir, "etcd"), filepath.Join(backup, "etcd")); err != nil {
-			return nil, fmt.Errorf("take the backup: %w", err)
+			return nil, fmt.Errorf("copy the backup: %w", err)
 		}
 	}
 	id := filepath.Base(dir)
@@ -88,7 +88,7 @@ func (p *planes) start(ctx context.Context, name, backup string) (_ *plane, err 
 	return started, started.Up(ctx)
 }
 
-// folder makes a folder for the next backup or control plane.
+// folder makes the directory of the next backup or control plane.
 func (p *planes) folder(kind string) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -104,7 +104,7 @@ type plane struct {
 	dir  string
 }
 
-// Stop ends its programs and removes what they stored.
+// Stop ends its programs and removes their data.
 func (p *plane) Stop() error {
 	var errs []error
 	if p.Cluster != nil {

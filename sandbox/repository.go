@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// initRepository makes an empty bare repository at path. No setting of the user
-// or the machine has a say in it.
+// initRepository makes an empty bare repository at path. It ignores the Git settings
+// of the user and the machine.
 func initRepository(ctx context.Context, home, path string) error {
 	cmd := exec.CommandContext(ctx, "git", "init", "--quiet", "--bare", "--initial-branch=main", "--template=", path)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "GIT_CONFIG_NOSYSTEM=1"}

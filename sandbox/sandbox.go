@@ -1,8 +1,8 @@
 // Package sandbox runs a whole federation on one machine: real Kubernetes control
 // planes, a Git repository to push to and, when asked, a real forge.
 //
-// In go the programs that package build made and a number of clusters; out comes
-// a [Description] with everything that a test or a person needs to use them.
+// Its input is the programs that package build made and a number of clusters. Its
+// output is a [Description] with everything that a test or a user needs to reach them.
 package sandbox
 
 import (
@@ -30,23 +30,23 @@ import (
 	"github.com/fedsync/fedsync/sandbox/ingress"
 )
 
-// Options say what to run.
+// Options configure a sandbox.
 type Options struct {
 	Clusters int
 	Nodes    int // per cluster
 	Forge    bool
-	GCP      *GCP    // nil: no stand-in for Compute Engine, and nodes answer nothing
-	NoGLBC   bool    // nobody stands in for GLBC: a test plays it
-	Faulty   bool    // the kubeconfig leads through proxies of package faults
+	GCP      *GCP    // nil means no stand-in for Compute Engine, and nodes that do not answer
+	NoGLBC   bool    // run no stand-in for GLBC: the test plays it
+	Faulty   bool    // the kubeconfig points to proxies of package faults
 	Webhook  Webhook // registered with the forge if it has a URL
-	Dir      string  // everything is kept in it, and it is removed at the end; empty means a new temporary one
-	Logs     string  // keeps what the programs write; empty means below Dir
+	Dir      string  // holds all files and is removed at the end; empty means a new temporary directory
+	Logs     string  // directory for the programs' output; empty means below Dir
 	Paths    build.Paths
-	Warden   []string  // the command that leads to child.Warden
-	Progress io.Writer // told what happens
+	Warden   []string  // the command that calls child.Warden
+	Progress io.Writer // receives progress messages
 }
 
-// Webhook says whom the forge is to tell of a push.
+// Webhook is the receiver of the forge's push events.
 type Webhook struct{ URL, Secret string }
 
 // Sandbox is a running federation.
@@ -59,19 +59,19 @@ type Sandbox struct {
 	etcd      *etcd // the store that all clusters share
 	addresses *ingress.Addresses
 	clusters  []*cluster.Cluster
-	machines  *machines // nil unless asked for, as what follows
-	engine    *gcp.Engine
+	machines  *machines   // nil unless Options.GCP is set
+	engine    *gcp.Engine // nil unless Options.GCP is set
 	fronts    *faults.Fronts
-	faulty    *faultPort // nil unless asked for
+	faulty    *faultPort // nil unless Options.Faulty is set
 	control   *control.Server
-	forge     *forge.Forge // nil without one
+	forge     *forge.Forge // nil unless Options.Forge is set
 
-	failed context.Context // ends when the sandbox cannot go on
+	failed context.Context // ends when the sandbox cannot continue
 	fail   context.CancelCauseFunc
 }
 
-// Up starts everything and returns when it can be used. What was started is gone
-// again if it returns an error.
+// Up starts everything and returns when it can be used. If it returns an error, it
+// has stopped everything that it started.
 func Up(ctx context.Context, options Options) (*Sandbox, error) {
 	dir, err := folder(options.Dir)
 	if err != nil {
@@ -88,7 +88,7 @@ func Up(ctx context.Context, options Options) (*Sandbox, error) {
 	s.failed, s.fail = context.WithCancelCause(context.WithoutCancel(ctx))
 	if err := s.up(ctx); err != nil {
 		if cause := context.Cause(s.failed); cause != nil {
-			err = cause // and what came of it is of no interest
+			err = cause // err is only a consequence of it
 		}
 		return nil, errors.Join(err, s.Close())
 	}
@@ -117,7 +117,7 @@ func (s *Sandbox) up(ctx context.Context) error {
 		return err
 	}
 	if !s.options.NoGLBC {
-		s.say("ingresses of class gce get addresses from a stand-in, which asks no Compute Engine and makes no load balancer")
+		s.report("Ingresses of class gce get addresses from a stand-in, which neither calls Compute Engine nor creates load balancers")
 	}
 	repository := filepath.Join(s.dir, "repository.git")
 	if err := initRepository(ctx, s.dir, repository); err != nil {
@@ -129,7 +129,7 @@ func (s *Sandbox) up(ctx context.Context) error {
 			if err := c.Up(ctx); err != nil {
 				return err
 			}
-			s.say("%s is ready after %s", c.Name(), time.Since(began).Round(100*time.Millisecond))
+			s.report("%s is ready after %s", c.Name(), time.Since(began).Round(100*time.Millisecond))
 			return nil
 		})
 	}
@@ -138,7 +138,7 @@ func (s *Sandbox) up(ctx context.Context) error {
 			if err := s.startForge(ctx); err != nil {
 				return err
 			}
-			s.say("the forge is ready after %s", time.Since(began).Round(100*time.Millisecond))
+			s.report("the forge is ready after %s", time.Since(began).Round(100*time.Millisecond))
 			return nil
 		})
 	}
@@ -152,8 +152,8 @@ func (s *Sandbox) up(ctx context.Context) error {
 	return s.Description.write()
 }
 
-// Wait returns when ctx ends, or with an error when a program has ended by itself:
-// what tests would find of such a sandbox is worse than none.
+// Wait returns nil when ctx ends, or an error when a program exits by itself: tests
+// would get misleading results from such a sandbox.
 func (s *Sandbox) Wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
@@ -161,11 +161,11 @@ func (s *Sandbox) Wait(ctx context.Context) error {
 	case <-s.failed.Done():
 		return context.Cause(s.failed)
 	case <-s.group.Lost():
-		return errors.New("the warden was killed: stopping while nothing is left behind")
+		return errors.New("the warden was killed: stopping now, while cleanup is still guaranteed")
 	}
 }
 
-// Close stops everything and removes the folder.
+// Close stops everything and removes the directory.
 func (s *Sandbox) Close() error {
 	var errs []error
 	if s.control != nil {
@@ -189,8 +189,9 @@ func (s *Sandbox) Close() error {
 	return errors.Join(errs...)
 }
 
-func (s *Sandbox) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(s.options.Progress, format+"\n", args...) // that nobody listens is no reason to stop
+// report writes a progress message. A failed write does not stop the sandbox.
+func (s *Sandbox) report(format string, args ...any) {
+	_, _ = fmt.Fprintf(s.options.Progress, format+"\n", args...)
 }
 
 func (s *Sandbox) startForge(ctx context.Context) error {
@@ -227,7 +228,7 @@ func (s *Sandbox) prepareClusters() error {
 			Paths:  s.options.Paths,
 			Group:  s.group,
 			Ended:  s.fail,
-			Beside: s.beside,
+			Beside: s.runBeside,
 
 			Outside: s.options.GCP != nil && i >= s.options.Clusters-s.options.GCP.Outside,
 		})
@@ -239,8 +240,8 @@ func (s *Sandbox) prepareClusters() error {
 	return nil
 }
 
-// writeKubeconfigs writes the one that leads straight to the API servers, and the
-// one for users, which may lead through proxies.
+// writeKubeconfigs writes the kubeconfig that points straight to the API servers, and
+// the one for users, which may point to proxies.
 func (s *Sandbox) writeKubeconfigs() error {
 	kubeconfig := clientcmdapi.NewConfig()
 	for _, c := range s.clusters {
@@ -261,7 +262,7 @@ func (s *Sandbox) writeKubeconfigs() error {
 	return nil
 }
 
-// subjects are what can be controlled from outside.
+// subjects returns what the control socket controls.
 func (s *Sandbox) subjects() control.Subjects {
 	subjects := control.Subjects{Clusters: s.clusters, Fronts: s.fronts}
 	if s.engine != nil {
@@ -270,11 +271,11 @@ func (s *Sandbox) subjects() control.Subjects {
 	return subjects
 }
 
-// beside plays what a cluster has beside its control plane.
-func (s *Sandbox) beside(ctx context.Context, c *cluster.Cluster) {
+// runBeside plays what a cluster has in addition to its control plane.
+func (s *Sandbox) runBeside(ctx context.Context, c *cluster.Cluster) {
 	var playing sync.WaitGroup
 	if !s.options.NoGLBC {
-		playing.Go(func() { s.standIn(ctx, c) })
+		playing.Go(func() { s.playGLBC(ctx, c) })
 	}
 	if s.machines != nil {
 		playing.Go(func() { s.playNodes(ctx, c) })
@@ -282,11 +283,11 @@ func (s *Sandbox) beside(ctx context.Context, c *cluster.Cluster) {
 	playing.Wait()
 }
 
-// standIn plays GLBC in a cluster.
-func (s *Sandbox) standIn(ctx context.Context, c *cluster.Cluster) {
+// playGLBC plays GLBC in a cluster.
+func (s *Sandbox) playGLBC(ctx context.Context, c *cluster.Cluster) {
 	log, err := openLog(c.Logs(), "ingress.log")
 	if err != nil {
-		s.fail(fmt.Errorf("stand in for GLBC in %s: %w", c.Name(), err))
+		s.fail(fmt.Errorf("start the stand-in for GLBC in %s: %w", c.Name(), err))
 		return
 	}
 	defer func() { _ = log.Close() }()
@@ -301,8 +302,8 @@ func (s *Sandbox) standIn(ctx context.Context, c *cluster.Cluster) {
 func (s *Sandbox) kubeconfig() string { return filepath.Join(s.dir, "kubeconfig") }
 func (s *Sandbox) direct() string     { return filepath.Join(s.dir, "kubeconfig.direct") }
 
-// folder makes the folder that will be removed at the end. One with something in
-// it already is somebody's.
+// folder makes the directory that is removed at the end. It refuses one that is not
+// empty, since the files in it are not the sandbox's to remove.
 func folder(dir string) (string, error) {
 	if dir == "" {
 		return os.MkdirTemp("", "fedsync-sandbox-")
@@ -312,35 +313,35 @@ func folder(dir string) (string, error) {
 		return "", err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("make the sandbox's folder: %w", err)
+		return "", fmt.Errorf("make the sandbox's directory: %w", err)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return "", fmt.Errorf("look into the sandbox's folder: %w", err)
+		return "", fmt.Errorf("read the sandbox's directory: %w", err)
 	}
 	if len(entries) > 0 {
-		return "", fmt.Errorf("%s is not empty, and the sandbox would remove it at its end: give it a folder of its own", dir)
+		return "", fmt.Errorf("%s is not empty, and the sandbox removes its directory when it ends: use a new or empty directory", dir)
 	}
 	return dir, nil
 }
 
-// Description says how to reach a running sandbox. It holds secrets, of things
-// that are thrown away.
+// Description describes how to reach a running sandbox. The secrets in it are useless
+// after the sandbox's end.
 type Description struct {
 	Dir        string            `json:"dir"`
 	Pid        int               `json:"pid"`
 	Kubeconfig string            `json:"kubeconfig"`       // through the proxies of a faulty sandbox
-	Direct     string            `json:"directKubeconfig"` // past them
+	Direct     string            `json:"directKubeconfig"` // past the proxies
 	Clusters   []string          `json:"clusters"`
-	Restricted map[string]string `json:"restrictedTokens"` // by cluster: tokens of users without any right
+	Restricted map[string]string `json:"restrictedTokens"` // by cluster: the token of a user without permissions
 	Repository string            `json:"repository"`       // a bare Git repository, empty
 	Control    string            `json:"control"`          // the Unix socket of package control
-	Faults     string            `json:"faults,omitempty"` // of a faulty sandbox: the URL of its front, as package faults answers
+	Faults     string            `json:"faults,omitempty"` // of a faulty sandbox: the URL of its front, served by package faults
 	GCP        *gcp.Description  `json:"gcp,omitempty"`
 	Forge      *forge.Forge      `json:"forge,omitempty"`
 }
 
-// FileName is the name of the description in the sandbox's folder.
+// FileName is the name of the description in the sandbox's directory.
 const FileName = "sandbox.json"
 
 func (s *Sandbox) describe(repository string) Description {
@@ -367,7 +368,7 @@ func (s *Sandbox) describe(repository string) Description {
 	return d
 }
 
-// write puts the description where others look for it, whole or not at all.
+// write writes the description to [FileName], whole or not at all.
 func (d Description) write() error {
 	b, err := json.Marshal(d)
 	if err != nil {

@@ -32,15 +32,15 @@ import (
 	"github.com/fedsync/fedsync/sandbox/control"
 )
 
-// running is what all tests of this package look at, and calls is what its forge
-// says when it is pushed to. They are set before the first test and not changed;
-// a test that makes an outage ends it before it returns.
+// running is the sandbox of all tests of this package, and calls receives the webhook
+// calls of its forge. They are set before the first test and not changed. A test that
+// makes an outage ends it before it returns.
 var (
 	running *sandbox.Sandbox
 	calls   = make(chan call, 10) // more than the tests push
 )
 
-// call is what a webhook was sent.
+// call is one webhook call.
 type call struct {
 	event, signature string
 	body             []byte
@@ -111,7 +111,7 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-func TestNodesAreReadyAndSayWhereTheyAre(t *testing.T) {
+func TestNodesAreReadyAndHaveTheirZones(t *testing.T) {
 	nodes, err := client(t, 0).CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +142,7 @@ func TestReplicaSetBecomesReadyAndFillsEndpointSlices(t *testing.T) {
 	eventually(t, "3 endpoints are ready", func() bool { return readyEndpoints(t, c, ns) == 3 })
 }
 
-func TestPodThatIsToldSoIsNotReady(t *testing.T) {
+func TestPodWithTheUnreadyAnnotationIsNotReady(t *testing.T) {
 	c, ns := client(t, 0), namespace(t, 0)
 	const annotation = "sandbox.fedsync.dev/ready"
 	createReplicaSet(t, c, ns, 1, map[string]string{annotation: "false"})
@@ -188,8 +188,8 @@ func TestPodsBeyondTheNodesCapacityAreUnschedulable(t *testing.T) {
 	}
 	t.Cleanup(func() { room("110") })
 	room("1")
-	// The scheduler may hear of the nodes after it hears of the first pods: then
-	// they are all placed, and it has heard of the nodes by the second try.
+	// The scheduler may see the first pods before it sees the changed nodes. Then it
+	// places all of them, but it has seen the nodes by the second try.
 	for try := 0; ; try++ {
 		createReplicaSet(t, c, ns, 5, nil)
 		var scheduled, unschedulable int
@@ -269,7 +269,7 @@ func TestServerCertificateOfOneClusterIsNotTrustedForAnother(t *testing.T) {
 	var unknown x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	if !errors.As(err, &unknown) && !errors.As(err, &invalid) {
-		t.Errorf("speak to another cluster with this one's authority: %v, want a certificate error", err)
+		t.Errorf("connect to another cluster with this one's authority: %v, want a certificate error", err)
 	}
 }
 
@@ -311,11 +311,11 @@ func TestKilledClusterRefusesAndComesBackWithItsObjects(t *testing.T) {
 			t.Errorf("%s a killed cluster: %v, want the advice to start it", action, err)
 		}
 	}
-	// A start that is given up can be tried again.
+	// A start that timed out can be tried again.
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := controller().Do(ctx, control.Start, running.Description.Clusters[1]); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("start with 50 ms of patience: %v, want the deadline", err)
+		t.Errorf("start with a timeout of 50 ms: %v, want the deadline", err)
 	}
 	act(t, control.Start)
 	scale(t, c, ns, 3)
@@ -333,7 +333,7 @@ func TestKilledClusterRefusesAndComesBackWithItsObjects(t *testing.T) {
 	}
 }
 
-func TestUnknownClusterIsAnsweredWithThoseThereAre(t *testing.T) {
+func TestErrorForAnUnknownClusterListsTheClusters(t *testing.T) {
 	_, err := controller().Do(t.Context(), control.Pause, "gce-mars1a")
 	for _, want := range append([]string{"gce-mars1a"}, running.Description.Clusters...) {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -342,20 +342,20 @@ func TestUnknownClusterIsAnsweredWithThoseThereAre(t *testing.T) {
 	}
 }
 
-func TestFolderThatIsSomebodysIsNotTaken(t *testing.T) {
+func TestFolderWithFilesIsNotUsed(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "thesis.txt"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := sandbox.Up(t.Context(), sandbox.Options{Clusters: 1, Dir: dir, Progress: io.Discard}); err == nil {
-		t.Fatal("a folder with a file in it was taken")
+		t.Fatal("Up used a directory with a file in it")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "thesis.txt")); err != nil {
 		t.Errorf("the file: %v", err)
 	}
 }
 
-func TestProgramThatEndsDuringTheStartIsNamedWithItsWords(t *testing.T) {
+func TestProgramThatEndsDuringTheStartIsNamedWithItsLog(t *testing.T) {
 	dir, programs := filepath.Join(t.TempDir(), "s"), t.TempDir()
 	script := func(name, body string) string {
 		t.Helper()

@@ -1,9 +1,9 @@
-// Package build turns the pinned modules below programs/ into the programs that
-// a sandbox runs, and finds them again.
+// Package build builds the programs that a sandbox runs from the pinned modules below
+// programs/, and finds them.
 //
-// In go the folder with the modules, whose go.mod files alone say which versions
-// are wanted, and a folder of the user's cache; out come executables in
-// CACHE/NAME-VERSION/. A checkout that wants the same versions builds nothing.
+// Its input is the directory with the modules, whose go.mod files alone determine the
+// versions. Its output is executables in CACHE/NAME-VERSION/, in the user's cache.
+// Checkouts with the same versions share them.
 package build
 
 import (
@@ -20,11 +20,11 @@ import (
 	"golang.org/x/mod/modfile"
 )
 
-// Set is what one checkout wants to run, and where it is kept.
+// Set is the set of programs that one checkout pins.
 type Set struct {
-	Modules string // the folder with one module per program
-	Cache   string // the folder with NAME-VERSION/
-	Assets  string // a folder with ready-made programs, as KUBEBUILDER_ASSETS names one; may be empty
+	Modules string // the directory with one module per source
+	Cache   string // the directory with NAME-VERSION/
+	Assets  string // a directory with ready-made programs, such as $KUBEBUILDER_ASSETS; may be empty
 }
 
 // Program names an executable of a sandbox.
@@ -40,22 +40,22 @@ const (
 	Gitea             Program = "gitea"
 )
 
-// Paths says where the programs are.
+// Paths are the paths of programs.
 type Paths map[Program]string
 
-// MissingError says what has to be built first.
+// MissingError reports programs that are not built yet.
 type MissingError struct {
 	Programs []string
 	Cache    string
 }
 
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("not built yet: %s (looked in %s): run `make sandbox`, or `go -C sandbox run ./cmd/sandbox build`",
+	return fmt.Sprintf("%s not found in %s: run `make sandbox`, or `go -C sandbox run ./cmd/sandbox build`",
 		strings.Join(e.Programs, ", "), e.Cache)
 }
 
-// Find returns the paths of all programs, those of the forge only when asked, or
-// a [MissingError].
+// Find returns the paths of all programs, or a [MissingError]. It includes the forge
+// only if forge is set.
 func (s Set) Find(forge bool) (Paths, error) {
 	found := Paths{}
 	missing := &MissingError{Cache: s.Cache}
@@ -81,8 +81,8 @@ func (s Set) Find(forge bool) (Paths, error) {
 	return found, nil
 }
 
-// Build makes what is missing, one module after another: each of them alone
-// keeps all processors busy.
+// Build builds the missing programs, one module after another, since each build keeps
+// all processors busy.
 func (s Set) Build(ctx context.Context, forge bool, out *Progress) error {
 	for _, src := range s.sources(forge) {
 		if err := s.build(ctx, src, out); err != nil {
@@ -98,25 +98,25 @@ func (s Set) build(ctx context.Context, src source, out *Progress) error {
 		return err
 	}
 	name := filepath.Base(dir)
-	if s.wanted(src, dir) == nil {
-		out.Say(name, "is there")
+	if s.missing(src, dir) == nil {
+		out.Say(name, "already built")
 		return nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("build %s: %w", name, err)
 	}
-	unlock, err := lock(dir+".lock", func() { out.Say(name, "is being built by another command, waiting") })
+	unlock, err := lock(dir+".lock", func() { out.Say(name, "waiting for another command that builds it") })
 	if err != nil {
 		return fmt.Errorf("build %s: %w", name, err)
 	}
 	defer unlock()
-	wanted := s.wanted(src, dir) // it may have been made while we waited
-	if wanted == nil {
-		out.Say(name, "is there")
+	missing := s.missing(src, dir) // another command may have built it while we waited
+	if missing == nil {
+		out.Say(name, "already built")
 		return nil
 	}
 	done := out.Begin(name)
-	err = s.compile(ctx, src, dir, wanted)
+	err = s.compile(ctx, src, dir, missing)
 	done(err)
 	if err != nil {
 		return fmt.Errorf("build %s: %w", name, err)
@@ -124,26 +124,26 @@ func (s Set) build(ctx context.Context, src source, out *Progress) error {
 	return nil
 }
 
-// wanted lists the programs of src that neither dir nor the assets have.
-func (s Set) wanted(src source, dir string) []Program {
-	var wanted []Program
+// missing returns the programs of src that are neither in dir nor in the assets.
+func (s Set) missing(src source, dir string) []Program {
+	var missing []Program
 	for _, p := range src.programs() {
 		if s.asset(p) == "" && !src.complete(dir, p) {
-			wanted = append(wanted, p)
+			missing = append(missing, p)
 		}
 	}
-	return wanted
+	return missing
 }
 
-// compile builds into a folder beside dir and moves file by file, so that dir
+// compile builds into a directory next to dir and then moves each file, so that dir
 // never holds half a program.
-func (s Set) compile(ctx context.Context, src source, dir string, wanted []Program) error {
+func (s Set) compile(ctx context.Context, src source, dir string, missing []Program) error {
 	version, err := s.version(src)
 	if err != nil {
 		return err
 	}
-	// One who was killed while building, under the lock that is ours now, has
-	// left a folder like this one.
+	// A build that was killed has left its directory. No other build runs, since we
+	// hold the lock.
 	left, err := filepath.Glob(filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+"-*"))
 	if err != nil {
 		return err
@@ -157,16 +157,16 @@ func (s Set) compile(ctx context.Context, src source, dir string, wanted []Progr
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(tmp) }() // the next build would
+	defer func() { _ = os.RemoveAll(tmp) }() // if this fails, the next build removes it
 
-	// Only what the program reads may be missing, and not the program itself.
-	wanted = slices.DeleteFunc(wanted, func(p Program) bool { return executable(dir, p) })
-	if len(wanted) > 0 {
+	// The program itself may exist while its static files are missing.
+	missing = slices.DeleteFunc(missing, func(p Program) bool { return executable(dir, p) })
+	if len(missing) > 0 {
 		args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", src.ldflags(version), "-tags", src.tags, "-o", tmp + "/"}
-		if len(wanted) == 1 {
-			args[len(args)-1] += string(wanted[0]) // the package may have another name
+		if len(missing) == 1 {
+			args[len(args)-1] += string(missing[0]) // the package may have another name
 		}
-		for _, p := range wanted {
+		for _, p := range missing {
 			args = append(args, src.commands[p])
 		}
 		if _, err := s.run(ctx, src, args...); err != nil {
@@ -177,7 +177,7 @@ func (s Set) compile(ctx context.Context, src source, dir string, wanted []Progr
 		if err := s.copyStatic(ctx, src, filepath.Join(tmp, staticDir)); err != nil {
 			return err
 		}
-		// Half of what is wanted would refuse the rename.
+		// The rename would fail if an incomplete directory existed.
 		if err := os.RemoveAll(filepath.Join(dir, staticDir)); err != nil {
 			return err
 		}
@@ -185,7 +185,7 @@ func (s Set) compile(ctx context.Context, src source, dir string, wanted []Progr
 			return err
 		}
 	}
-	for _, p := range wanted {
+	for _, p := range missing {
 		if err := os.Rename(filepath.Join(tmp, string(p)), filepath.Join(dir, string(p))); err != nil {
 			return err
 		}
@@ -193,8 +193,8 @@ func (s Set) compile(ctx context.Context, src source, dir string, wanted []Progr
 	return nil
 }
 
-// copyStatic copies the folders that the program reads at run time out of the
-// module cache, where `go clean -modcache` would take them away.
+// copyStatic copies the directories that the program reads at run time out of the
+// module cache, from which `go clean -modcache` would remove them.
 func (s Set) copyStatic(ctx context.Context, src source, to string) error {
 	if _, err := s.run(ctx, src, "mod", "download", src.module); err != nil {
 		return err
@@ -217,10 +217,10 @@ func (s Set) run(ctx context.Context, src source, args ...string) (string, error
 	var stderr strings.Builder
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = filepath.Join(s.Modules, src.name)
-	// A workspace of the user's must not add its modules to the pinned ones.
+	// A workspace of the user must not add modules to the pinned ones.
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED="+src.cgo)
 	cmd.Stderr = &stderr
-	// The go command has compilers of its own to end.
+	// An interrupt lets the go command end its compilers; a kill would not.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	out, err := cmd.Output()
 	if err != nil {
@@ -229,8 +229,8 @@ func (s Set) run(ctx context.Context, src source, args ...string) (string, error
 	return string(out), nil
 }
 
-// asset returns the path of a program among the ready-made ones, or "". They
-// count only if they hold what every control plane starts with.
+// asset returns the path of a ready-made program, or "". The assets are used only if
+// they include etcd and the API server.
 func (s Set) asset(p Program) string {
 	if s.Assets == "" || !executable(s.Assets, Etcd) || !executable(s.Assets, APIServer) || !executable(s.Assets, p) {
 		return ""
@@ -246,7 +246,7 @@ func (s Set) dir(src source) (string, error) {
 	return filepath.Join(s.Cache, src.name+"-"+version), nil
 }
 
-// version reads the version of the module that src is built from.
+// version returns the pinned version of the module that src is built from.
 func (s Set) version(src source) (string, error) {
 	path := filepath.Join(s.Modules, src.name, "go.mod")
 	b, err := os.ReadFile(path)
@@ -265,8 +265,8 @@ func (s Set) version(src source) (string, error) {
 	return "", fmt.Errorf("read the version of %s: %s does not require %s", src.name, path, src.module)
 }
 
-// Modules finds the folder with the pinned modules from a folder at or above
-// which the checkout lies.
+// Modules finds the directory with the pinned modules, in the checkout at or above
+// from.
 func Modules(from string) (string, error) {
 	for dir := from; ; dir = filepath.Dir(dir) {
 		for _, at := range []string{"programs", "sandbox/programs"} {
@@ -280,7 +280,7 @@ func Modules(from string) (string, error) {
 			}
 		}
 		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("find the pinned modules: no sandbox/programs at or above %s: run it inside a checkout or give --programs", from)
+			return "", fmt.Errorf("find the pinned modules: no sandbox/programs at or above %s: run this command inside a checkout or use --programs", from)
 		}
 	}
 }

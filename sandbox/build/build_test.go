@@ -17,8 +17,8 @@ import (
 	"github.com/fedsync/fedsync/sandbox/build"
 )
 
-// fakes stand in for the modules that are pinned: as many commands, in packages
-// of the same names, that compile in a moment. Each prints its version.
+// fakes are stand-ins for the pinned modules: commands in packages of the same names
+// that compile quickly. Each prints its version.
 var fakes = map[string]struct {
 	module   string
 	packages []string
@@ -37,7 +37,7 @@ import "fmt"
 func main() { fmt.Println(%q) }
 `
 
-// newSet writes pinned modules of a version, 3.7.3, 1.37.2 or what not.
+// newSet writes pinned modules of a version, such as 3.7.3.
 func newSet(t *testing.T, version string) build.Set {
 	t.Helper()
 	modules := t.TempDir()
@@ -123,8 +123,8 @@ func TestBuiltProgramsAreFoundAndNotBuiltAgain(t *testing.T) {
 	if err := set.Build(t.Context(), true, &build.Progress{Out: &out}); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := strings.Count(out.String(), "is there"), 4; got != want {
-		t.Errorf("the second time %d modules were there, want %d:\n%s", got, want, &out)
+	if got, want := strings.Count(out.String(), "already built"), 4; got != want {
+		t.Errorf("the second build found %d modules already built, want %d:\n%s", got, want, &out)
 	}
 }
 
@@ -183,7 +183,7 @@ func TestFailedBuildLeavesNothingThatLooksBuilt(t *testing.T) {
 	var out bytes.Buffer
 	err := set.Build(t.Context(), false, &build.Progress{Out: &out})
 	if err == nil || !strings.Contains(err.Error(), "undefined: undefined") {
-		t.Errorf("Build = %v, want the compiler's words", err)
+		t.Errorf("Build = %v, want the compiler's error", err)
 	}
 	entries, err := os.ReadDir(filepath.Join(set.Cache, "etcd-v3.1.0"))
 	if err != nil || len(entries) != 0 {
@@ -243,9 +243,8 @@ func TestPinnedModulesAreFoundFromAnywhereInTheCheckout(t *testing.T) {
 	}
 }
 
-// The versions of Kubernetes' own libraries are not found by its module's name:
-// its go.mod replaces each by a folder, which a module that requires it must
-// undo, one by one and at the same version.
+// The go.mod of Kubernetes replaces each of its own libraries by a directory. A module
+// that requires Kubernetes must replace each by the library's module, at the same version.
 func TestKubernetesIsBuiltWithLibrariesOfItsOwnVersion(t *testing.T) {
 	b, err := os.ReadFile("../programs/kubernetes/go.mod")
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// lock takes the lock file at path for this process alone, calling waiting once
-// if somebody else has it. The kernel gives the lock back when we end, however
-// that comes, so no stale one can be left.
+// lock locks the file at path for this process alone. It calls waiting if another
+// process holds the lock. The kernel releases the lock however we end, so no stale
+// lock can remain.
 func lock(path string, waiting func()) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {

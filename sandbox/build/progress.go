@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Progress tells a person how a build goes: one line per module, and while it
-// lasts on a terminal the seconds.
+// Progress prints the progress of a build for a user: one line per module, and on a
+// terminal also the seconds elapsed.
 type Progress struct {
 	Out      io.Writer
 	Terminal bool
@@ -17,11 +17,11 @@ type Progress struct {
 // Say writes one finished line.
 func (p *Progress) Say(name, what string) { p.print("%-22s %s\n", name, what) }
 
-// print writes to a person. That it fails is no reason not to build.
+// print ignores write errors, which must not stop the build.
 func (p *Progress) print(format string, args ...any) { _, _ = fmt.Fprintf(p.Out, format, args...) }
 
-// Begin says that name is being built; the function it returns says how long
-// that took.
+// Begin reports that name is being built. The function that it returns reports how
+// long that took.
 func (p *Progress) Begin(name string) func(error) {
 	began := time.Now()
 	elapsed := func() time.Duration { return time.Since(began).Round(time.Second) }
@@ -42,7 +42,7 @@ func (p *Progress) Begin(name string) func(error) {
 			}
 		})
 	} else {
-		p.Say(name, "building, which can take minutes")
+		p.Say(name, "building (can take minutes)")
 	}
 	return func(err error) {
 		close(done)

@@ -9,19 +9,19 @@ import (
 
 // source is one pinned module and what is built from it.
 type source struct {
-	name     string             // its folder below programs/
-	module   string             // the module whose version counts
-	commands map[Program]string // packages by the program they become
+	name     string             // its directory below programs/
+	module   string             // the module whose version names the build
+	commands map[Program]string // the package of each program
 	tags     string
 	cgo      string
 	ldflags  func(version string) string
-	static   []string // folders of the module that the program reads at run time
+	static   []string // directories of the module that the program reads at run time
 }
 
-// staticDir holds the copies of source.static beside the program.
+// staticDir is the directory, next to the program, with the copies of source.static.
 const staticDir = "static"
 
-// Static is the folder with what the forge reads at run time.
+// Static returns the directory with the files that the forge reads at run time.
 func (p Paths) Static() string { return filepath.Join(filepath.Dir(p[Gitea]), staticDir) }
 
 var sources = []source{{
@@ -39,8 +39,8 @@ var sources = []source{{
 		Scheduler:         "k8s.io/kubernetes/cmd/kube-scheduler",
 	},
 	cgo: "0",
-	// Kubernetes does not take its version from the module: without these the
-	// API server calls itself v0.0.0, and refuses to emulate that.
+	// Kubernetes does not take its version from the module. Without these flags the
+	// API server has version v0.0.0, and refuses to emulate it.
 	ldflags: func(version string) string {
 		const v = " -X k8s.io/component-base/version."
 		parts := strings.Split(strings.TrimPrefix(version, "v"), ".")
@@ -57,7 +57,7 @@ var sources = []source{{
 	module:   "code.gitea.io/gitea",
 	commands: map[Program]string{Gitea: "code.gitea.io/gitea"},
 	tags:     "sqlite,sqlite_unlock_notify",
-	cgo:      "1", // its SQLite is the C one
+	cgo:      "1", // its SQLite is written in C
 	ldflags:  stripped,
 	static:   []string{"options", "public", "templates"},
 }}
@@ -74,7 +74,7 @@ func (s Set) sources(forge bool) []source {
 	return wanted
 }
 
-// programs lists what is built from src, in a fixed order.
+// programs returns the programs that are built from src, sorted.
 func (src source) programs() []Program {
 	var all []Program
 	for p := range src.commands {
@@ -84,7 +84,7 @@ func (src source) programs() []Program {
 	return all
 }
 
-// complete says whether dir has program p and all that it reads.
+// complete reports whether dir has program p and all the static files of src.
 func (src source) complete(dir string, p Program) bool {
 	for _, folder := range src.static {
 		if _, err := os.Stat(filepath.Join(dir, staticDir, folder)); err != nil {

@@ -11,27 +11,27 @@ import (
 	"syscall"
 )
 
-// Program says what to run.
+// Program describes a program to run.
 type Program struct {
-	Name string // for people: "kube-apiserver of gce-asia-east1a"
+	Name string // for messages: "kube-apiserver of gce-asia-east1a"
 	Path string
 	Args []string
 	Env  []string // the whole environment; nothing is inherited
-	Dir  string   // where it runs
+	Dir  string   // its working directory
 	Log  string   // the file that its output is appended to
 
-	// Ended is called if the program ends without having been killed by us.
+	// Ended is called if the program ends and we did not kill it.
 	Ended func(error)
 }
 
-// Child is a program that was started. It has ended when Done is closed.
+// Child is a program that was started.
 type Child struct {
 	Name string
 
 	program Program
 	log     *os.File
 	cmd     *exec.Cmd
-	killed  atomic.Bool // its end is our doing
+	killed  atomic.Bool // we killed it
 	done    chan struct{}
 }
 
@@ -50,7 +50,7 @@ func newChild(p Program) (*Child, error) {
 	return &Child{Name: p.Name, program: p, log: log, cmd: cmd, done: make(chan struct{})}, nil
 }
 
-// wait collects the child when it ends.
+// wait reaps the child when it ends, and reports an end that we did not cause.
 func (c *Child) wait() {
 	err := c.cmd.Wait()
 	close(c.done)
@@ -62,30 +62,30 @@ func (c *Child) wait() {
 		how = err.Error()
 	}
 	if last := lastLines(c.program.Log, 10); last != "" {
-		how += "; it wrote last:\n" + last
+		how += "; the last lines of its log:\n" + last
 	}
 	c.program.Ended(fmt.Errorf("%s ended: %s", c.Name, how))
 }
 
-// Done is closed when the child has ended.
+// Done returns a channel that is closed when the child has ended.
 func (c *Child) Done() <-chan struct{} { return c.done }
 
-// Pause stops the child where it is: its sockets stay open, and nothing answers.
-// It returns when every thread has stopped.
+// Pause stops the child with SIGSTOP: its sockets stay open, and nothing answers. It
+// returns when every thread has stopped.
 func (c *Child) Pause() error {
 	if err := c.signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
 	if err := awaitStop(c.cmd.Process.Pid); err != nil {
-		return fmt.Errorf("wait until %s has stopped: %w", c.Name, err)
+		return fmt.Errorf("wait for %s to stop: %w", c.Name, err)
 	}
 	return nil
 }
 
-// Resume lets a paused child go on.
+// Resume continues a paused child.
 func (c *Child) Resume() error { return c.signal(syscall.SIGCONT) }
 
-// Kill ends the child as a power cut would, and returns when it is gone.
+// Kill ends the child with SIGKILL and returns when it has ended.
 func (c *Child) Kill() error {
 	c.killed.Store(true)
 	if err := c.signal(syscall.SIGKILL); err != nil {
@@ -102,8 +102,8 @@ func (c *Child) signal(s syscall.Signal) error {
 	return nil
 }
 
-// lastLines returns up to n lines from the end of a log. A log that cannot be
-// read has none: the caller is already telling of something worse.
+// lastLines returns up to n lines from the end of a log. It returns "" if the log cannot
+// be read, since the caller already reports a worse error.
 func lastLines(path string, n int) string {
 	const most = 8 << 10
 	f, err := os.Open(path)

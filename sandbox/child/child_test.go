@@ -18,8 +18,7 @@ import (
 	"github.com/fedsync/fedsync/sandbox/child"
 )
 
-// TestMain lets the test binary play the other parts too: the warden, and a
-// caller that can be killed.
+// TestMain allows the test binary to be the warden, or a caller that can be killed.
 func TestMain(m *testing.M) {
 	switch {
 	case len(os.Args) == 3 && os.Args[1] == "warden":
@@ -37,13 +36,13 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// family is who belongs to a caller.
+// family is the warden and the children of a caller.
 type family struct {
 	Warden   int `json:"-"`
 	Children []int
 }
 
-// call starts a group, says who is in it, and waits to be killed.
+// call starts a group, prints its family, and waits to be killed.
 func call(dir string) error {
 	group, err := child.NewGroup(dir, os.Args[0], "warden")
 	if err != nil {
@@ -108,7 +107,7 @@ func TestClosingAGroupEndsItsChildrenAndRemovesItsFolder(t *testing.T) {
 	var all []*child.Child
 	for range 3 {
 		p := program(dir, "exec sleep 600")
-		p.Ended = func(err error) { t.Errorf("told of an end that was asked for: %v", err) }
+		p.Ended = func(err error) { t.Errorf("Ended was called after Close killed the child: %v", err) }
 		c, err := group.Start(p)
 		if err != nil {
 			t.Fatal(err)
@@ -146,7 +145,7 @@ func TestGroupWithoutChildrenRemovesItsFolder(t *testing.T) {
 	}
 }
 
-func TestEndOfAChildIsToldWithItsLastLines(t *testing.T) {
+func TestEndOfAChildIsReportedWithItsLastLines(t *testing.T) {
 	group, dir := newGroup(t)
 	ended := make(chan error, 1) // it ends once
 	p := program(dir, "echo flag provided but not defined; exit 3")
@@ -157,7 +156,7 @@ func TestEndOfAChildIsToldWithItsLastLines(t *testing.T) {
 	got := (<-ended).Error()
 	for _, want := range []string{"sh of the test", "exit status 3", "flag provided but not defined"} {
 		if !strings.Contains(got, want) {
-			t.Errorf("told %q, want %q in it", got, want)
+			t.Errorf("the error is %q, want %q in it", got, want)
 		}
 	}
 }
@@ -231,7 +230,7 @@ func startCaller(t *testing.T, dir string) (*exec.Cmd, family) {
 	t.Cleanup(func() { _ = caller.Process.Kill() })
 	var f family
 	if err := json.NewDecoder(bufio.NewReader(out)).Decode(&f); err != nil {
-		t.Fatalf("read what the caller says: %v", err)
+		t.Fatalf("read the caller's output: %v", err)
 	}
 	f.Warden = wardenOf(t, dir)
 	return caller, f
@@ -250,8 +249,8 @@ func wardenOf(t *testing.T, dir string) int {
 	return id
 }
 
-// running tells whether a program is there and has not just not been collected,
-// which is not ours to do for one that our child left behind.
+// running reports whether a process runs. One that has ended may not be reaped yet, and
+// we cannot reap a process that our child left behind.
 func running(id int) bool {
 	out, err := exec.Command("ps", "-o", "stat=", "-p", fmt.Sprint(id)).Output()
 	return err == nil && !strings.HasPrefix(strings.TrimSpace(string(out)), "Z")

@@ -1,13 +1,13 @@
-// Package child starts programs so that none of them outlives the one that
-// started them, however that one ends.
+// Package child starts programs so that none of them outlives the caller, however the
+// caller ends.
 //
-// All children share one Unix process group, so an interrupt typed
-// at a terminal does not reach them. A small copy of the caller, the warden,
-// holds the reading end of a pipe whose other end nobody but the caller has: when
-// the caller ends, by returning, by a panic or by SIGKILL, the pipe closes, and
-// the warden kills the group and removes its folder. The ordinary end takes the
-// same way, so the way out is tried at every run. On Linux the kernel itself
-// kills the children as well, should caller and warden be killed together.
+// All children share one Unix process group of their own, so an interrupt typed at a
+// terminal does not reach them. A small copy of the caller, the warden, holds the
+// reading end of a pipe. Only the caller holds the other end. When the caller ends, by
+// returning, by a panic or by SIGKILL, the pipe closes, and the warden kills the group
+// and removes its directory. An ordinary end does the same, so every run tests the
+// cleanup. On Linux the kernel also kills the children, in case the caller and the
+// warden are killed together.
 package child
 
 import (
@@ -24,27 +24,27 @@ import (
 	"syscall"
 )
 
-// Group is a set of children and the folder that they write to.
+// Group is a set of children and the directory that they write to.
 type Group struct {
 	dir    string
-	forks  chan func()   // run on the thread whose end the kernel takes for ours
+	forks  chan func()   // run on the thread whose end makes the kernel kill the children
 	forker chan struct{} // closed when that thread has stopped
 
-	warden     *exec.Cmd
-	wardenPipe io.WriteCloser
-	wardenSays bytes.Buffer
-	wardenDone chan struct{}
+	warden       *exec.Cmd
+	wardenPipe   io.WriteCloser
+	wardenStderr bytes.Buffer
+	wardenDone   chan struct{}
 
 	mu       sync.Mutex // protects what follows
-	leader   int        // the first child, whose id names the Unix group
+	leader   int        // the first child, whose id names the process group
 	children []*Child
 	closed   bool
 
 	waits sync.WaitGroup // one for each child
 }
 
-// NewGroup starts the warden of dir with the given command line, which has to
-// lead to [Warden]. The folder belongs to the group: Close removes it.
+// NewGroup starts the warden of dir with the given command line and dir as its last
+// argument. The command must call [Warden]. Close removes dir.
 func NewGroup(dir string, warden ...string) (*Group, error) {
 	g := &Group{
 		dir:        dir,
@@ -53,9 +53,9 @@ func NewGroup(dir string, warden ...string) (*Group, error) {
 		wardenDone: make(chan struct{}),
 	}
 	g.warden = exec.Command(warden[0], append(warden[1:], dir)...)
-	g.warden.Dir = "/" // the folder must not be held by the one who removes it
-	g.warden.Stderr = &g.wardenSays
-	g.warden.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no terminal's signal ends it
+	g.warden.Dir = "/" // the warden must not use the directory that it removes
+	g.warden.Stderr = &g.wardenStderr
+	g.warden.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no signal of a terminal ends it
 	pipe, err := g.warden.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start the warden of %s: %w", dir, err)
@@ -66,14 +66,14 @@ func NewGroup(dir string, warden ...string) (*Group, error) {
 	}
 	go func() {
 		defer close(g.wardenDone)
-		_ = g.warden.Wait() // judged by Close, from its exit status
+		_ = g.warden.Wait() // Close checks the exit status
 	}()
 	go g.fork()
 	return g, nil
 }
 
-// fork runs every start on one locked thread, because the kernel's promise to
-// end the children (see [attributes]) is tied to the thread that forked them.
+// fork runs every start on one locked thread, because the kernel kills the children
+// (see [attributes]) when the thread that forked them ends.
 func (g *Group) fork() {
 	defer close(g.forker)
 	runtime.LockOSThread()
@@ -83,8 +83,8 @@ func (g *Group) fork() {
 	}
 }
 
-// Lost is closed when the warden has ended before Close asked it to: from then
-// on a SIGKILL of the caller would leave its folder behind.
+// Lost returns a channel that is closed when the warden has ended. If that is before
+// Close, a SIGKILL of the caller would leave the directory behind.
 func (g *Group) Lost() <-chan struct{} { return g.wardenDone }
 
 // Start runs p as a child of the group.
@@ -102,7 +102,7 @@ func (g *Group) Start(p Program) (*Child, error) {
 	started := make(chan error)
 	g.forks <- func() { started <- c.cmd.Start() }
 	err = <-started
-	_ = c.log.Close() // the child has its own
+	_ = c.log.Close() // the child has its own descriptor
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.Name, err)
 	}
@@ -111,7 +111,7 @@ func (g *Group) Start(p Program) (*Child, error) {
 		if _, err := fmt.Fprintln(g.wardenPipe, g.leader); err != nil {
 			_ = c.cmd.Process.Kill()
 			_ = c.cmd.Wait()
-			return nil, fmt.Errorf("start %s: tell the warden: %w", p.Name, err)
+			return nil, fmt.Errorf("start %s: register it with the warden: %w", p.Name, err)
 		}
 	}
 	g.children = append(g.children, c)
@@ -119,7 +119,7 @@ func (g *Group) Start(p Program) (*Child, error) {
 	return c, nil
 }
 
-// Close kills the children, waits for them and removes the folder.
+// Close kills the children, waits for them and removes the directory.
 func (g *Group) Close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -130,13 +130,13 @@ func (g *Group) Close() error {
 	for _, c := range g.children {
 		c.killed.Store(true)
 	}
-	_ = g.wardenPipe.Close() // the warden's end of it may be gone with the warden
+	_ = g.wardenPipe.Close() // fails if the warden has ended
 	<-g.wardenDone
 	var err error
 	if !g.warden.ProcessState.Success() {
-		// Somebody killed it, or it could not finish: its work is done here.
+		// The warden was killed or failed: do its work here.
 		if err = sweep(g.leader, g.dir); err != nil {
-			err = errors.Join(err, errors.New(strings.TrimSpace(g.wardenSays.String())))
+			err = errors.Join(err, errors.New(strings.TrimSpace(g.wardenStderr.String())))
 		}
 	}
 	g.waits.Wait()
@@ -145,8 +145,8 @@ func (g *Group) Close() error {
 	return err
 }
 
-// logFile opens the file that takes a child's output, below an existing folder
-// or not.
+// logFile opens the file for a child's output. It makes the directory if that does not
+// exist.
 func logFile(path string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err

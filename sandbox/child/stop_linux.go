@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// awaitStop returns when the process has stopped as a whole, or has ended. On a
-// busy machine a thread may go on for some milliseconds after the signal, long
-// enough for an answer.
+// awaitStop returns when all threads of the process have stopped, or it has ended. On a
+// busy machine a thread may run for some milliseconds after the signal, long enough to
+// answer a request.
 func awaitStop(pid int) error {
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT, nil)

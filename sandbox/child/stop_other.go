@@ -2,6 +2,6 @@
 
 package child
 
-// awaitStop has no way to wait for a stop here that would not take the end of the
-// process from whoever waits for that.
+// awaitStop does nothing: on these systems, waiting for a stop could also reap the
+// process, and its end would be lost to [Child.wait].
 func awaitStop(int) error { return nil }

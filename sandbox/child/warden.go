@@ -13,30 +13,30 @@ import (
 	"time"
 )
 
-// Warden waits until in ends, which is when the one who holds its other end is
-// gone, then kills the Unix group that was named on it and removes dir. It is the
-// body of the command that [NewGroup] starts.
+// Warden reads in until it ends, which is when the caller ends. Then it kills the
+// process group that was named on in and removes dir. It is the body of the command
+// that [NewGroup] starts.
 func Warden(in io.Reader, dir string) error {
-	// What asks a program to end is meant for the caller, and reaches us by it.
+	// These signals are meant for the caller, whose end we notice by the pipe.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
-	said, err := io.ReadAll(in)
+	input, err := io.ReadAll(in)
 	if err != nil {
 		return fmt.Errorf("wait for the end of the caller: %w", err)
 	}
 	group := 0
-	if line := strings.TrimSpace(string(said)); line != "" {
+	if line := strings.TrimSpace(string(input)); line != "" {
 		if group, err = strconv.Atoi(line); err != nil {
-			return fmt.Errorf("read the id of the group: %w", err)
+			return fmt.Errorf("read the id of the process group: %w", err)
 		}
 	}
 	return sweep(group, dir)
 }
 
-// patience is how long a killed program may take to let go of its files.
+// patience is how long a killed program may take to release its files.
 const patience = 5 * time.Second
 
-// sweep kills a Unix group, 0 meaning that there is none, and removes dir. It
-// repeats both, since a program that is being killed may still add a file.
+// sweep kills a process group, unless group is 0, and removes dir. It repeats both,
+// since a program that is being killed may still add a file.
 func sweep(group int, dir string) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -58,8 +58,8 @@ func sweep(group int, dir string) error {
 		case err != nil:
 			return fmt.Errorf("remove %s: %w", dir, err)
 		default:
-			// Killed, but not yet collected by whoever inherited them. They run
-			// no more and hold nothing.
+			// The children are killed, but their new parent has not reaped them
+			// yet. They no longer run and hold no resources.
 			return nil
 		}
 	}

@@ -14,9 +14,8 @@ import (
 	"time"
 )
 
-// serving is what an API server shows to its clients: a certificate that signs
-// itself, so that it is its own authority and a client that was given it trusts
-// this one server and no other.
+// serving is the certificate of an API server. It is self-signed and so its own
+// authority: a client that has it trusts this server and no other.
 type serving struct {
 	certificate, key []byte // PEM
 }
@@ -49,8 +48,8 @@ func newServing(name string) (serving, error) {
 	return serving{certificate: block("CERTIFICATE", der), key: keyPEM}, nil
 }
 
-// newKey makes a P-256 key: it costs a thousandth of the RSA key that the API
-// server would make for itself, thirteen times over, at every start.
+// newKey makes a P-256 key. It costs a thousandth of the RSA key that each API server
+// would otherwise make for itself at every start.
 func newKey() (*ecdsa.PrivateKey, []byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -66,7 +65,7 @@ func newKey() (*ecdsa.PrivateKey, []byte, error) {
 func block(kind string, der []byte) []byte {
 	var b bytes.Buffer
 	if err := pem.Encode(&b, &pem.Block{Type: kind, Bytes: der}); err != nil {
-		panic(err) // only headers and a failing writer can make it fail
+		panic(err) // fails only for invalid headers or a failing writer
 	}
 	return b.Bytes()
 }

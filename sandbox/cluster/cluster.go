@@ -1,11 +1,10 @@
-// Package cluster runs one complete Kubernetes control plane, with kwok in place
-// of kubelets: pods are really scheduled onto its nodes, become Ready and fill
-// EndpointSlices, and no container runs.
+// Package cluster runs one complete Kubernetes control plane, with kwok in place of
+// kubelets: pods are really scheduled onto nodes, become Ready and fill
+// EndpointSlices, but no container runs.
 //
-// Every cluster has its own API server, controller manager, scheduler and kwok;
-// only etcd is shared, under a prefix for each. Its API server can be paused,
-// killed and started again, on the same address and with the same objects, which
-// is how an outage is made.
+// Every cluster has its own API server, controller manager, scheduler and kwok. Only
+// etcd is shared, with a key prefix for each cluster. To simulate an outage, the API
+// server can be paused, or killed and started again with the same address and objects.
 package cluster
 
 import (
@@ -34,45 +33,45 @@ import (
 	"github.com/fedsync/fedsync/sandbox/port"
 )
 
-// Config says what a cluster is to be.
+// Config configures a cluster.
 type Config struct {
 	Zone  Zone
-	Index int // its place among the clusters; its addresses derive from it
-	Nodes int // how many machines it has
-	// Outside is a cluster whose machines are not of Compute Engine.
+	Index int // its index among the clusters, from which its addresses derive
+	Nodes int // the number of its machines
+	// Outside is set if its machines are not on Compute Engine.
 	Outside bool
-	Dir     string // for its files; made if it is not there
-	Logs    string // for the output of its programs; made if it is not there
-	Etcd    string // URL of the etcd that it shares
+	Dir     string // directory for its files; made if it does not exist
+	Logs    string // directory for the output of its programs; made if it does not exist
+	Etcd    string // URL of the shared etcd
 	Paths   build.Paths
-	Group   *child.Group // what its programs belong to
-	Ended   func(error)  // told of a program that ended by itself
+	Group   *child.Group // the group that its programs belong to
+	Ended   func(error)  // called when a program ends by itself
 
-	// Beside runs for as long as the control plane does, with a context that
-	// ends before the cluster is paused or killed. It may be nil.
+	// Beside runs while the control plane runs. Its context ends before the
+	// cluster is paused or killed. It may be nil.
 	Beside func(context.Context, *Cluster)
 }
 
-// Cluster is one control plane. Its methods may be called at the same time.
+// Cluster is one control plane. Its methods may be called concurrently.
 type Cluster struct {
 	config     Config
 	port       *port.Reservation
 	serving    serving
 	account    []byte // PEM; the key that signs tokens of service accounts
 	admin      string // token of a member of system:masters
-	restricted string // token of a user who may do nothing until it is bound to a role
+	restricted string // token of [RestrictedUser]
 
-	outage    sync.Mutex // one change of state at a time; protects what follows
-	apiServer *child.Child
-	clients   []*child.Child // the control plane's other programs
-	beside    sync.WaitGroup // what runs in Config.Beside
-	leave     func()         // ends it
+	outage     sync.Mutex // one change of state at a time; protects what follows
+	apiServer  *child.Child
+	clients    []*child.Child // the control plane's other programs
+	beside     sync.WaitGroup // the call of Config.Beside
+	stopBeside func()         // ends it; nil while none runs
 
 	mu    sync.Mutex // protects state
 	state State
 }
 
-// State says how an API server is.
+// State is the state of an API server.
 type State string
 
 // The states.
@@ -82,14 +81,13 @@ const (
 	Killed  State = "Killed" // refuses connections; also before the first start
 )
 
-// RestrictedUser is the name of the user who may do nothing.
+// RestrictedUser is the name of a user without permissions. Tests bind roles to it.
 const RestrictedUser = "restricted"
 
 //go:embed stages.yaml
 var stages []byte
 
-// New prepares a cluster: its certificate, its users, its address. Nothing runs
-// yet.
+// New prepares the certificate, users and address of a cluster. It starts nothing.
 func New(config Config) (*Cluster, error) {
 	c := &Cluster{config: config, state: Killed, admin: rand.Text(), restricted: rand.Text()}
 	var err error
@@ -102,9 +100,9 @@ func New(config Config) (*Cluster, error) {
 	return c, c.prepare()
 }
 
-// Successor prepares a second control plane for the cluster, with its
-// certificate, users and nodes, at another address and with another store. The
-// first one does not notice.
+// Successor prepares a second control plane for the cluster, with the same
+// certificate, users and nodes, at another address and with another store. The first
+// one is not affected.
 func (c *Cluster) Successor(dir, logs, etcd string) (*Cluster, error) {
 	config := c.config
 	config.Dir, config.Logs, config.Etcd = dir, logs, etcd
@@ -153,29 +151,29 @@ func (c *Cluster) writeFiles() error {
 	return clientcmd.WriteToFile(*own, c.file("kubeconfig"))
 }
 
-// Name is also the name of its context.
+// Name returns its name, which is also the name of its context.
 func (c *Cluster) Name() string { return c.config.Zone.Name() }
 
-// Zone is where it pretends to run.
+// Zone returns the zone in which it pretends to run.
 func (c *Cluster) Zone() Zone { return c.config.Zone }
 
-// Outside reports whether its machines are not of Compute Engine.
+// Outside reports whether its machines are not on Compute Engine.
 func (c *Cluster) Outside() bool { return c.config.Outside }
 
-// Logs is the folder of its programs' output.
+// Logs returns the directory of its programs' output.
 func (c *Cluster) Logs() string { return c.config.Logs }
 
-// Server is the URL of its API.
+// Server returns the URL of its API.
 func (c *Cluster) Server() string { return "https://" + c.port.Address() }
 
-// Certificate is what the API server shows. It is its own authority, and PEM is
-// how clients are told of it.
+// Certificate returns the API server's certificate. It is its own authority: clients
+// verify it with pem.
 func (c *Cluster) Certificate() (pair tls.Certificate, pem []byte, err error) {
 	pair, err = tls.X509KeyPair(c.serving.certificate, c.serving.key)
 	return pair, c.serving.certificate, err
 }
 
-// RestrictedToken is the token of [RestrictedUser].
+// RestrictedToken returns the token of [RestrictedUser].
 func (c *Cluster) RestrictedToken() string { return c.restricted }
 
 // AddTo adds the cluster's context to a kubeconfig.
@@ -186,7 +184,7 @@ func (c *Cluster) AddTo(kubeconfig *clientcmdapi.Config) {
 	kubeconfig.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
 }
 
-// RESTConfig is the administrator's way in, without a limit on requests.
+// RESTConfig returns the administrator's configuration, without a rate limit.
 func (c *Cluster) RESTConfig() *rest.Config {
 	return &rest.Config{
 		Host:            c.Server(),
@@ -204,11 +202,11 @@ func (c *Cluster) Up(ctx context.Context) error {
 	if err := c.register(ctx); err != nil {
 		return err
 	}
-	return c.populated(ctx)
+	return c.awaitNodes(ctx)
 }
 
-// Start starts a killed control plane and returns when its API server answers. A
-// running one goes on.
+// Start starts a killed control plane and returns when its API server answers. It does
+// nothing if the control plane is running.
 func (c *Cluster) Start(ctx context.Context) error {
 	c.outage.Lock()
 	defer c.outage.Unlock()
@@ -216,27 +214,27 @@ func (c *Cluster) Start(ctx context.Context) error {
 	case Running:
 		return nil
 	case Paused:
-		return fmt.Errorf("start %s: it is paused: resume it", c.Name())
+		return fmt.Errorf("start %s: the cluster is paused: resume it", c.Name())
 	case Killed:
 	}
 	var err error
 	if c.apiServer, err = c.start(build.APIServer); err != nil {
 		return err
 	}
-	err = c.answering(ctx)
+	err = c.awaitAPIServer(ctx)
 	if err == nil {
 		err = c.startClients()
 	}
 	if err != nil {
-		// Killed again, so that the next try is a whole one.
+		// Kill it again, so that the next try starts from the beginning.
 		return errors.Join(err, each(c.clients, (*child.Child).Pause), c.apiServer.Kill())
 	}
-	c.become(Running)
-	c.accompany()
+	c.setState(Running)
+	c.startBeside()
 	return nil
 }
 
-// startClients starts the other programs, or lets them go on after an outage.
+// startClients starts the other programs, or resumes them after an outage.
 func (c *Cluster) startClients() error {
 	if c.clients != nil {
 		return each(c.clients, (*child.Child).Resume)
@@ -251,12 +249,13 @@ func (c *Cluster) startClients() error {
 	return nil
 }
 
-// Pause stops the control plane where it is. A paused one stays paused.
+// Pause stops the control plane with SIGSTOP. It does nothing if the control plane is
+// paused.
 //
-// In an outage, of either kind, the other programs stop with the API server: they
-// would spend it growing impatient, and then wait up to half a minute before they
-// try again. They are never started anew, since kwok forgets which addresses its
-// pods have.
+// In an outage of either kind, the other programs are paused with the API server.
+// Otherwise their retries would back off, and they would wait up to half a minute after
+// the outage before they try again. They are never restarted, since kwok would forget
+// the addresses of its pods.
 func (c *Cluster) Pause() error {
 	c.outage.Lock()
 	defer c.outage.Unlock()
@@ -264,15 +263,16 @@ func (c *Cluster) Pause() error {
 	case Paused:
 		return nil
 	case Killed:
-		return fmt.Errorf("pause %s: it is killed: start it first", c.Name())
+		return fmt.Errorf("pause %s: the cluster is killed: start it first", c.Name())
 	case Running:
 	}
-	c.part()
-	c.become(Paused)
+	c.endBeside()
+	c.setState(Paused)
 	return errors.Join(each(c.clients, (*child.Child).Pause), c.apiServer.Pause())
 }
 
-// Resume lets a paused control plane go on. A running one goes on.
+// Resume continues a paused control plane. It does nothing if the control plane is
+// running.
 func (c *Cluster) Resume() error {
 	c.outage.Lock()
 	defer c.outage.Unlock()
@@ -280,60 +280,60 @@ func (c *Cluster) Resume() error {
 	case Running:
 		return nil
 	case Killed:
-		return fmt.Errorf("resume %s: it is killed: start it", c.Name())
+		return fmt.Errorf("resume %s: the cluster is killed: start it", c.Name())
 	case Paused:
 	}
-	c.become(Running)
+	c.setState(Running)
 	if err := errors.Join(c.apiServer.Resume(), each(c.clients, (*child.Child).Resume)); err != nil {
 		return err
 	}
-	c.accompany()
+	c.startBeside()
 	return nil
 }
 
-// Kill ends the API server without a warning. A killed one stays killed.
+// Kill ends the API server with SIGKILL. It does nothing if the API server is killed.
 func (c *Cluster) Kill() error {
 	c.outage.Lock()
 	defer c.outage.Unlock()
 	if c.State() == Killed {
 		return nil
 	}
-	c.part()
-	c.become(Killed)
+	c.endBeside()
+	c.setState(Killed)
 	return errors.Join(each(c.clients, (*child.Child).Pause), c.apiServer.Kill())
 }
 
-// State says how the API server is.
+// State returns the state of the API server.
 func (c *Cluster) State() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.state
 }
 
-func (c *Cluster) become(s State) {
+func (c *Cluster) setState(s State) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state = s
 }
 
-// accompany starts what runs beside the control plane.
-func (c *Cluster) accompany() {
+// startBeside calls Config.Beside.
+func (c *Cluster) startBeside() {
 	if c.config.Beside == nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c.leave = cancel
+	c.stopBeside = cancel
 	c.beside.Go(func() { c.config.Beside(ctx, c) })
 }
 
-// part ends what runs beside the control plane and waits for it.
-func (c *Cluster) part() {
-	if c.leave == nil {
+// endBeside ends the call of Config.Beside and waits for it.
+func (c *Cluster) endBeside() {
+	if c.stopBeside == nil {
 		return
 	}
-	c.leave()
+	c.stopBeside()
 	c.beside.Wait()
-	c.leave = nil
+	c.stopBeside = nil
 }
 
 func each(programs []*child.Child, do func(*child.Child) error) error {
@@ -344,23 +344,23 @@ func each(programs []*child.Child, do func(*child.Child) error) error {
 	return errors.Join(errs...)
 }
 
-// Remove ends the cluster's programs and gives its address back.
+// Remove ends the cluster's programs and releases its address.
 func (c *Cluster) Remove() error {
 	err := c.Close()
 	c.outage.Lock()
 	defer c.outage.Unlock()
-	c.become(Killed)
+	c.setState(Killed)
 	if c.apiServer != nil {
 		err = errors.Join(err, c.apiServer.Kill())
 	}
 	return errors.Join(err, each(c.clients, (*child.Child).Kill))
 }
 
-// Close gives its address back. Its programs are the group's to end.
+// Close releases its address. Closing the group ends its programs.
 func (c *Cluster) Close() error {
 	c.outage.Lock()
 	defer c.outage.Unlock()
-	c.part()
+	c.endBeside()
 	return c.port.Close()
 }
 
@@ -381,14 +381,14 @@ func (c *Cluster) start(p build.Program) (*child.Child, error) {
 
 func (c *Cluster) args(p build.Program) []string {
 	client := []string{"--kubeconfig=" + c.file("kubeconfig")}
-	switch p { //nolint:exhaustive // The others are not run for each cluster.
+	switch p { //nolint:exhaustive // The other programs do not run in each cluster.
 	case build.APIServer:
 		return []string{
 			"--etcd-servers=" + c.config.Etcd,
 			"--etcd-prefix=/" + c.Name(),
 			"--bind-address=127.0.0.1",
 			fmt.Sprintf("--secure-port=%d", c.port.Number()),
-			"--permit-port-sharing", // with our reservation
+			"--permit-port-sharing", // the port is shared with our reservation
 			"--cert-dir=" + c.config.Dir,
 			"--tls-cert-file=" + c.file("serving.crt"),
 			"--tls-private-key-file=" + c.file("serving.key"),
@@ -399,8 +399,8 @@ func (c *Cluster) args(p build.Program) []string {
 			"--service-account-signing-key-file=" + c.file("service-account.key"),
 			"--service-cluster-ip-range=10.0.0.0/16",
 			"--endpoint-reconciler-type=none",
-			// It would refuse pods until a token controller had run, and
-			// nothing here runs in a pod.
+			// The plugin would refuse pods until a token controller had run,
+			// and no pod here needs a token.
 			"--disable-admission-plugins=ServiceAccount",
 		}
 	case build.ControllerManager:
@@ -412,15 +412,15 @@ func (c *Cluster) args(p build.Program) []string {
 				"endpointslice-controller",
 				"garbage-collector-controller",
 				"namespace-controller",
-				// It also takes the not-ready taint off new nodes, without
-				// which nothing is ever scheduled.
+				// It also removes the not-ready taint of new nodes. Until
+				// then no pod is scheduled.
 				"node-lifecycle-controller",
 				"replicaset-controller",
 				"resourcequota-controller",
 				"serviceaccount-controller",
 			}, ","),
-			// An outage, or a busy machine, must not evict pods: what moves
-			// replicas here is the program under test.
+			// An outage or a busy machine must not evict pods: only the program
+			// under test moves replicas.
 			"--node-monitor-grace-period=10m",
 		)
 	case build.Scheduler:
@@ -431,18 +431,18 @@ func (c *Cluster) args(p build.Program) []string {
 	panic("cluster: no arguments for " + string(p))
 }
 
-// answering waits until the API server is ready.
-func (c *Cluster) answering(ctx context.Context) error {
+// awaitAPIServer waits until the API server is ready.
+func (c *Cluster) awaitAPIServer(ctx context.Context) error {
 	client, err := kubernetes.NewForConfig(c.RESTConfig())
 	if err != nil {
 		return fmt.Errorf("wait for %s: %w", c.Name(), err)
 	}
-	return c.until(ctx, "the API server", func(ctx context.Context) error {
+	return c.poll(ctx, "the API server", func(ctx context.Context) error {
 		return client.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
 	})
 }
 
-// register adds the nodes, which kwok then plays.
+// register creates the nodes, which kwok then plays.
 func (c *Cluster) register(ctx context.Context) error {
 	client, err := kubernetes.NewForConfig(c.RESTConfig())
 	if err != nil {
@@ -457,13 +457,13 @@ func (c *Cluster) register(ctx context.Context) error {
 	return nil
 }
 
-// populated waits for what every user of the cluster takes for granted.
-func (c *Cluster) populated(ctx context.Context) error {
+// awaitNodes waits for the default namespace and until all nodes are ready.
+func (c *Cluster) awaitNodes(ctx context.Context) error {
 	client, err := kubernetes.NewForConfig(c.RESTConfig())
 	if err != nil {
 		return fmt.Errorf("wait for %s: %w", c.Name(), err)
 	}
-	return c.until(ctx, "namespace default and ready nodes", func(ctx context.Context) error {
+	return c.poll(ctx, "namespace default and ready nodes", func(ctx context.Context) error {
 		if _, err := client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceDefault, metav1.GetOptions{}); err != nil {
 			return err
 		}
@@ -480,8 +480,8 @@ func (c *Cluster) populated(ctx context.Context) error {
 	})
 }
 
-// until repeats f until it succeeds or ctx ends.
-func (c *Cluster) until(ctx context.Context, what string, f func(context.Context) error) error {
+// poll repeats f until it succeeds or ctx ends.
+func (c *Cluster) poll(ctx context.Context, what string, f func(context.Context) error) error {
 	var last error
 	err := wait.PollUntilContextCancel(ctx, 250*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)

@@ -39,7 +39,7 @@ func TestNoTwoClustersShareAName(t *testing.T) {
 	seen := map[string]bool{}
 	for _, z := range zones {
 		if seen[z.Name()] {
-			t.Errorf("%s comes twice", z.Name())
+			t.Errorf("two clusters are named %s", z.Name())
 		}
 		seen[z.Name()] = true
 	}

@@ -5,23 +5,23 @@ import (
 	"strings"
 )
 
-// Zone is where a cluster pretends to run; it also gives the cluster its name.
+// Zone is the zone in which a cluster pretends to run. The cluster's name derives from it.
 type Zone struct {
 	Region string // "asia-east1"
 	Letter string // "a"
 }
 
-// Name is the cluster's name, and its context's: "gce-asia-east1a".
+// Name returns the name of the cluster and of its context: "gce-asia-east1a".
 func (z Zone) Name() string { return "gce-" + z.Region + z.Letter }
 
 func (z Zone) String() string { return z.Region + "-" + z.Letter }
 
-// Zones returns the zones of the first n clusters, no two alike. The first 13
-// are those of the federation that the Federated Ingress guide of Kubernetes 1.4
-// speaks of, ordered so that few clusters are spread over continents.
+// Zones returns the zones of the first n clusters, all different. The first 13 are
+// those of the Federated Ingress guide of Kubernetes 1.4. Their order spreads even a
+// few clusters over continents.
 func Zones(n int) ([]Zone, error) {
 	if n < 1 || n > len(guide)+len(further)*len(letters) {
-		return nil, fmt.Errorf("%d clusters: want 1 to %d", n, len(guide)+len(further)*len(letters))
+		return nil, fmt.Errorf("clusters: %d is out of range: want 1 to %d", n, len(guide)+len(further)*len(letters))
 	}
 	zones := make([]Zone, 0, n)
 	for _, name := range guide[:min(n, len(guide))] {

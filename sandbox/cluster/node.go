@@ -12,9 +12,9 @@ import (
 // Project is the Google Cloud project that all machines pretend to belong to.
 const Project = "fedsync-sandbox"
 
-// node describes the i-th machine of a cluster as a kubelet on Compute Engine
-// would register it, or one elsewhere that no cloud provider knows. The names on
-// Compute Engine have what Google's have: one prefix per cluster, see [Zone.Tag].
+// node returns the i-th node of a cluster as a kubelet on Compute Engine would register
+// it, or as one without a cloud provider would if config.Outside is set. On Compute
+// Engine the names have one prefix per cluster, as Google's have: see [Zone.Tag].
 func node(config Config, i int) *corev1.Node {
 	zone, cluster := config.Zone, config.Index
 	name := fmt.Sprintf("%s-%d", prefix(zone), i)
@@ -49,8 +49,8 @@ func node(config Config, i int) *corev1.Node {
 		},
 		Spec: corev1.NodeSpec{
 			ProviderID: provider,
-			// Pods of different clusters have different addresses, as they
-			// would in one VPC network.
+			// Pods of different clusters have different addresses, as in one
+			// VPC network.
 			PodCIDR:  fmt.Sprintf("10.%d.%d.0/24", 64+cluster, i),
 			PodCIDRs: []string{fmt.Sprintf("10.%d.%d.0/24", 64+cluster, i)},
 		},
@@ -65,18 +65,18 @@ func node(config Config, i int) *corev1.Node {
 	}
 }
 
-// Tag is the network tag of a cluster's machines on Compute Engine, as GKE makes it.
+// Tag returns the network tag of a cluster's machines on Compute Engine, in GKE's form.
 func (z Zone) Tag() string { return prefix(z) + "-node" }
 
-// prefix begins the names of a cluster's machines on Compute Engine.
+// prefix returns the prefix of the names of a cluster's machines on Compute Engine.
 func prefix(zone Zone) string {
 	h := fnv.New32a()
 	h.Write([]byte(zone.Name()))
 	return fmt.Sprintf("gke-%s-%08x", zone.Name(), h.Sum32())
 }
 
-// ready says whether pods can be placed on n: it is Ready, and the taint that
-// every node is born with is gone.
+// ready reports whether pods can be placed on n: it is Ready, and the taint that
+// every new node has is removed.
 func ready(n *corev1.Node) bool {
 	if len(n.Spec.Taints) > 0 {
 		return false

@@ -14,7 +14,7 @@ import (
 	"github.com/fedsync/fedsync/sandbox/cluster"
 )
 
-// Action is what can be done to a cluster.
+// Action is an action on a cluster.
 type Action string
 
 // The actions.
@@ -24,30 +24,30 @@ const (
 	Kill   Action = "kill"
 	Start  Action = "start"
 
-	// These are of a sandbox whose nodes answer, and leave the API server alone.
+	// These need a sandbox whose nodes answer, and do not touch the API server.
 	KillNodes   Action = "kill-nodes"
 	ReviveNodes Action = "revive-nodes"
 )
 
-// Cluster is how a cluster is.
+// Cluster is the state of a cluster.
 type Cluster struct {
 	Name   string        `json:"name"`
 	State  cluster.State `json:"state"`
 	Server string        `json:"server"`
-	// Nodes is Running or Killed; empty where nodes answer nothing.
+	// Nodes is Running or Killed, or empty if the nodes do not answer.
 	Nodes cluster.State `json:"nodes,omitempty"`
 }
 
-// Client speaks to the sandbox behind one socket.
+// Client is a client of the sandbox that serves one control socket.
 type Client struct {
 	socket string
 	http   *http.Client
 }
 
-// NewClient returns a client of the sandbox that answers on socket.
+// NewClient returns a client of the sandbox that serves socket.
 func NewClient(socket string) *Client {
 	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true, // a command asks once
+		DisableKeepAlives: true, // a command makes one request
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", socket)
@@ -55,13 +55,13 @@ func NewClient(socket string) *Client {
 	}}}
 }
 
-// Clusters says how all clusters are.
+// Clusters returns the state of all clusters.
 func (c *Client) Clusters(ctx context.Context) ([]Cluster, error) {
 	var all []Cluster
 	return all, c.call(ctx, http.MethodGet, "/clusters", &all)
 }
 
-// Do acts on one cluster and says how it is then.
+// Do performs an action on one cluster and returns its new state.
 func (c *Client) Do(ctx context.Context, action Action, name string) (Cluster, error) {
 	var one Cluster
 	err := c.call(ctx, http.MethodPost, "/clusters/"+url.PathEscape(name)+"/"+string(action), &one)
@@ -78,7 +78,7 @@ func (c *Client) call(ctx context.Context, method, path string, into any) error 
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return fmt.Errorf("no sandbox answers on %s: %w", c.socket, errors.Unwrap(err))
+		return fmt.Errorf("connect to the sandbox at %s: %w", c.socket, errors.Unwrap(err))
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)

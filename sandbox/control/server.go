@@ -1,16 +1,17 @@
-// Package control lets others pause, kill and start the clusters of a running
-// sandbox, kill their nodes, and open proxies with faults, over HTTP on a Unix socket.
+// Package control controls a running sandbox from outside, over HTTP on a Unix socket:
+// it pauses, kills and starts clusters, kills their nodes, and serves packages faults
+// and gcp.
 //
 //	GET  /clusters                   → [{"name":…,"state":…,"server":…}, …]
 //	POST /clusters/NAME/pause        → {"name":…,"state":"Paused",…}
 //	POST /clusters/NAME/resume, kill, start likewise
 //	POST /clusters/NAME/kill-nodes   → {"name":…,"nodes":"Killed",…}
 //	POST /clusters/NAME/revive-nodes likewise
-//	     /fronts…                    as package faults says
-//	     /gcp/…                      as package gcp says
+//	     /fronts…                    see package faults
+//	     /gcp/…                      see package gcp
 //
-// An error is text that says what was asked for in vain: 404 for a name that is
-// none, 409 for what the cluster's state does not allow.
+// An error is a text that names the failed request: 404 for an unknown name, 409 for
+// what the cluster's state does not allow.
 package control
 
 import (
@@ -30,18 +31,18 @@ import (
 type Subjects struct {
 	Clusters []*cluster.Cluster
 	Fronts   http.Handler // below /fronts
-	Nodes    Nodes        // nil if nobody plays nodes
+	Nodes    Nodes        // nil if the nodes do not answer
 	GCP      http.Handler // below /gcp; nil without a stand-in for Compute Engine
 }
 
-// Nodes play the nodes of clusters.
+// Nodes plays the nodes of clusters.
 type Nodes interface {
 	KillNodes(cluster string)
 	ReviveNodes(cluster string)
 	NodesKilled(cluster string) bool
 }
 
-// Server answers on a Unix socket.
+// Server serves a Unix socket.
 type Server struct {
 	subjects Subjects
 	listener net.Listener
@@ -49,14 +50,14 @@ type Server struct {
 	done     chan struct{}
 }
 
-// longest is the longest path that a Unix socket may have, on the strictest of
-// the systems that have them.
+// longest is the longest path, in bytes, that a Unix socket may have on the strictest
+// system.
 const longest = 103
 
-// Listen starts to answer on a new socket at path.
+// Listen starts to serve a new socket at path.
 func Listen(path string, subjects Subjects) (*Server, error) {
 	if len(path) > longest {
-		return nil, fmt.Errorf("listen on %s: the path of a Unix socket has at most %d bytes: use a shorter --dir", path, longest)
+		return nil, fmt.Errorf("listen on %s: the path of a Unix socket must have at most %d bytes: use a shorter --dir", path, longest)
 	}
 	listener, err := net.Listen("unix", path)
 	if err != nil {
@@ -74,7 +75,7 @@ func Listen(path string, subjects Subjects) (*Server, error) {
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		defer close(s.done)
-		_ = s.http.Serve(listener) // ends only by Close
+		_ = s.http.Serve(listener) // returns only after Close
 	}()
 	return s, nil
 }
@@ -82,7 +83,7 @@ func Listen(path string, subjects Subjects) (*Server, error) {
 // Address is the path of the socket.
 func (s *Server) Address() string { return s.listener.Addr().String() }
 
-// Close stops to answer.
+// Close stops the server.
 func (s *Server) Close() error {
 	err := s.http.Close()
 	<-s.done
@@ -112,7 +113,7 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request) {
 		ReviveNodes: s.onNodes(Nodes.ReviveNodes),
 	}[Action(r.PathValue("action"))]
 	if !ok {
-		http.Error(w, fmt.Sprintf("no action %q; there are pause, resume, kill, start, kill-nodes and revive-nodes", r.PathValue("action")), http.StatusNotFound)
+		http.Error(w, fmt.Sprintf("unknown action %q: want pause, resume, kill, start, kill-nodes or revive-nodes", r.PathValue("action")), http.StatusNotFound)
 		return
 	}
 	if err := act(r.Context(), c); err != nil {
@@ -122,11 +123,11 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request) {
 	answer(w, s.describe(c))
 }
 
-// onNodes is an action on the nodes of a cluster.
+// onNodes returns an action on the nodes of a cluster.
 func (s *Server) onNodes(act func(Nodes, string)) func(context.Context, *cluster.Cluster) error {
 	return func(_ context.Context, c *cluster.Cluster) error {
 		if s.subjects.Nodes == nil {
-			return errors.New("the nodes of this sandbox answer nothing: start it with --gcp")
+			return errors.New("the nodes of this sandbox do not answer: start it with --gcp")
 		}
 		act(s.subjects.Nodes, c.Name())
 		return nil
@@ -141,7 +142,7 @@ func (s *Server) named(name string) (*cluster.Cluster, error) {
 		}
 		names = append(names, c.Name())
 	}
-	return nil, fmt.Errorf("no cluster %q; there are %s", name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("cluster %q not found: the clusters are %s", name, strings.Join(names, ", "))
 }
 
 func (s *Server) describe(c *cluster.Cluster) Cluster {
@@ -158,7 +159,6 @@ func (s *Server) describe(c *cluster.Cluster) Cluster {
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(v); err != nil && !errors.Is(err, net.ErrClosed) {
-		// The one who asked is gone; there is nobody to tell.
-		return
+		return // the client is gone
 	}
 }

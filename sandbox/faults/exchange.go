@@ -57,8 +57,8 @@ func (e *exchange) act() {
 	}
 }
 
-// pause waits for d, or less if the rule is removed. It ends the exchange with
-// ctx.
+// pause waits for d, or until the rule is removed. If ctx ends first, it ends the
+// exchange.
 func (e *exchange) pause(ctx context.Context, d Duration) {
 	if d == 0 {
 		return
@@ -82,11 +82,11 @@ func (e *exchange) untilRemoved() {
 	}
 }
 
-// detach has the request reach the API server whole, also if the client gives up.
+// detach makes the request reach the API server whole even if the client gives up.
 func (e *exchange) detach() {
 	body, err := io.ReadAll(e.r.Body)
 	if err != nil {
-		panic(http.ErrAbortHandler) // a half request was never sent
+		panic(http.ErrAbortHandler) // the client did not send the whole request
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(e.client))
 	context.AfterFunc(e.proxy.open, cancel)
@@ -94,17 +94,17 @@ func (e *exchange) detach() {
 	e.r.Body = io.NopCloser(bytes.NewReader(body))
 }
 
-// errDropped is what happened to an answer.
+// errDropped reports that a rule dropped an answer.
 var errDropped = errors.New("dropped by a rule")
 
-// forward has the API server answer. What change does to the answer happens
-// before its header is sent.
+// forward sends the request to the API server. It calls change before it sends the
+// header of the answer.
 func (e *exchange) forward(change func(*http.Response) error) {
 	b := e.proxy.current()
 	through := &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(b.url) },
 		Transport:     b.transport,
-		FlushInterval: -1, // a watch is sent as it comes
+		FlushInterval: -1, // send each event of a watch at once
 		ErrorLog:      silent,
 		ModifyResponse: func(answer *http.Response) error {
 			e.proxy.front.log.change(e.request, func(q *Request) { q.Backend = answer.StatusCode })
@@ -115,7 +115,7 @@ func (e *exchange) forward(change func(*http.Response) error) {
 			case errors.Is(err, errDropped):
 				e.drop()
 			case e.client.Err() == nil:
-				e.disconnect() // the API server is down, and so is this one
+				e.disconnect() // the API server is down: the client must see that
 			}
 			panic(http.ErrAbortHandler)
 		},
@@ -128,10 +128,10 @@ func (e *exchange) delayed(*http.Response) error {
 	return nil
 }
 
-// lose waits for the end of the answer, but for that of a watch, which has none.
+// lose waits for the end of the answer, except for a watch, whose answer has no end.
 func (e *exchange) lose(answer *http.Response) error {
 	if e.request.Verb != "watch" {
-		_, _ = io.Copy(io.Discard, answer.Body) // a broken answer is lost as well
+		_, _ = io.Copy(io.Discard, answer.Body) // a broken answer is lost too
 	}
 	e.pause(e.r.Context(), e.rule.AnswerDelay)
 	return errDropped
@@ -143,7 +143,7 @@ func (e *exchange) truncate(answer *http.Response) error {
 	return nil
 }
 
-// truncated is a body that breaks off.
+// truncated is a body that breaks off after left bytes.
 type truncated struct {
 	io.ReadCloser
 	left int
@@ -159,8 +159,8 @@ func (t *truncated) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// broken breaks the connection if the rule says so, and returns the error that
-// makes the server break off the answer.
+// broken breaks the connection if the rule's Connection is set, and returns the error
+// that makes the server break off the answer.
 func (e *exchange) broken() error {
 	if e.rule.Connection {
 		e.disconnect()
@@ -168,7 +168,7 @@ func (e *exchange) broken() error {
 	return errDropped
 }
 
-// drop breaks the stream or the connection off without a word.
+// drop breaks the stream or the connection without an answer.
 func (e *exchange) drop() {
 	_ = e.broken()
 	panic(http.ErrAbortHandler)
@@ -197,13 +197,13 @@ func (e *exchange) answer() {
 	_, _ = e.w.Write(content) // the client may be gone
 }
 
-// status is the body that an API server would send with the rule's status.
+// status returns the body that an API server would send with the rule's status.
 func (e *exchange) status() []byte {
 	q, rule := e.request, e.rule
-	after, _ := strconv.Atoi(rule.Header["Retry-After"]) // none is 0
+	after, _ := strconv.Atoi(rule.Header["Retry-After"]) // 0 without the header
 	verb := q.Verb
 	if verb == "create" {
-		verb = http.MethodPost // what tells AlreadyExists from Conflict
+		verb = http.MethodPost // selects AlreadyExists instead of Conflict
 	}
 	s := apierrors.NewGenericServerResponse(rule.Status, verb, schema.ParseGroupResource(q.Resource), q.Name, rule.Message, after, false).ErrStatus
 	if rule.Status == http.StatusGone {
@@ -218,7 +218,7 @@ func (e *exchange) status() []byte {
 	}
 	b, err := json.Marshal(s)
 	if err != nil {
-		panic(err) // it has nothing that JSON cannot say
+		panic(err) // a Status always encodes
 	}
 	return append(b, '\n')
 }
@@ -227,17 +227,17 @@ func (e *exchange) sent(status int) {
 	e.proxy.front.log.change(e.request, func(q *Request) { q.Status = status })
 }
 
-// recorder notes the status that is sent.
+// recorder records the status that is sent.
 type recorder struct {
 	http.ResponseWriter
 	sent func(status int)
 }
 
-// WriteHeader notes the status and sends it.
+// WriteHeader records the status and sends it.
 func (w *recorder) WriteHeader(status int) {
 	w.sent(status)
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Unwrap lets http.ResponseController flush and hijack.
+// Unwrap allows http.ResponseController to flush and hijack.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

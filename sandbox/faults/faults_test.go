@@ -24,7 +24,7 @@ import (
 	"github.com/fedsync/fedsync/sandbox/faults"
 )
 
-// apiServer stands for one: it speaks HTTP/2 over TLS and echoes what it is sent.
+// apiServer is a stand-in for an API server: it speaks HTTP/2 over TLS and echoes each request.
 type apiServer struct {
 	*httptest.Server
 	requests atomic.Int32
@@ -73,7 +73,7 @@ func (s *apiServer) target(cluster string) faults.Target {
 	}
 }
 
-// world is a front before one cluster, and a client.
+// world is a front with one cluster, and a client.
 type world struct {
 	t      *testing.T
 	api    *apiServer
@@ -155,7 +155,7 @@ func request(ctx context.Context, c *http.Client, method, url, body string) answ
 	return answer{got.StatusCode, got.Header, got.Proto, string(b), err}
 }
 
-// watch reads lines until its end.
+// watch starts a watch and returns its body.
 func (w *world) watch() io.ReadCloser {
 	w.t.Helper()
 	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.front.Servers()[cluster]+"/api/v1/pods?watch=true", nil)
@@ -187,7 +187,7 @@ func TestWithoutARuleEverythingGoesThrough(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if got := got.header.Get("Proto"); got != "HTTP/2.0" {
-		t.Errorf("the API server was asked by %s, want HTTP/2.0", got)
+		t.Errorf("the API server received %s, want HTTP/2.0", got)
 	}
 }
 
@@ -233,10 +233,10 @@ func TestRuleAppliesToWhatItMatches(t *testing.T) {
 				t.Fatalf("answered %d (%v); applied %t, want %t", got.status, got.err, applied, c.want)
 			}
 			if want := c.method + " " + c.path + " " + c.body; !c.want && got.body != want {
-				t.Errorf("what was looked at came through as %d bytes, want %d", len(got.body), len(want))
+				t.Errorf("the inspected body reached the API server with %d bytes, want %d", len(got.body), len(want))
 			}
 			if applied := w.front.Rules()[0].Applied == 1; w.front.Rules()[0].ID != rule.ID || applied != c.want {
-				t.Errorf("the rules say %+v", w.front.Rules())
+				t.Errorf("the rules are %+v", w.front.Rules())
 			}
 		})
 	}
@@ -279,14 +279,14 @@ func TestNewestRuleAppliesAndASpentOneNoLonger(t *testing.T) {
 func TestRuleThatMakesNoSenseIsAnError(t *testing.T) {
 	w := newWorld(t)
 	for want, r := range map[string]faults.Rule{
-		`"explode" is none`:    {Action: "explode"},
-		`"" is none`:           {},
-		"0 is not a status":    {Action: faults.Answer},
-		"path: error parsing":  {Action: faults.Drop, Path: "("},
-		"body: error parsing":  {Action: faults.Drop, Body: "("},
-		`for action "answer"`:  {Action: faults.Drop, Status: 500},
-		"are not negative":     {Action: faults.Drop, Count: -1},
-		`no proxy in front of`: {Action: faults.Drop, Cluster: "mars"},
+		`unknown action "explode"`: {Action: "explode"},
+		`unknown action ""`:        {},
+		"0 is out of range":        {Action: faults.Answer},
+		"path: error parsing":      {Action: faults.Drop, Path: "("},
+		"body: error parsing":      {Action: faults.Drop, Body: "("},
+		`for action "answer"`:      {Action: faults.Drop, Status: 500},
+		"must not be negative":     {Action: faults.Drop, Count: -1},
+		`"mars" not found`:         {Action: faults.Drop, Cluster: "mars"},
 	} {
 		if _, err := w.front.Add(r); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("add %+v: %v, want %q", r, err, want)
@@ -411,7 +411,7 @@ func (w *world) applied(r faults.Rule) {
 	})
 }
 
-// ended waits until the only request is over.
+// ended waits until the only request has ended.
 func (w *world) ended() {
 	w.t.Helper()
 	eventually(w.t, "the request ends", func() bool {
@@ -473,7 +473,7 @@ func TestLostAnswerWasGiven(t *testing.T) {
 		}
 		w.ended()
 		if q := w.front.Requests().Requests[0]; q.Backend != 200 || q.Status != 0 {
-			t.Errorf("%+v: the log says %+v, want an answer that was not sent", c, q)
+			t.Errorf("%+v: the log has %+v, want an answer that was not sent", c, q)
 		}
 	}
 }
@@ -570,11 +570,11 @@ func TestServerThatIsDownBreaksTheConnection(t *testing.T) {
 		t.Errorf("got %+v, want an error", got)
 	}
 	if q := w.front.Requests().Requests; len(q) == 0 || q[0].Status != 0 {
-		t.Errorf("the log says %+v", q)
+		t.Errorf("the log has %+v", q)
 	}
 }
 
-func TestLogSaysWhatWasAsked(t *testing.T) {
+func TestLogRecordsRequests(t *testing.T) {
 	w := newWorld(t)
 	w.add(faults.Rule{Path: "/services/", Action: faults.Answer, Status: 403})
 	for _, c := range []struct{ method, path, want string }{
@@ -691,7 +691,7 @@ func TestAnotherBackendIsBehindTheSameAddress(t *testing.T) {
 	}
 	want := "[start asia, backup true start asia, backup false stop stop]"
 	if got := fmt.Sprint(planes.log); got != want {
-		t.Errorf("the control planes were told to %s, want %s", got, want)
+		t.Errorf("the calls of Planes were %s, want %s", got, want)
 	}
 }
 

@@ -1,15 +1,15 @@
-// Package faults puts proxies in front of API servers, which treat requests as
-// badly as networks, gateways and dying servers do.
+// Package faults puts proxies in front of API servers. By rules, they fail requests in
+// the ways that networks, gateways and dying servers do.
 //
-// A [Front] is a set of TLS proxies, one for each cluster, with one list of rules
-// and one log of requests. Each has an address and shows the certificate of the
-// API server behind it, so that a client needs nothing but another server in its
-// kubeconfig. What no rule matches goes through untouched, watches included. A
-// front can also lead to another API server, that of a control plane which was
-// rebuilt or restored from a backup.
+// A [Front] is a set of TLS proxies, one for each cluster, with one list of rules and
+// one log of requests. Each proxy has an address and presents the certificate of the
+// API server behind it, so a client needs only another server URL in its kubeconfig.
+// Requests that no rule matches pass unchanged, watches included. A proxy can also
+// forward to another API server: that of a control plane that was rebuilt, or restored
+// from a backup.
 //
-// Every test opens a front of its own, so that its rules hurt nobody else; [Fronts]
-// opens them for those who ask over HTTP.
+// Every test opens its own front, so that its rules do not affect other tests. [Fronts]
+// opens fronts over HTTP.
 package faults
 
 import (
@@ -26,21 +26,22 @@ import (
 	"sync"
 )
 
-// Target is a cluster that a proxy can stand in front of.
+// Target is a cluster to put a proxy in front of.
 type Target struct {
 	Cluster     string
 	Server      string // URL of its API
-	Authority   []byte // PEM; what the API server's certificate is verified with
+	Authority   []byte // PEM; verifies the API server's certificate
 	Certificate tls.Certificate
 }
 
-// Planes starts other control planes for clusters. They have the certificates and
-// users of the first.
+// Planes starts other control planes for clusters. They have the same certificates and
+// users as the first.
 type Planes interface {
-	// Backup copies what all clusters store, and returns the copy's folder.
+	// Backup copies the stored data of all clusters, and returns the directory of
+	// the copy.
 	Backup(ctx context.Context) (dir string, err error)
-	// Start starts a control plane from the folder of a backup, or an empty
-	// one without.
+	// Start starts a control plane from the directory of a backup, or an empty one
+	// if backup is "".
 	Start(ctx context.Context, cluster, backup string) (Plane, error)
 }
 
@@ -50,8 +51,8 @@ type Plane interface {
 	Stop() error
 }
 
-// Front is a set of proxies with one list of rules. Its methods may be called at
-// the same time.
+// Front is a set of proxies with one list of rules. Its methods may be called
+// concurrently.
 type Front struct {
 	id      string
 	planes  Planes
@@ -60,17 +61,17 @@ type Front struct {
 	closed  chan struct{}
 
 	mu    sync.Mutex // protects what follows
-	rules []*active  // in the order of their coming
+	rules []*active  // in the order in which they were added
 	last  int        // the ID of the newest rule
 
 	switching sync.Mutex // one change of control planes at a time; protects what follows
-	backups   []string   // folders; the first is backup 1
+	backups   []string   // directories; the first is backup 1
 	running   map[string]Plane
 	ended     bool
 }
 
-// logged is how many requests a front remembers: half a minute of a client without
-// any pause. The log says how many it has forgotten.
+// logged is the number of requests that a log holds: those of half a minute of a client
+// that never pauses. The log counts the requests that it has dropped.
 const logged = 200_000
 
 // Open opens a proxy in front of each target.
@@ -145,7 +146,7 @@ func (f *Front) Add(r Rule) (Rule, error) {
 	return a.Rule, nil
 }
 
-// Rules returns the rules that were not removed.
+// Rules returns the rules in force, spent ones included.
 func (f *Front) Rules() []Rule {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -156,8 +157,8 @@ func (f *Front) Rules() []Rule {
 	return all
 }
 
-// Remove removes a rule and ends what it holds up. It reports whether there was
-// one of that ID.
+// Remove removes a rule and releases the requests that it holds up. It reports whether
+// a rule had that ID.
 func (f *Front) Remove(id int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -170,7 +171,7 @@ func (f *Front) Remove(id int) bool {
 	return true
 }
 
-// RemoveAll removes all rules and ends what they hold up.
+// RemoveAll removes all rules and releases the requests that they hold up.
 func (f *Front) RemoveAll() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -186,7 +187,7 @@ func (f *Front) Requests() Requests { return f.log.read() }
 // ForgetRequests empties the log.
 func (f *Front) ForgetRequests() { f.log.clear() }
 
-// Disconnect breaks all connections of clients to a cluster.
+// Disconnect breaks all client connections to a cluster.
 func (f *Front) Disconnect(cluster string) error {
 	p, err := f.proxy(cluster)
 	if err != nil {
@@ -196,7 +197,7 @@ func (f *Front) Disconnect(cluster string) error {
 	return nil
 }
 
-// Backup keeps what the clusters store now, and returns the number of the backup.
+// Backup copies the stored data of all clusters and returns the number of the backup.
 func (f *Front) Backup(ctx context.Context) (int, error) {
 	f.switching.Lock()
 	defer f.switching.Unlock()
@@ -211,33 +212,33 @@ func (f *Front) Backup(ctx context.Context) (int, error) {
 	return len(f.backups), nil
 }
 
-// Restore starts a control plane of a cluster from a backup, has the proxy lead to
-// it, breaks the clients' connections and returns the URL of the new API server.
-// The cluster itself goes on beside it, for all but the clients of this front.
+// Restore starts a control plane of a cluster from a backup, makes the proxy forward to
+// it, breaks the clients' connections and returns the URL of the new API server. The
+// cluster's first control plane continues to run, for all but the clients of this front.
 func (f *Front) Restore(ctx context.Context, cluster string, backup int) (server string, err error) {
 	return f.replace(cluster, func() (Plane, error) {
 		if backup < 1 || backup > len(f.backups) {
-			return nil, fmt.Errorf("no backup %d: %d were taken", backup, len(f.backups))
+			return nil, fmt.Errorf("backup %d not found: there are %d", backup, len(f.backups))
 		}
 		return f.planes.Start(ctx, cluster, f.backups[backup-1])
 	})
 }
 
-// Rebuild is like Restore, with a control plane that stores nothing yet.
+// Rebuild is like Restore, with an empty control plane.
 func (f *Front) Rebuild(ctx context.Context, cluster string) (server string, err error) {
 	return f.replace(cluster, func() (Plane, error) { return f.planes.Start(ctx, cluster, "") })
 }
 
-// Return has the proxy lead to the cluster itself again.
+// Return makes the proxy forward to the cluster's first control plane again.
 func (f *Front) Return(cluster string) (server string, err error) {
 	return f.replace(cluster, func() (Plane, error) { return original{f.proxies[cluster].target.Server}, nil })
 }
 
-// original is the control plane that a cluster had first.
+// original is the first control plane of a cluster.
 type original struct{ server string }
 
 func (o original) Server() string { return o.server }
-func (o original) Stop() error    { return nil } // it is everybody's
+func (o original) Stop() error    { return nil } // other fronts use it too
 
 func (f *Front) replace(cluster string, start func() (Plane, error)) (string, error) {
 	p, err := f.proxy(cluster)
@@ -255,7 +256,7 @@ func (f *Front) replace(cluster string, start func() (Plane, error)) (string, er
 	}
 	before := f.running[cluster]
 	f.running[cluster] = plane
-	if err := p.lead(plane.Server()); err != nil {
+	if err := p.forwardTo(plane.Server()); err != nil {
 		return "", err
 	}
 	if before != nil {
@@ -275,16 +276,16 @@ func (f *Front) proxy(cluster string) (*Proxy, error) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	return nil, fmt.Errorf("no proxy in front of a cluster %q; there are those of %s", cluster, strings.Join(names, ", "))
+	return nil, fmt.Errorf("cluster %q not found: the clusters are %s", cluster, strings.Join(names, ", "))
 }
 
-// inspected is how much of a body is looked at.
+// inspected is how many bytes of a body rules are matched against.
 const inspected = 1 << 20
 
-// match returns the rule that applies to r, or nil, and counts it.
+// match returns the rule that applies to r, or nil, and counts the application.
 func (f *Front) match(cluster string, r *http.Request) (*active, error) {
 	var body []byte
-	if f.looksInside(cluster, r) {
+	if f.needsBody(cluster, r) {
 		var err error
 		if body, err = io.ReadAll(io.LimitReader(r.Body, inspected)); err != nil {
 			return nil, fmt.Errorf("read the body: %w", err)
@@ -294,7 +295,7 @@ func (f *Front) match(cluster string, r *http.Request) (*active, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, a := range slices.Backward(f.rules) {
-		if a.spent() || !a.fits(cluster, r) || a.body != nil && !a.body.Match(body) {
+		if a.spent() || !a.matchesHead(cluster, r) || a.body != nil && !a.body.Match(body) {
 			continue
 		}
 		if a.seen++; a.seen <= a.Skip {
@@ -306,12 +307,12 @@ func (f *Front) match(cluster string, r *http.Request) (*active, error) {
 	return nil, nil //nolint:nilnil // No rule is the usual case.
 }
 
-// looksInside reports whether the body decides which rule applies.
-func (f *Front) looksInside(cluster string, r *http.Request) bool {
+// needsBody reports whether the body decides which rule applies.
+func (f *Front) needsBody(cluster string, r *http.Request) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.ContainsFunc(f.rules, func(a *active) bool {
-		return a.body != nil && !a.spent() && a.fits(cluster, r)
+		return a.body != nil && !a.spent() && a.matchesHead(cluster, r)
 	})
 }
 

@@ -10,14 +10,14 @@ import (
 	"sync"
 )
 
-// Fronts opens and closes fronts for those who ask over HTTP. It answers
+// Fronts opens and closes fronts over HTTP. It serves
 //
-//	POST   /fronts                          opens a front, which ends with the request: keep reading
+//	POST   /fronts                          opens a front until the request ends: keep reading
 //	GET    /fronts/FRONT                    → {"front":…,"servers":{CLUSTER:URL,…}}
 //	DELETE /fronts/FRONT
 //	POST   /fronts/FRONT/rules              a Rule → the Rule with its id
 //	GET    /fronts/FRONT/rules              → [Rule, …]
-//	DELETE /fronts/FRONT/rules[/ID]         what a rule holds up goes on
+//	DELETE /fronts/FRONT/rules[/ID]         also releases the requests that a rule holds up
 //	GET    /fronts/FRONT/requests           → {"requests":[Request, …],"forgotten":0}
 //	DELETE /fronts/FRONT/requests
 //	POST   /fronts/FRONT/backups            → {"backup":1}, of all clusters
@@ -25,8 +25,8 @@ import (
 //	POST   /fronts/FRONT/clusters/CLUSTER/rebuild, return      → {"server":URL}
 //	POST   /fronts/FRONT/clusters/CLUSTER/disconnect
 //
-// An error is text: 404 for a name that is none, 400 for a rule that makes no
-// sense, 500 for what failed.
+// An error is a text: 404 for an unknown name, 400 for an invalid request, 500 for a
+// failure.
 type Fronts struct {
 	mux     *http.ServeMux
 	targets []Target
@@ -38,10 +38,10 @@ type Fronts struct {
 	ended bool
 }
 
-// NewFronts returns fronts for the given clusters. None is open yet.
+// NewFronts returns a Fronts for the given clusters. No front is open yet.
 func NewFronts(targets []Target, planes Planes) *Fronts {
 	s := &Fronts{mux: http.NewServeMux(), targets: targets, planes: planes, open: map[string]*Front{}}
-	s.mux.HandleFunc("POST /fronts", s.lend)
+	s.mux.HandleFunc("POST /fronts", s.openForRequest)
 	s.handle("GET /fronts/{front}", func(f *Front, _ *http.Request) (any, error) { return describe(f), nil })
 	s.handle("DELETE /fronts/{front}", func(f *Front, _ *http.Request) (any, error) { return struct{}{}, s.close(f) })
 	s.handle("POST /fronts/{front}/rules", addRule)
@@ -55,10 +55,10 @@ func NewFronts(targets []Target, planes Planes) *Fronts {
 	return s
 }
 
-// ServeHTTP answers as the comment of [Fronts] says.
+// ServeHTTP serves the requests that are listed at [Fronts].
 func (s *Fronts) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// Open opens a front of a name of its own, for as long as the sandbox is up.
+// Open opens a front until it is closed or s is. The front gets a new name if id is "".
 func (s *Fronts) Open(id string) (*Front, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,7 +77,7 @@ func (s *Fronts) Open(id string) (*Front, error) {
 	return f, nil
 }
 
-// Close closes all fronts, for good.
+// Close closes all fronts. No front can be opened afterwards.
 func (s *Fronts) Close() error {
 	s.mu.Lock()
 	s.ended = true
@@ -98,7 +98,7 @@ func (s *Fronts) close(f *Front) error {
 	return f.Close()
 }
 
-// Description says how to reach a front.
+// Description describes how to reach a front.
 type Description struct {
 	Front   string            `json:"front"`
 	Servers map[string]string `json:"servers"` // by cluster
@@ -106,35 +106,35 @@ type Description struct {
 
 func describe(f *Front) Description { return Description{Front: f.id, Servers: f.Servers()} }
 
-// lend opens a front until the client leaves or closes it, so that a test that
-// is killed leaves no control plane behind.
-func (s *Fronts) lend(w http.ResponseWriter, r *http.Request) {
+// openForRequest opens a front until the client disconnects or closes it, so that a
+// test that is killed leaves no control plane behind.
+func (s *Fronts) openForRequest(w http.ResponseWriter, r *http.Request) {
 	f, err := s.Open("")
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	answer(w, describe(f))
-	_ = http.NewResponseController(w).Flush() // if the client is gone, so is the context
+	_ = http.NewResponseController(w).Flush() // fails if the client is gone, which also ends the context
 	select {
 	case <-r.Context().Done():
 	case <-f.closed:
 	}
-	_ = s.close(f) // nobody is there to be told
+	_ = s.close(f) // the client cannot receive an error any more
 }
 
-// errNotFound is for names that are none.
+// errNotFound wraps an error about an unknown name.
 type errNotFound struct{ error }
 
 func (s *Fronts) handle(pattern string, do func(*Front, *http.Request) (any, error)) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		v, err := s.call(r, do)
 		var missing errNotFound
-		var wrong errWrong
+		var invalid errInvalid
 		switch {
 		case errors.As(err, &missing):
 			http.Error(w, err.Error(), http.StatusNotFound)
-		case errors.As(err, &wrong):
+		case errors.As(err, &invalid):
 			http.Error(w, err.Error(), http.StatusBadRequest)
 		case err != nil:
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -144,8 +144,8 @@ func (s *Fronts) handle(pattern string, do func(*Front, *http.Request) (any, err
 	})
 }
 
-// errWrong is for what makes no sense.
-type errWrong struct{ error }
+// errInvalid wraps an error about an invalid request.
+type errInvalid struct{ error }
 
 func (s *Fronts) call(r *http.Request, do func(*Front, *http.Request) (any, error)) (any, error) {
 	id := r.PathValue("front")
@@ -158,7 +158,7 @@ func (s *Fronts) call(r *http.Request, do func(*Front, *http.Request) (any, erro
 	s.mu.Unlock()
 	if !ok {
 		slices.Sort(ids)
-		return nil, errNotFound{fmt.Errorf("no front %q; there are %v", id, ids)}
+		return nil, errNotFound{fmt.Errorf("front %q not found: the open fronts are %v", id, ids)}
 	}
 	return do(f, r)
 }
@@ -168,11 +168,11 @@ func addRule(f *Front, r *http.Request) (any, error) {
 	decoder := json.NewDecoder(r.Body)
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&rule); err != nil {
-		return nil, errWrong{fmt.Errorf("read the rule: %w", err)}
+		return nil, errInvalid{fmt.Errorf("decode the rule: %w", err)}
 	}
 	added, err := f.Add(rule)
 	if err != nil {
-		return nil, errWrong{fmt.Errorf("add the rule: %w", err)}
+		return nil, errInvalid{fmt.Errorf("add the rule: %w", err)}
 	}
 	return added, nil
 }
@@ -180,7 +180,7 @@ func addRule(f *Front, r *http.Request) (any, error) {
 func removeRule(f *Front, r *http.Request) (any, error) {
 	id, err := strconv.Atoi(r.PathValue("rule"))
 	if err != nil || !f.Remove(id) {
-		return nil, errNotFound{fmt.Errorf("no rule %q", r.PathValue("rule"))}
+		return nil, errNotFound{fmt.Errorf("rule %q not found", r.PathValue("rule"))}
 	}
 	return struct{}{}, nil
 }
@@ -201,7 +201,7 @@ func act(f *Front, r *http.Request) (any, error) {
 	case "restore":
 		backup, convErr := strconv.Atoi(r.FormValue("backup"))
 		if convErr != nil {
-			return nil, errWrong{fmt.Errorf("backup: %w", convErr)}
+			return nil, errInvalid{fmt.Errorf("backup: %w", convErr)}
 		}
 		server, err = f.Restore(r.Context(), cluster, backup)
 	case "rebuild":
@@ -211,12 +211,12 @@ func act(f *Front, r *http.Request) (any, error) {
 	case "disconnect":
 		err = f.Disconnect(cluster)
 	default:
-		return nil, errNotFound{fmt.Errorf("no action %q; there are restore, rebuild, return and disconnect", action)}
+		return nil, errNotFound{fmt.Errorf("unknown action %q: want restore, rebuild, return or disconnect", action)}
 	}
 	return map[string]string{"server": server}, err
 }
 
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // the one who asked may be gone
+	_ = json.NewEncoder(w).Encode(v) // fails if the client is gone
 }

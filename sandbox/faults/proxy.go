@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// Proxy stands in front of one cluster.
+// Proxy is the proxy in front of one cluster.
 type Proxy struct {
 	front  *Front
 	target Target
 
 	listener net.Listener
 	http     *http.Server
-	serving  sync.WaitGroup  // the server
-	requests sync.WaitGroup  // some outlive their clients
+	serving  sync.WaitGroup  // the goroutine of http
+	requests sync.WaitGroup  // the requests under way; some outlive their clients
 	open     context.Context // ends with the proxy
 	end      context.CancelFunc
 
@@ -32,13 +32,13 @@ type Proxy struct {
 	ended   bool
 }
 
-// backend is an API server that a proxy leads to.
+// backend is an API server that a proxy forwards to.
 type backend struct {
 	url       *url.URL
 	transport *http.Transport
 }
 
-// connectionKey leads from a request's context to its connection.
+// connectionKey is the key of the connection in a request's context.
 type connectionKey struct{}
 
 func newProxy(f *Front, t Target) (*Proxy, error) {
@@ -65,7 +65,7 @@ func newProxy(f *Front, t Target) (*Proxy, error) {
 	return p, nil
 }
 
-// enter counts a request in, unless the proxy is closing.
+// enter adds a request to p.requests. It returns false if the proxy is closing.
 func (p *Proxy) enter() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -75,7 +75,7 @@ func (p *Proxy) enter() bool {
 	return !p.ended
 }
 
-// silent is for what is not worth a line: connections break here by design.
+// silent discards the errors of connections, which break here by design.
 var silent = log.New(io.Discard, "", 0)
 
 func (p *Proxy) newBackend(server string) (*backend, error) {
@@ -85,12 +85,12 @@ func (p *Proxy) newBackend(server string) (*backend, error) {
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(p.target.Authority) {
-		return nil, errors.New("no certificate authority")
+		return nil, errors.New("the certificate authority is not valid PEM")
 	}
 	return &backend{url: u, transport: &http.Transport{
 		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2:   true,
-		DisableCompression:  true, // what the client accepts is the client's to say
+		DisableCompression:  true, // only the client decides which encodings it accepts
 		MaxIdleConnsPerHost: 100,
 		IdleConnTimeout:     time.Minute,
 	}}, nil
@@ -98,8 +98,8 @@ func (p *Proxy) newBackend(server string) (*backend, error) {
 
 func (p *Proxy) server() string { return "https://" + p.listener.Addr().String() }
 
-// lead has new requests go to another server, and breaks those under way.
-func (p *Proxy) lead(server string) error {
+// forwardTo makes new requests go to another server, and breaks those under way.
+func (p *Proxy) forwardTo(server string) error {
 	b, err := p.newBackend(server)
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func (p *Proxy) current() *backend {
 	return p.backend
 }
 
-// track keeps the list of open connections.
+// track maintains the set of open connections.
 func (p *Proxy) track(c net.Conn, state http.ConnState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -140,14 +140,14 @@ func (p *Proxy) disconnect() {
 	}
 }
 
-// reset breaks a connection as a crash does: what was not sent yet is lost, and
-// nobody says goodbye.
+// reset breaks a connection as a crash does: unsent data is lost, and the client gets a
+// TCP reset.
 func reset(c net.Conn) {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}
 	if t, ok := c.(*net.TCPConn); ok {
-		_ = t.SetLinger(0) // it fails if the connection is gone already
+		_ = t.SetLinger(0) // fails if the connection is already closed
 	}
 	_ = c.Close()
 }
@@ -187,5 +187,5 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	e.act()
 }
 
-// untouched is for requests that no rule matches.
+// untouched is the rule for requests that no other rule matches.
 var untouched = &active{Rule: Rule{Action: Forward}}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Request is a line of the log: one request of a client, and what became of it.
+// Request is a line of the log: one request of a client, and its result.
 type Request struct {
 	Time      time.Time `json:"time"`
 	Cluster   string    `json:"cluster"`
@@ -16,8 +16,8 @@ type Request struct {
 	Query     string    `json:"query,omitempty"`
 	UserAgent string    `json:"userAgent,omitempty"`
 
-	// As Kubernetes reads the request; Resource is "replicasets.apps", or empty
-	// if the request is for none.
+	// The request as Kubernetes interprets it. Resource is like "replicasets.apps",
+	// or empty if the request is for no resource.
 	Verb        string `json:"verb"`
 	Resource    string `json:"resource,omitempty"`
 	Subresource string `json:"subresource,omitempty"`
@@ -26,11 +26,11 @@ type Request struct {
 
 	Rule    int  `json:"rule,omitempty"`    // the rule that applied
 	Backend int  `json:"backend,omitempty"` // the status that the API server answered
-	Status  int  `json:"status,omitempty"`  // the status that the client was sent
-	Ended   bool `json:"ended"`             // nothing more is sent
+	Status  int  `json:"status,omitempty"`  // the status that was sent to the client
+	Ended   bool `json:"ended"`             // nothing more will be sent
 }
 
-// newRequest reads r as a kube-apiserver does.
+// newRequest interprets r as a kube-apiserver does.
 func newRequest(cluster string, r *http.Request) *Request {
 	q := &Request{
 		Time:      time.Now(),
@@ -51,7 +51,7 @@ func newRequest(cluster string, r *http.Request) *Request {
 	default:
 		return q
 	}
-	// The object of a namespace is /namespaces/NAME, with two subresources.
+	// The path of a Namespace is /namespaces/NAME, with two subresources.
 	if len(parts) > 2 && parts[0] == "namespaces" && parts[2] != "status" && parts[2] != "finalize" {
 		q.Namespace, parts = parts[1], parts[2:]
 	}
@@ -88,11 +88,11 @@ func verb(r *http.Request, name string) string {
 	return strings.ToLower(r.Method)
 }
 
-// requestLog keeps the newest requests.
+// requestLog holds the newest requests.
 type requestLog struct {
 	most int
 
-	mu        sync.Mutex // protects what follows, and what the requests say
+	mu        sync.Mutex // protects what follows, and the fields of the requests
 	requests  []*Request
 	forgotten int
 }
@@ -108,7 +108,7 @@ func (l *requestLog) add(q *Request) {
 	}
 }
 
-// change changes what is known of a request.
+// change calls change with the request, under the lock.
 func (l *requestLog) change(q *Request, change func(*Request)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -118,7 +118,7 @@ func (l *requestLog) change(q *Request, change func(*Request)) {
 // Requests are the lines of a log, in the order of their arrival.
 type Requests struct {
 	Requests  []Request `json:"requests"`
-	Forgotten int       `json:"forgotten"` // earlier ones, for which there was no room
+	Forgotten int       `json:"forgotten"` // how many earlier ones were dropped because the log was full
 }
 
 func (l *requestLog) read() Requests {

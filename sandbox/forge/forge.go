@@ -1,7 +1,7 @@
 // Package forge runs Gitea, with one user, one token and one empty repository.
 //
-// It is the real program with a real database; nothing of it reaches beyond the
-// loopback interface, and a webhook may be delivered there only.
+// It is the real program with a real database. It listens only on the loopback
+// interface, and delivers webhooks only there.
 package forge
 
 import (
@@ -30,21 +30,21 @@ import (
 	"github.com/fedsync/fedsync/sandbox/port"
 )
 
-// Config says where a forge lives.
+// Config configures a forge.
 type Config struct {
-	Dir   string // for its files; made if it is not there
-	Log   string // the file for what it writes
+	Dir   string // directory for its files; made if it does not exist
+	Log   string // the file for its output
 	Paths build.Paths
-	Group *child.Group // what it belongs to
-	Ended func(error)  // told if it ends by itself
+	Group *child.Group // the group that it belongs to
+	Ended func(error)  // called if it ends by itself
 }
 
-// Forge says how to reach a running Gitea.
+// Forge describes how to reach a running Gitea.
 type Forge struct {
 	URL        string `json:"url"`
 	Owner      string `json:"owner"` // its only user, an administrator
 	Password   string `json:"password"`
-	Token      string `json:"token"`      // the owner's, for everything
+	Token      string `json:"token"`      // the owner's, with all scopes
 	Repository string `json:"repository"` // empty, with main as its default branch
 	CloneURL   string `json:"cloneURL"`   // without credentials
 }
@@ -54,7 +54,7 @@ const (
 	repository = "federation"
 )
 
-// Up starts a forge and returns when one can push to it.
+// Up starts a forge and returns when it accepts pushes.
 func Up(ctx context.Context, config Config) (*Forge, error) {
 	number, err := port.Pick()
 	if err != nil {
@@ -73,7 +73,7 @@ func Up(ctx context.Context, config Config) (*Forge, error) {
 	if err := config.start(); err != nil {
 		return nil, err
 	}
-	if err := f.answering(ctx); err != nil {
+	if err := f.awaitReady(ctx); err != nil {
 		return nil, err
 	}
 	if f.Token, err = config.createOwner(ctx, f.Password); err != nil {
@@ -86,8 +86,8 @@ func Up(ctx context.Context, config Config) (*Forge, error) {
 	return f, nil
 }
 
-// AddWebhook has every push, and every change of a pull request, posted to url
-// with an HMAC-SHA256 of the body under secret in X-Gitea-Signature.
+// AddWebhook makes the forge post every push, and every change of a pull request, to
+// url. The header X-Gitea-Signature holds an HMAC-SHA256 of the body under secret.
 func (f *Forge) AddWebhook(ctx context.Context, url, secret string) error {
 	err := f.post(ctx, "/repos/"+f.Owner+"/"+f.Repository+"/hooks", map[string]any{
 		"type":   "gitea",
@@ -130,7 +130,7 @@ func (c Config) write(port int) error {
 
 func (c Config) settings() string { return filepath.Join(c.Dir, "app.ini") }
 
-// env is what Gitea sees of the world: where git is, and a home of its own.
+// env returns the environment of Gitea: the path to git, and its own home directory.
 func (c Config) env() []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.Dir, "TMPDIR=" + c.Dir, "GIT_CONFIG_NOSYSTEM=1"}
 }
@@ -148,11 +148,12 @@ func (c Config) start() error {
 	return err
 }
 
-// tokenLine is how the command that creates a user says its token.
+// tokenLine matches the line with the token, in the output of the command that creates
+// a user.
 var tokenLine = regexp.MustCompile(`(?m)^Access token was successfully created\.* ([0-9a-f]{40})$`)
 
-// createOwner creates the user, which only the command line can do for the
-// first one, and returns its token.
+// createOwner creates the owner and returns its token. Only the command line can create
+// the first user.
 func (c Config) createOwner(ctx context.Context, password string) (string, error) {
 	cmd := exec.CommandContext(ctx, c.Paths[build.Gitea], "admin", "user", "create",
 		"--config", c.settings(), "--admin", "--must-change-password=false",
@@ -171,8 +172,8 @@ func (c Config) createOwner(ctx context.Context, password string) (string, error
 	return string(token[1]), nil
 }
 
-// answering waits until the API answers.
-func (f *Forge) answering(ctx context.Context) error {
+// awaitReady waits until the API answers.
+func (f *Forge) awaitReady(ctx context.Context) error {
 	var last error
 	err := wait.PollUntilContextCancel(ctx, 200*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -208,12 +209,12 @@ func (f *Forge) do(ctx context.Context, method, url string, body []byte) error {
 		return err
 	}
 	defer func() { _ = response.Body.Close() }()
-	said, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	answer, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
 		return err
 	}
 	if response.StatusCode/100 != 2 {
-		return fmt.Errorf("%s: %s", response.Status, strings.TrimSpace(string(said)))
+		return fmt.Errorf("%s: %s", response.Status, strings.TrimSpace(string(answer)))
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ type Fault struct {
 	Code       string `json:"code,omitempty"`       // of failOperation
 }
 
-// The actions, as gcetest has them.
+// The actions, as in gcetest.
 const (
 	actionAnswer        = "answer"
 	actionLoseAnswer    = "loseAnswer"
@@ -34,7 +34,7 @@ const (
 	actionHang          = "hang"
 )
 
-// fault returns what the JSON means.
+// fault converts f.
 func (f Fault) fault() (gcetest.Fault, error) {
 	action, err := f.action()
 	if err != nil {
@@ -50,7 +50,7 @@ func (f Fault) action() (gcetest.Action, error) {
 	switch f.Action {
 	case actionAnswer:
 		if f.Status < 400 || f.Status > 599 {
-			return nil, fmt.Errorf("the status %d is none of an error: want 400 to 599", f.Status)
+			return nil, fmt.Errorf("status: %d is not an error status: want 400 to 599", f.Status)
 		}
 		after, err := duration("retryAfter", f.RetryAfter)
 		return gcetest.Answer{Status: f.Status, Reason: f.Reason, Message: f.Message, RetryAfter: after}, err
@@ -63,13 +63,13 @@ func (f Fault) action() (gcetest.Action, error) {
 		return gcetest.SlowOperation(took), err
 	case actionFailOperation:
 		if f.Code == "" {
-			return nil, fmt.Errorf("%s wants a code, such as QUOTA_EXCEEDED", f.Action)
+			return nil, fmt.Errorf("code: action %q needs one, such as QUOTA_EXCEEDED", f.Action)
 		}
 		return gcetest.FailOperation{Code: f.Code, Message: f.Message}, nil
 	case actionHang:
 		return gcetest.Hang{}, nil
 	}
-	return nil, fmt.Errorf("no action %q; there are %s, %s, %s, %s, %s and %s", f.Action,
+	return nil, fmt.Errorf("action: unknown action %q: want %s, %s, %s, %s, %s or %s", f.Action,
 		actionAnswer, actionLoseAnswer, actionDropRequest, actionSlowOperation, actionFailOperation, actionHang)
 }
 
@@ -79,7 +79,7 @@ func duration(field, text string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
-		return 0, fmt.Errorf("%s is %q: want a time such as 1.5s", field, text)
+		return 0, fmt.Errorf("%s: %q is not a duration: want one such as 1.5s", field, text)
 	}
 	return d, nil
 }

@@ -1,19 +1,18 @@
-// Package gcp gives a sandbox a Compute Engine: the stand-in of package gcetest,
-// whose machines are the nodes of the clusters and whose load balancers lead to what
-// these answer.
+// Package gcp runs the stand-in for Compute Engine of package gcetest. Its machines are
+// the nodes of the sandbox's clusters, and its load balancers send traffic to them.
 //
 // There is one project, [cluster.Project], with one network, "default", which has a
 // subnetwork "default" in every region. A Node whose providerID begins with "gce://"
-// is an instance for as long as the Node is there, with the tag of its cluster's
-// machines. Nodes elsewhere are none, and are reached by their addresses alone.
+// is an instance while the Node exists, with the network tag of its cluster. Other Nodes
+// are not instances, and are reached only by their addresses.
 //
 // Over the sandbox's control socket, below /gcp:
 //
 //	POST   /faults       a [Fault] as JSON       → {"id":1}
-//	DELETE /faults/1     ends it; /faults: all
+//	DELETE /faults/1     ends it; DELETE /faults ends all
 //	GET    /calls        the log of calls, as gcetest.Call; DELETE empties it
-//	GET    /snapshot     what there is now, as gcetest.Snapshot
-//	GET    /history      what was changed in each resource, as gcetest.Change
+//	GET    /snapshot     the current resources, as gcetest.Snapshot
+//	GET    /history      the changes of each resource, as gcetest.Change
 package gcp
 
 import (
@@ -37,17 +36,17 @@ import (
 // network is the name of the network and of its subnetworks.
 const network = "default"
 
-// Config says what to start.
+// Config configures the stand-in.
 type Config struct {
 	Clusters []*cluster.Cluster
-	// Dial reaches a node at its own address.
+	// Dial connects to a node at its own address.
 	Dial          func(ctx context.Context, network, address string) (net.Conn, error)
 	OperationTime time.Duration // how long the slowest operations take
-	ProbeInterval time.Duration // replaces that of health checks; 0 leaves it
+	ProbeInterval time.Duration // replaces the interval of every health check; 0 leaves it unchanged
 	Log           string        // the path of the log of calls
 }
 
-// Engine is a running stand-in. It answers requests below /gcp.
+// Engine is a running stand-in. It serves requests below /gcp.
 type Engine struct {
 	http.Handler
 	description Description
@@ -55,21 +54,21 @@ type Engine struct {
 	log         io.Closer
 
 	mu       sync.Mutex                    // protects machines
-	machines map[string]map[machine]string // by cluster: those that there are, with their addresses
+	machines map[string]map[machine]string // by cluster: the address of each instance
 }
 
-// machine names an instance.
+// machine identifies an instance.
 type machine struct{ project, zone, name string }
 
-// Description says how to reach the stand-in.
+// Description describes how to reach the stand-in.
 type Description struct {
 	Endpoint string `json:"endpoint"` // URL of compute/v1
-	Proxy    string `json:"proxy"`    // URL of the HTTP proxy that leads to addresses of load balancers
+	Proxy    string `json:"proxy"`    // URL of the HTTP proxy that reaches the addresses of load balancers
 	Project  string `json:"project"`
 	Network  string `json:"network"`
-	// Outside are the clusters whose machines are elsewhere.
+	// Outside are the clusters whose machines are not on Compute Engine.
 	Outside []string `json:"outside,omitempty"`
-	// OperationTimes are how long operations take, by collection.
+	// OperationTimes is how long operations take, by collection.
 	OperationTimes map[string]string `json:"operationTimes"`
 }
 
@@ -112,8 +111,8 @@ func Start(c Config) (*Engine, error) {
 	return e, nil
 }
 
-// prepare makes the network and what it has in the regions of the clusters. Those
-// elsewhere have endpoint groups in the zone that is nearest to them.
+// prepare makes the network, and the zones and subnetworks of the clusters. Clusters
+// outside Compute Engine need them too: their endpoint groups are in the nearest zone.
 func (e *Engine) prepare(clusters []*cluster.Cluster) {
 	e.server.AddNetwork(cluster.Project, network)
 	for _, c := range clusters {
@@ -122,38 +121,38 @@ func (e *Engine) prepare(clusters []*cluster.Cluster) {
 	}
 }
 
-// Describe says how to reach the stand-in.
+// Describe returns the description of the stand-in.
 func (e *Engine) Describe() *Description { return &e.description }
 
-// Close stops it.
+// Close stops the stand-in.
 func (e *Engine) Close() {
 	e.server.Close()
 	_ = e.log.Close()
 }
 
-// SetNodes makes the machines of a cluster's Nodes, and removes those of Nodes that are
-// gone. nodes are all that the cluster has.
+// SetNodes creates the instances of a cluster's Nodes, and removes those of deleted
+// Nodes. nodes are all Nodes of the cluster.
 func (e *Engine) SetNodes(c *cluster.Cluster, nodes []*corev1.Node) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	there := map[machine]string{}
+	existing := map[machine]string{}
 	for _, n := range nodes {
 		m, ok := machineOf(n.Spec.ProviderID)
 		address := internalAddress(n)
 		if !ok || address == "" {
 			continue
 		}
-		there[m] = address
+		existing[m] = address
 		if e.machines[c.Name()][m] != address {
 			e.server.SetInstance(instance(m, address, c.Zone().Tag()))
 		}
 	}
 	for m := range e.machines[c.Name()] {
-		if _, ok := there[m]; !ok {
+		if _, ok := existing[m]; !ok {
 			e.server.RemoveInstance(m.project, m.zone, m.name)
 		}
 	}
-	e.machines[c.Name()] = there
+	e.machines[c.Name()] = existing
 }
 
 func instance(m machine, address, tag string) gcetest.Instance {
@@ -175,7 +174,8 @@ func internalAddress(n *corev1.Node) string {
 	return ""
 }
 
-// machineOf reads the providerID of a Node on Compute Engine.
+// machineOf parses the providerID of a Node. It reports whether the Node is on Compute
+// Engine.
 func machineOf(providerID string) (machine, bool) {
 	path, ok := strings.CutPrefix(providerID, "gce://")
 	parts := strings.Split(path, "/")

@@ -11,7 +11,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gcetest"
 )
 
-// control answers over the sandbox's socket, see the package's comment.
+// control serves the requests that are listed in the package comment.
 type control struct {
 	server *gcetest.Server
 
@@ -33,7 +33,7 @@ func newControl(server *gcetest.Server) http.Handler {
 	return mux
 }
 
-// added is the answer to a fault.
+// added is the answer to a new fault.
 type added struct {
 	ID int `json:"id"`
 }
@@ -43,7 +43,7 @@ func (c *control) add(w http.ResponseWriter, r *http.Request) {
 	in.DisallowUnknownFields()
 	var f Fault
 	if err := in.Decode(&f); err != nil {
-		http.Error(w, fmt.Sprintf("read the fault: %v", err), http.StatusBadRequest)
+		http.Error(w, fmt.Sprintf("decode the fault: %v", err), http.StatusBadRequest)
 		return
 	}
 	fault, err := f.fault()
@@ -67,7 +67,7 @@ func (c *control) remove(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.Atoi(r.PathValue("id"))
 	handle := c.faults[id]
 	if err != nil || handle == nil {
-		http.Error(w, fmt.Sprintf("no fault %q", r.PathValue("id")), http.StatusNotFound)
+		http.Error(w, fmt.Sprintf("fault %q not found", r.PathValue("id")), http.StatusNotFound)
 		return
 	}
 	handle.Remove()
@@ -87,5 +87,5 @@ func (c *control) removeAll(w http.ResponseWriter, _ *http.Request) {
 
 func answer(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // fails when the one who asked is gone
+	_ = json.NewEncoder(w).Encode(v) // fails if the client is gone
 }

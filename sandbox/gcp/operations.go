@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// shares are how long operations on a collection take, in tenths of the slowest's.
-// They keep the order of magnitude between kinds, not Google's times, which are
-// ten times as long and more.
+// shares is how long operations on a collection take, in tenths of the slowest
+// operation. They have roughly Google's proportions, but not its times, which are at
+// least ten times as long.
 var shares = map[string]int{
 	"globalAddresses":       3,
 	"firewalls":             6,
@@ -22,11 +22,11 @@ var shares = map[string]int{
 	"instanceGroups":        5,
 }
 
-// defaultShare is that of collections without one.
+// defaultShare is the share of all other collections.
 const defaultShare = 5
 
-// OperationTimes returns how long an operation takes by its collection, where the
-// slowest take a given time.
+// OperationTimes returns how long operations take, by collection, if the slowest take a
+// given time.
 func OperationTimes(slowest time.Duration) map[string]time.Duration {
 	times := make(map[string]time.Duration, len(shares))
 	for collection, share := range shares {

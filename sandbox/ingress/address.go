@@ -7,29 +7,29 @@ import (
 	"sync"
 )
 
-// Addresses gives load balancers their addresses, for all clusters of a sandbox.
-// It stands where Compute Engine would be asked, and asks nobody: every name of
-// a static address is as good as reserved.
+// Addresses allocates the addresses of load balancers, for all clusters of a sandbox. It
+// replaces Compute Engine and does not call it: every name of a static address counts as
+// reserved.
 type Addresses struct {
 	mu       sync.Mutex // protects what follows
 	byOwner  map[string]netip.Addr
 	occupied map[netip.Addr]bool
 }
 
-// NewAddresses returns an allocator that has given nothing yet.
+// NewAddresses returns an allocator without allocated addresses.
 func NewAddresses() *Addresses {
 	return &Addresses{byOwner: map[string]netip.Addr{}, occupied: map[netip.Addr]bool{}}
 }
 
-// The ranges are reserved for documentation and for benchmarks: they are routed
-// nowhere. What has a name of its own looks different from what was made up.
+// The ranges are reserved for documentation and for benchmarks, so they are not routed.
+// There are two, so that static and ephemeral addresses are easy to tell apart.
 var (
 	staticRange    = netip.MustParsePrefix("203.0.113.0/24")
 	ephemeralRange = netip.MustParsePrefix("198.18.0.0/15")
 )
 
-// Static returns the address that is reserved under name, the same in every
-// cluster, and in every sandbox unless two names fall together.
+// Static returns the address with the given name. It is the same in every cluster, and
+// in every sandbox unless the hashes of two names collide.
 func (a *Addresses) Static(name string) (netip.Addr, error) {
 	return a.take(staticRange, "static "+name)
 }
@@ -39,8 +39,8 @@ func (a *Addresses) Ephemeral(cluster, ingress string) (netip.Addr, error) {
 	return a.take(ephemeralRange, "ephemeral "+cluster+" "+ingress)
 }
 
-// Release gives the address of an Ingress that is gone back. Static ones stay
-// with their names.
+// Release releases the ephemeral address of a deleted Ingress. Static addresses are
+// never released.
 func (a *Addresses) Release(cluster, ingress string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -49,8 +49,8 @@ func (a *Addresses) Release(cluster, ingress string) {
 	delete(a.byOwner, owner)
 }
 
-// take starts at the place in the range that the owner's hash says, and takes
-// the first free address from there.
+// take allocates the first free address at or after the offset in the range that
+// the owner's hash determines.
 func (a *Addresses) take(of netip.Prefix, owner string) (netip.Addr, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -67,7 +67,7 @@ func (a *Addresses) take(of netip.Prefix, owner string) (netip.Addr, error) {
 			return addr, nil
 		}
 	}
-	return netip.Addr{}, fmt.Errorf("give %s an address: all of %s are taken", owner, of)
+	return netip.Addr{}, fmt.Errorf("allocate an address for %s: all addresses of %s are in use", owner, of)
 }
 
 func offset(p netip.Prefix, n uint32) netip.Addr {

@@ -29,10 +29,10 @@ func TestLongNamesAreCutWithTheirUID(t *testing.T) {
 	}
 }
 
-func TestEffectiveUIDStandsAfterTheLastDashes(t *testing.T) {
-	for said, want := range map[string]uid{"": "", "abc": "abc", "cluster--abc": "abc", "a--b--c": "c"} {
-		if got := effective(said); got != want {
-			t.Errorf("effective(%q) = %q, want %q", said, got, want)
+func TestEffectiveUIDFollowsTheLastDashes(t *testing.T) {
+	for value, want := range map[string]uid{"": "", "abc": "abc", "cluster--abc": "abc", "a--b--c": "c"} {
+		if got := effective(value); got != want {
+			t.Errorf("effective(%q) = %q, want %q", value, got, want)
 		}
 	}
 }
@@ -69,7 +69,7 @@ func TestNoTwoNamesShareAnAddress(t *testing.T) {
 		seen[ip.String()] = name
 	}
 	if ip, err := all.Static("one more"); err == nil {
-		t.Errorf("a full range gave %s", ip)
+		t.Errorf("a full range returned %s", ip)
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// uid is what distinguishes one cluster's load balancers from another's. GLBC
-// takes what stands after the last "--" of what the ConfigMap says.
+// uid distinguishes one cluster's load balancers from another's. GLBC uses the part of
+// the ConfigMap's value after the last "--".
 type uid string
 
 func effective(s string) uid {
@@ -17,10 +17,10 @@ func effective(s string) uid {
 	return uid(s)
 }
 
-// names are those of one load balancer's parts. GLBC derives them from the
-// Ingress and the UID, so clusters with one UID mean one load balancer.
+// names are the names of one load balancer's parts. GLBC derives them from the Ingress
+// and the UID, so clusters with the same UID name the same load balancer.
 type names struct {
-	balancer string // "NAMESPACE-INGRESS--UID", what the others are made of
+	balancer string // "NAMESPACE-INGRESS--UID", from which the other names derive
 	uid      uid
 }
 
@@ -38,19 +38,19 @@ func (n names) backend(nodePort int32) string {
 	return truncate(fmt.Sprintf("k8s-be-%d--%s", nodePort, n.uid))
 }
 
-// certificate names the certificate that GLBC would upload. The real name also
-// depends on what is in the Secret, which is not read here.
+// certificate returns the name of the certificate that GLBC would upload. The real name
+// also depends on the content of the Secret, which the stand-in does not read.
 func (n names) certificate(secret string) string {
 	return truncate(fmt.Sprintf("k8s-ssl-%s-%s--%s", hash(n.balancer), hash(secret), n.uid))
 }
 
 func hash(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s)))[:16] }
 
-// longest is the length of the longest name that stays as it is.
+// longest is the length, in bytes, of the longest name that is not truncated.
 const longest = 62
 
-// truncate keeps a name within Compute Engine's limit in GLBC's way, which cuts
-// the UID off with the rest.
+// truncate shortens a name to Compute Engine's limit as GLBC does, which cuts off the
+// UID.
 func truncate(name string) string {
 	if len(name) <= longest {
 		return name

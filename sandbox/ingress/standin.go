@@ -1,12 +1,12 @@
-// Package ingress stands in for GLBC, the controller that gives Ingresses a
-// Google Cloud load balancer, in one cluster.
+// Package ingress is a stand-in, in one cluster, for GLBC, the controller that creates
+// Google Cloud load balancers for Ingresses.
 //
-// It does to the cluster what GLBC does: it takes the Ingresses of class gce,
-// waits for node ports, then writes the address into the status and the names of
-// the load balancer's parts into annotations, with ordinary updates under the
-// name glbc; it reports backends by their ready endpoints, keeps the ConfigMap
-// kube-system/ingress-uid and emits GLBC's events. There is no load balancer, and
-// nothing is asked of Compute Engine: see [Addresses].
+// It makes the same changes to the cluster as GLBC. It handles the Ingresses of class
+// gce and waits for node ports. Then it writes the address into the status, and the
+// names of the load balancer's parts into annotations, with ordinary updates as field
+// manager glbc. It reports the health of backends by their ready endpoints, maintains
+// the ConfigMap kube-system/ingress-uid and emits GLBC's events. It creates no load
+// balancer and does not call Compute Engine: see [Addresses].
 package ingress
 
 import (
@@ -36,7 +36,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 )
 
-// StandIn serves one cluster.
+// StandIn is the stand-in for GLBC in one cluster.
 type StandIn struct {
 	cluster   string
 	client    kubernetes.Interface
@@ -45,43 +45,44 @@ type StandIn struct {
 
 	queue workqueue.TypedRateLimitingInterface[key]
 
-	// All below belongs to the one goroutine that works off the queue.
+	// What follows is used only by the one goroutine that processes the queue.
 	ingresses networkinglisters.IngressLister
 	services  corelisters.ServiceLister
 	slices    discoverylisters.EndpointSliceLister
 	uids      corelisters.ConfigMapLister
-	lastUID   map[string]string // what the ConfigMap said last
-	said      map[key]said
+	lastUID   map[string]string // the last data of the ConfigMap
+	reported  map[key]report
 }
 
 // key names an Ingress; the zero key is the ConfigMap with the UID.
 type key = types.NamespacedName
 
-// said is what an Ingress was told in events, so that it is told once.
-type said struct {
+// report is what events have reported about an Ingress, so that each is emitted only
+// once.
+type report struct {
 	uid     types.UID
-	waiting string
+	waiting string // the reason of the last waitError
 }
 
 const fieldManager = "glbc"
 
-// New returns the stand-in for a cluster. What goes wrong is written to log,
-// which may be io.Discard, and tried again.
+// New returns the stand-in for a cluster. It writes errors to log, which may be
+// io.Discard, and tries again.
 func New(cluster string, config *rest.Config, addresses *Addresses, log io.Writer) (*StandIn, error) {
 	config = rest.CopyConfig(config)
 	config.UserAgent = fieldManager
-	config.Timeout = 0 // it would end the watches; every write has its own
+	config.Timeout = 0 // a timeout would end the watches; every write has its own
 	config.WarningHandlerWithContext = rest.NoWarnings{}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("stand in for GLBC in %s: %w", cluster, err)
+		return nil, fmt.Errorf("start the stand-in for GLBC in %s: %w", cluster, err)
 	}
 	return &StandIn{
 		cluster:   cluster,
 		client:    client,
 		addresses: addresses,
 		log:       slog.New(slog.NewTextHandler(log, nil)),
-		said:      map[key]said{},
+		reported:  map[key]report{},
 	}, nil
 }
 
@@ -115,7 +116,7 @@ func (s *StandIn) Run(ctx context.Context) {
 	for _, f := range []informers.SharedInformerFactory{all, uid} {
 		f.WaitForCacheSyncWithContext(ctx)
 	}
-	s.queue.Add(key{}) // there may be no ConfigMap that could speak up
+	s.queue.Add(key{}) // if there is no ConfigMap, no event comes
 	work.Go(func() { s.work(ctx) })
 	<-ctx.Done()
 }
@@ -130,10 +131,10 @@ func (s *StandIn) work(ctx context.Context) {
 		case err == nil:
 			s.queue.Forget(k)
 		case apierrors.IsConflict(err):
-			// What we saw was older than what we meant to change: as usual.
+			// Our cache was stale, which is normal.
 			s.queue.AddRateLimited(k)
 		case ctx.Err() == nil:
-			s.log.Warn("trying again", "cluster", s.cluster, "ingress", k.String(), "error", err)
+			s.log.Warn("sync failed, retrying", "cluster", s.cluster, "ingress", k.String(), "error", err)
 			s.queue.AddRateLimited(k)
 		}
 		s.queue.Done(k)
@@ -149,9 +150,9 @@ func (s *StandIn) sync(ctx context.Context, k key) error {
 	return s.syncIngress(ctx, k)
 }
 
-// follow calls changed for every object that an informer hears of.
+// follow calls changed for every object that is added, updated or deleted.
 func (s *StandIn) follow(informer cache.SharedIndexInformer, changed func(any)) {
-	// The error is that of an informer which was stopped already.
+	// It fails only if the informer was already stopped.
 	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    changed,
 		UpdateFunc: func(_, now any) { changed(now) },
@@ -182,7 +183,7 @@ func (s *StandIn) sliceChanged(o any) {
 	}
 }
 
-// uidChanged also wakes the Ingresses that wait for a UID.
+// uidChanged also enqueues all Ingresses, since some may wait for a UID.
 func (s *StandIn) uidChanged(any) {
 	s.queue.Add(key{})
 	all, _ := s.ingresses.List(labels.Everything()) // a cache cannot fail
@@ -191,7 +192,7 @@ func (s *StandIn) uidChanged(any) {
 	}
 }
 
-// enqueueUsers wakes the Ingresses that have a Service behind them.
+// enqueueUsers enqueues the Ingresses that have the Service as a backend.
 func (s *StandIn) enqueueUsers(namespace, service string) {
 	all, _ := s.ingresses.Ingresses(namespace).List(labels.Everything()) // a cache cannot fail
 	for _, i := range all {
@@ -204,10 +205,10 @@ func (s *StandIn) enqueueUsers(namespace, service string) {
 	}
 }
 
-// slim drops what is never read from the objects that are kept.
+// slim drops the fields that are never read, before an object enters a cache.
 func slim(o any) (any, error) {
 	if _, ok := o.(*networkingv1.Ingress); ok {
-		return o, nil // written back as a whole
+		return o, nil // it is written back whole
 	}
 	if m, err := meta.Accessor(o); err == nil {
 		m.SetManagedFields(nil)

@@ -18,7 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// What GLBC reads.
+// The annotations and the finalizer that GLBC reads.
 const (
 	classAnnotation     = "kubernetes.io/ingress.class"
 	addressAnnotation   = "kubernetes.io/ingress.global-static-ip-name"
@@ -27,28 +27,28 @@ const (
 	finalizer           = "networking.gke.io/ingress-finalizer"
 )
 
-// What it writes, all below this prefix.
+// prefix is the prefix of the annotations that GLBC writes.
 const prefix = "ingress.kubernetes.io/"
 
-// syncIngress brings one Ingress to where GLBC would bring it.
+// syncIngress makes the changes that GLBC would make to one Ingress.
 func (s *StandIn) syncIngress(ctx context.Context, k key) error {
 	i, err := s.ingresses.Ingresses(k.Namespace).Get(k.Name)
 	if apierrors.IsNotFound(err) {
 		s.addresses.Release(s.cluster, k.String())
-		delete(s.said, k)
+		delete(s.reported, k)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	if i.DeletionTimestamp != nil {
-		return s.letGo(ctx, i)
+		return s.removeFinalizer(ctx, i)
 	}
 	if !ours(i) {
 		return nil
 	}
-	if s.said[k].uid != i.UID {
-		s.said[k] = said{uid: i.UID}
+	if s.reported[k].uid != i.UID {
+		s.reported[k] = report{uid: i.UID}
 		s.emit(ctx, i, corev1.EventTypeNormal, "ADD", k.String())
 	}
 	u := s.uid()
@@ -61,24 +61,24 @@ func (s *StandIn) syncIngress(ctx context.Context, k key) error {
 	n := newNames(i.Namespace, i.Name, u)
 	health, err := s.health(i, n)
 	if wait, ok := errors.AsType[*waitError](err); ok {
-		if s.said[k].waiting != wait.reason {
-			s.said[k] = said{uid: i.UID, waiting: wait.reason}
+		if s.reported[k].waiting != wait.reason {
+			s.reported[k] = report{uid: i.UID, waiting: wait.reason}
 			s.emit(ctx, i, corev1.EventTypeWarning, "Translate", "Translation failed: invalid ingress spec: "+wait.reason)
 		}
-		return nil // the Service will wake us
+		return nil // a change of the Service enqueues the Ingress again
 	}
 	if err != nil {
 		return err
 	}
-	s.said[k] = said{uid: i.UID}
+	s.reported[k] = report{uid: i.UID}
 	if i, err = s.address(ctx, i); err != nil {
 		return err
 	}
 	return s.annotate(ctx, i, annotations(i, n, health))
 }
 
-// ours tells whether GLBC takes an Ingress: it goes by the annotation, and knows
-// of spec.ingressClassName only that another controller is meant.
+// ours reports whether GLBC handles an Ingress. The annotation decides; without it,
+// spec.ingressClassName always means another controller.
 func ours(i *networkingv1.Ingress) bool {
 	switch i.Annotations[classAnnotation] {
 	case "gce":
@@ -90,9 +90,9 @@ func ours(i *networkingv1.Ingress) bool {
 	}
 }
 
-// builtWith returns the UID of the load balancer that an Ingress has already: a
-// UID that changes renames only what is made from then on. A name that was cut
-// does not tell.
+// builtWith returns the UID of the load balancer that an Ingress already has, since a
+// changed UID applies only to new load balancers. It returns "" if there is none, or if
+// its name was truncated and so lacks the UID.
 func builtWith(i *networkingv1.Ingress) uid {
 	name := i.Annotations[prefix+"url-map"]
 	if len(name) > longest || !strings.HasPrefix(name, fmt.Sprintf("k8s-um-%s-%s--", i.Namespace, i.Name)) {
@@ -101,9 +101,9 @@ func builtWith(i *networkingv1.Ingress) uid {
 	return effective(name)
 }
 
-// letGo removes the finalizer that fedsync or GLBC set. There is no load
-// balancer that would have to go first.
-func (s *StandIn) letGo(ctx context.Context, i *networkingv1.Ingress) error {
+// removeFinalizer removes the finalizer that fedsync or GLBC set. There is no load
+// balancer to delete first.
+func (s *StandIn) removeFinalizer(ctx context.Context, i *networkingv1.Ingress) error {
 	if !slices.Contains(i.Finalizers, finalizer) {
 		return nil
 	}
@@ -116,20 +116,20 @@ func (s *StandIn) letGo(ctx context.Context, i *networkingv1.Ingress) error {
 	return err
 }
 
-// waitError says what an Ingress lacks for a load balancer.
+// waitError reports what an Ingress needs before it can have a load balancer.
 type waitError struct{ reason string }
 
 func (e *waitError) Error() string { return "waiting: " + e.reason }
 
-// The words of the backends annotation.
+// The states in the backends annotation.
 const (
 	healthy   = "HEALTHY"
 	unhealthy = "UNHEALTHY"
 	unknown   = "Unknown"
 )
 
-// health returns the state of every backend by its name, or a waitError if one
-// has no node port to reach it by.
+// health returns the state of every backend by its name, or a waitError if a backend
+// has no node port.
 func (s *StandIn) health(i *networkingv1.Ingress, n names) (map[string]string, error) {
 	all := map[string]string{}
 	for _, b := range backends(i) {
@@ -151,8 +151,8 @@ func (s *StandIn) health(i *networkingv1.Ingress, n names) (map[string]string, e
 	return all, nil
 }
 
-// backends lists the Services behind an Ingress. Others, of spec.resource, are
-// none of GLBC's.
+// backends returns the backends of an Ingress that are Services. GLBC ignores resource
+// backends.
 func backends(i *networkingv1.Ingress) []networkingv1.IngressServiceBackend {
 	var all []networkingv1.IngressServiceBackend
 	add := func(b *networkingv1.IngressBackend) {
@@ -189,8 +189,8 @@ func nodePort(service *corev1.Service, wanted networkingv1.ServiceBackendPort) (
 	return 0, &waitError{fmt.Sprintf("could not find port \"%d\" in service %q", wanted.Number, name)}
 }
 
-// ready judges a backend as Google's health checks would: by the endpoints that
-// answer, and not at all where nothing could.
+// ready returns the state of a backend as Google's health checks would: healthy if an
+// endpoint is ready, and unknown without endpoints.
 func (s *StandIn) ready(service *corev1.Service) (string, error) {
 	slices, err := s.slices.EndpointSlices(service.Namespace).List(labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: service.Name}))
 	if err != nil {
@@ -208,8 +208,8 @@ func (s *StandIn) ready(service *corev1.Service) (string, error) {
 	return state, nil
 }
 
-// address writes the load balancer's address into the status and returns the
-// Ingress as it is then.
+// address writes the load balancer's address into the status and returns the updated
+// Ingress.
 func (s *StandIn) address(ctx context.Context, i *networkingv1.Ingress) (*networkingv1.Ingress, error) {
 	var ip netip.Addr
 	var err error
@@ -230,14 +230,15 @@ func (s *StandIn) address(ctx context.Context, i *networkingv1.Ingress) (*networ
 	if err != nil {
 		return nil, fmt.Errorf("write the address: %w", err)
 	}
-	s.emit(ctx, i, corev1.EventTypeNormal, "StandIn", "The sandbox gave this address without asking Compute Engine")
+	s.emit(ctx, i, corev1.EventTypeNormal, "StandIn", "The sandbox allocated this address without calling Compute Engine")
 	s.emit(ctx, i, corev1.EventTypeNormal, "CREATE", "ip: "+ip.String())
 	return i, nil
 }
 
-// annotations returns what GLBC would write, "" for what must not be there.
+// annotations returns the annotations that GLBC would write, with "" for those that must
+// not exist.
 func annotations(i *networkingv1.Ingress, n names, health map[string]string) map[string]string {
-	// A map of strings always encodes, and with its keys in order.
+	// A map of strings always encodes, with sorted keys.
 	backends, _ := json.Marshal(health)
 	all := map[string]string{
 		"url-map":               n.urlMap(),
@@ -260,15 +261,15 @@ func annotations(i *networkingv1.Ingress, n names, health map[string]string) map
 	if cert != "" {
 		all["https-target-proxy"], all["https-forwarding-rule"], all["ssl-cert"] = n.httpsTargetProxy(), n.httpsForwardingRule(), cert
 		if http && i.Annotations[addressAnnotation] == "" {
-			// Two forwarding rules on one address that nobody reserved: GLBC
-			// reserves it, under the first one's name.
+			// Two forwarding rules share an address that is not reserved: GLBC
+			// reserves it, under the name of the first rule.
 			all["static-ip"] = n.forwardingRule()
 		}
 	}
 	return all
 }
 
-// annotate makes the annotations so, with one update or none.
+// annotate sets the wanted annotations, with one update or none.
 func (s *StandIn) annotate(ctx context.Context, i *networkingv1.Ingress, wanted map[string]string) error {
 	now := maps.Clone(i.Annotations)
 	if now == nil {
@@ -293,7 +294,8 @@ func (s *StandIn) annotate(ctx context.Context, i *networkingv1.Ingress, wanted 
 	return nil
 }
 
-// emit tells of an Ingress. An event that is lost changes nothing.
+// emit creates an event about an Ingress. It only logs a failure, since nothing depends
+// on events.
 func (s *StandIn) emit(ctx context.Context, i *networkingv1.Ingress, kind, reason, message string) {
 	const component = "loadbalancer-controller"
 	now := metav1.Now()
@@ -308,6 +310,6 @@ func (s *StandIn) emit(ctx context.Context, i *networkingv1.Ingress, kind, reaso
 		FirstTimestamp: now, LastTimestamp: now, Count: 1,
 	}, metav1.CreateOptions{FieldManager: fieldManager})
 	if err != nil {
-		s.log.Warn("event lost", "cluster", s.cluster, "ingress", i.Namespace+"/"+i.Name, "reason", reason, "error", err)
+		s.log.Warn("event not created", "cluster", s.cluster, "ingress", i.Namespace+"/"+i.Name, "reason", reason, "error", err)
 	}
 }

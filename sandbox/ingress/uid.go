@@ -11,15 +11,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// The ConfigMap in kube-system by which clusters share a load balancer, or not.
+// The ConfigMap in kube-system whose UID determines which clusters share load balancers.
 const (
 	uidName        = "ingress-uid"
 	uidKey         = "uid"
 	providerUIDKey = "provider-uid"
 )
 
-// syncUID makes the ConfigMap if it is missing: with what it said before, else
-// with a UID by chance. What somebody else writes into it is followed.
+// syncUID creates the ConfigMap if it is missing, with its last data or else a random
+// UID. It accepts the changes of other clients.
 func (s *StandIn) syncUID(ctx context.Context) error {
 	found, err := s.uids.ConfigMaps(metav1.NamespaceSystem).Get(uidName)
 	if err == nil {
@@ -42,9 +42,8 @@ func (s *StandIn) syncUID(ctx context.Context) error {
 	return nil
 }
 
-// newUID returns what the ConfigMap of a new cluster says. The provider's UID,
-// after which the firewall rule is named, tells clusters apart that share the
-// other one.
+// newUID returns the data of a new cluster's ConfigMap. The provider UID, which names the
+// firewall rule, distinguishes clusters that share the other UID.
 func newUID(cluster string) map[string]string {
 	random := make([]byte, 8)
 	_, _ = rand.Read(random) // never fails
@@ -55,12 +54,11 @@ func newUID(cluster string) map[string]string {
 	}
 }
 
-// uid returns the UID that new load balancers are named with, or "" while there
-// is none.
+// uid returns the UID in the names of new load balancers, or "" while there is none.
 func (s *StandIn) uid() uid {
 	found, err := s.uids.ConfigMaps(metav1.NamespaceSystem).Get(uidName)
 	if err != nil {
-		return "" // on its way: uidChanged will call again
+		return "" // syncUID creates it, and uidChanged enqueues the Ingresses again
 	}
 	return effective(found.Data[uidKey])
 }

@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// Answer is what a pod says of a request.
+// Answer is a pod's answer to a request.
 type Answer struct {
 	Cluster   string `json:"cluster"`
-	Node      string `json:"node"` // the one whose port was asked
+	Node      string `json:"node"` // the node that accepted the connection
 	Pod       string `json:"pod"`
 	Namespace string `json:"namespace"`
 	Service   string `json:"service"`
 	Path      string `json:"path"`
 }
 
-// conn is a connection that a node has led to a pod.
+// conn is a connection that a node has forwarded to a pod.
 type conn struct {
 	*net.TCPConn
 	nodes *Nodes
@@ -30,8 +30,8 @@ type conn struct {
 	pod   podID
 
 	// nodes.mu protects what follows.
-	state   http.ConnState
-	leaving bool // the pod is not ready any more
+	state    http.ConnState
+	draining bool // the pod is no longer ready
 }
 
 // Close closes the connection.
@@ -42,23 +42,23 @@ func (c *conn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// leave closes the connection of a pod that leaves, unless a request is under way or
-// the first one is still to come. nodes.mu is held.
-func (c *conn) leave() {
-	if c.leaving && c.state == http.StateIdle {
+// closeIfDrained closes a draining connection, unless a request is under way or the
+// first one has not come yet. nodes.mu is held.
+func (c *conn) closeIfDrained() {
+	if c.draining && c.state == http.StateIdle {
 		delete(c.nodes.conns, c)
 		_ = c.TCPConn.Close()
 	}
 }
 
-// reset breaks a connection, so that the other side hears of it at once.
+// reset breaks a connection, so that the other side notices at once.
 func reset(c *net.TCPConn) {
 	_ = c.SetLinger(0)
 	_ = c.Close()
 }
 
-// server answers for all pods. http.Server.Shutdown would be of no use to one of
-// them: it drops a request that has come and was not read yet.
+// server returns the server for all pods. One server per pod would not help:
+// http.Server.Shutdown drops a request that has arrived but was not read yet.
 func (n *Nodes) server() *http.Server {
 	return &http.Server{
 		Handler:           http.HandlerFunc(n.serve),
@@ -71,17 +71,17 @@ func (n *Nodes) server() *http.Server {
 				n.mu.Lock()
 				defer n.mu.Unlock()
 				c.state = state
-				c.leave()
+				c.closeIfDrained()
 			}
 		},
 	}
 }
 
-// connKey is under which a request's context holds its *conn.
+// connKey is the key of the *conn in a request's context.
 type connKey struct{}
 
 func (n *Nodes) serve(w http.ResponseWriter, r *http.Request) {
-	// Who sends a body slowly has a request under way for as long.
+	// A request is under way until its whole body has come.
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {
 		return
 	}
@@ -90,10 +90,10 @@ func (n *Nodes) serve(w http.ResponseWriter, r *http.Request) {
 		panic("nodes: a request without a connection")
 	}
 	n.mu.Lock()
-	leaving := c.leaving
+	draining := c.draining
 	n.mu.Unlock()
 	h := w.Header()
-	if leaving {
+	if draining {
 		h.Set("Connection", "close")
 	}
 	h.Set("Content-Type", "application/json")
@@ -112,9 +112,9 @@ func (n *Nodes) serve(w http.ResponseWriter, r *http.Request) {
 
 // queue is a net.Listener of connections that were accepted elsewhere.
 type queue struct {
-	conns chan net.Conn // without capacity: nobody has to empty it at the end
-	done  chan struct{} // closed when no more are taken
-	close func()        // closes done, once
+	conns chan net.Conn // without capacity, so that no connection is left in it at the end
+	done  chan struct{} // closed when the queue takes no more connections
+	close func()        // closes done; may be called again
 }
 
 func newQueue() queue {
@@ -122,7 +122,7 @@ func newQueue() queue {
 	return queue{conns: make(chan net.Conn), done: done, close: sync.OnceFunc(func() { close(done) })}
 }
 
-// put reports whether the connection is taken.
+// put queues a connection and reports whether the queue took it.
 func (q queue) put(c net.Conn) bool {
 	select {
 	case q.conns <- c:
@@ -142,11 +142,11 @@ func (q queue) Accept() (net.Conn, error) {
 	}
 }
 
-// Close has no more connections taken.
+// Close makes the queue take no more connections.
 func (q queue) Close() error {
 	q.close()
 	return nil
 }
 
-// Addr is of no use: it is the nodes that have addresses.
+// Addr returns an empty address: only the nodes have addresses.
 func (q queue) Addr() net.Addr { return &net.TCPAddr{} }

@@ -15,10 +15,10 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// Follow answers as the cluster's API server says until ctx ends, and tells see of
-// all Nodes first and whenever one of them changed; they are not its to change.
-// Afterwards the nodes answer as they did last. Only one call may be under way.
-func (n *Nodes) Follow(ctx context.Context, config *rest.Config, see func([]*corev1.Node)) error {
+// Follow makes the nodes follow the cluster's API server until ctx ends. It calls
+// onNodes with all Nodes at first and after each change; onNodes must not change them.
+// Afterwards the nodes keep their last state. Only one call may be under way.
+func (n *Nodes) Follow(ctx context.Context, config *rest.Config, onNodes func([]*corev1.Node)) error {
 	config = rest.CopyConfig(config)
 	config.UserAgent = "sandbox-nodes"
 	config.WarningHandlerWithContext = rest.NoWarnings{}
@@ -31,31 +31,30 @@ func (n *Nodes) Follow(ctx context.Context, config *rest.Config, see func([]*cor
 	defer f.factory.Shutdown()
 	f.factory.WaitForCacheSyncWithContext(ctx)
 	if ctx.Err() != nil {
-		return nil // half of what there is must not replace what was known
+		return nil // an incomplete state must not replace the last one
 	}
-	show := func() {
+	update := func() {
 		k := f.known()
 		n.set(k)
-		see(k.nodes)
+		onNodes(k.nodes)
 	}
-	show()
+	update()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-f.nodesChanged:
-			show()
+			update()
 		case <-f.othersChanged:
 			n.set(f.known())
 		}
 	}
 }
 
-// follower has what the watches said.
+// follower holds the objects of the watches.
 type follower struct {
 	factory informers.SharedInformerFactory
-	// A change that was not looked at yet includes the next one: hence a capacity
-	// of one.
+	// The capacity is one, since one pending event covers all later changes.
 	nodesChanged, othersChanged chan struct{}
 
 	nodes    corelisters.NodeLister
@@ -74,28 +73,29 @@ func newFollower(client kubernetes.Interface) *follower {
 		services:      services.Lister(),
 		slices:        slices.Lister(),
 	}
-	wake(nodes.Informer(), f.nodesChanged)
-	wake(services.Informer(), f.othersChanged)
-	wake(slices.Informer(), f.othersChanged)
+	notify(nodes.Informer(), f.nodesChanged)
+	notify(services.Informer(), f.othersChanged)
+	notify(slices.Informer(), f.othersChanged)
 	return f
 }
 
-func wake(informer cache.SharedIndexInformer, changed chan<- struct{}) {
-	tell := func() {
+// notify sends on changed for every change, unless an event is pending.
+func notify(informer cache.SharedIndexInformer, changed chan<- struct{}) {
+	send := func() {
 		select {
 		case changed <- struct{}{}:
 		default:
 		}
 	}
-	// The error is that of an informer which was stopped already.
+	// It fails only if the informer was already stopped.
 	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { tell() },
-		UpdateFunc: func(_, _ any) { tell() },
-		DeleteFunc: func(any) { tell() },
+		AddFunc:    func(any) { send() },
+		UpdateFunc: func(_, _ any) { send() },
+		DeleteFunc: func(any) { send() },
 	})
 }
 
-// known reads the caches, which cannot fail.
+// known returns the objects in the caches, which can always be read.
 func (f *follower) known() known {
 	var k known
 	k.nodes, _ = f.nodes.List(labels.Everything())
@@ -104,7 +104,7 @@ func (f *follower) known() known {
 	return k
 }
 
-// slim drops what is never read from the objects that are kept.
+// slim drops the fields that are never read, before an object enters a cache.
 func slim(o any) (any, error) {
 	if m, err := meta.Accessor(o); err == nil {
 		m.SetManagedFields(nil)

@@ -9,12 +9,12 @@ import (
 	"syscall"
 )
 
-// Loopback is a range of loopback addresses that stand for the addresses of a
-// sandbox's nodes: 127.N.C.I for 10.128.C.I. N is 128, or the next number that no
-// other sandbox on this machine has.
+// Loopback is a range of loopback addresses that represent the addresses of a sandbox's
+// nodes: 127.N.C.I for 10.128.C.I. N is 128, or the next number that no other sandbox
+// on this machine uses.
 type Loopback struct {
 	second byte
-	held   net.Listener // what keeps others from the range
+	held   net.Listener // keeps other sandboxes from using the range
 }
 
 // The addresses of nodes are 10.128.0.0/16.
@@ -22,12 +22,12 @@ const (
 	nodesFirst, nodesSecond = 10, 128
 
 	loopbackRanges = 64
-	// heldPort is below those that node ports come from.
+	// heldPort is below the range of node ports.
 	heldPort = 29999
 )
 
-// Reserve takes a range that no other sandbox has. It fails where the loopback
-// interface has 127.0.0.1 alone, as on macOS.
+// Reserve reserves a range that no other sandbox uses. It fails where the loopback
+// interface has only 127.0.0.1, as on macOS.
 func Reserve() (*Loopback, error) {
 	var last error
 	for second := byte(nodesSecond); second < nodesSecond+loopbackRanges; second++ {
@@ -37,18 +37,18 @@ func Reserve() (*Loopback, error) {
 		case err == nil:
 			return &Loopback{second: second, held: held}, nil
 		case errors.Is(err, syscall.EADDRNOTAVAIL):
-			return nil, fmt.Errorf("nodes cannot answer on this system, whose loopback interface lacks %s; Linux has all of 127.0.0.0/8: %w", at.Addr(), err)
+			return nil, fmt.Errorf("reserve loopback addresses for nodes: the loopback interface lacks %s; only Linux has all of 127.0.0.0/8: %w", at.Addr(), err)
 		}
 		last = err
 	}
 	return nil, fmt.Errorf("reserve loopback addresses for nodes: %w", last)
 }
 
-// Close gives the range back.
+// Close releases the range.
 func (l *Loopback) Close() error { return l.held.Close() }
 
-// Of returns the loopback address that stands for a node's address, and whether
-// there is one.
+// Of returns the loopback address that represents a node's address, and whether there
+// is one.
 func (l *Loopback) Of(node netip.Addr) (netip.Addr, bool) {
 	if !node.Is4() {
 		return netip.Addr{}, false
@@ -60,8 +60,8 @@ func (l *Loopback) Of(node netip.Addr) (netip.Addr, bool) {
 	return netip.AddrFrom4([4]byte{127, l.second, b[2], b[3]}), true
 }
 
-// DialContext connects to a node: address is that of the node and a port. No other
-// host can be reached.
+// DialContext connects to a node. The address is the node's own and a port; other hosts
+// are unreachable.
 func (l *Loopback) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	node, err := netip.ParseAddrPort(address)
 	if err != nil {

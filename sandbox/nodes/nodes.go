@@ -1,16 +1,16 @@
 // Package nodes makes the nodes of a sandbox's cluster answer at their node ports.
 //
 // kwok's nodes have no kube-proxy and its pods run nothing: this package plays both.
-// In come the Nodes, Services and EndpointSlices of a cluster, by watches; out come
-// HTTP servers on loopback addresses, as [Loopback] maps them, that answer with who
-// they are (an [Answer]).
+// Its input is the Nodes, Services and EndpointSlices of a cluster, from watches. Its
+// output is HTTP servers on loopback addresses, mapped by [Loopback], that answer with
+// the names of the node and the pod (an [Answer]).
 //
-// As with kube-proxy, a connection is led to one of the Service's ready pods in
-// turn and stays with it, and a node refuses connections where no pod is ready (with
-// externalTrafficPolicy Local: none on that node). While the API server is away, what
-// it said last goes on. A pod ends as a well-behaved one does: requests under way
-// finish, and then its connections are closed. Only TCP ports answer, and HTTP/1.1
-// without TLS is all that they speak.
+// As with kube-proxy, connections go to the Service's ready pods in rotation, and each
+// stays with its pod. A node refuses connections if no pod is ready (with
+// externalTrafficPolicy Local, if none is ready on that node). While the API server is
+// unavailable, the last known state remains. A pod ends gracefully: requests under way
+// finish, and then its connections are closed. Only TCP ports answer, with HTTP/1.1
+// without TLS.
 package nodes
 
 import (
@@ -24,34 +24,34 @@ import (
 	"time"
 )
 
-// Config says whose nodes are played.
+// Config configures the nodes of a cluster.
 type Config struct {
 	Cluster  string
 	Loopback *Loopback
-	Log      io.Writer // told what goes wrong; it is tried again
+	Log      io.Writer // receives errors; what failed is tried again
 }
 
-// Nodes are the nodes of one cluster. Its methods may be called at the same time.
+// Nodes plays the nodes of one cluster. Its methods may be called concurrently.
 type Nodes struct {
 	config Config
 	log    *slog.Logger
 	pods   *http.Server // answers for all pods
-	queue  queue        // of connections, for pods
+	queue  queue        // connections for pods
 	work   sync.WaitGroup
 
 	mu     sync.Mutex // protects what follows, and what is in it
-	now    table      // what was known last
+	now    table      // the last known state
 	killed bool
 	closed bool
-	ports  map[netip.AddrPort]*port // where nodes listen, by the nodes' addresses
-	conns  map[*conn]bool           // those that are open
-	again  *time.Timer              // the next try to listen, where one failed
+	ports  map[netip.AddrPort]*port // the open ports, by the nodes' addresses
+	conns  map[*conn]bool           // the open connections
+	retry  *time.Timer              // the next try to listen; nil unless one failed
 }
 
-// retryAfter is soon, since what holds a port is most often its last user.
+// retryAfter is short, since a busy port is most often held by its last user.
 const retryAfter = 50 * time.Millisecond
 
-// New returns nodes that answer nothing until they follow a cluster.
+// New returns nodes that do not answer until they follow a cluster.
 func New(config Config) *Nodes {
 	n := &Nodes{
 		config: config,
@@ -61,15 +61,15 @@ func New(config Config) *Nodes {
 		conns:  map[*conn]bool{},
 	}
 	n.pods = n.server()
-	n.work.Go(func() { _ = n.pods.Serve(n.queue) }) // ends only by Close
+	n.work.Go(func() { _ = n.pods.Serve(n.queue) }) // returns only after Close
 	return n
 }
 
-// Kill ends the nodes: they refuse connections, and those that are open break at
-// once. The API server does not hear of it.
+// Kill kills the nodes: they refuse new connections and break the open ones at once.
+// The API server is not notified.
 func (n *Nodes) Kill() { n.setKilled(true) }
 
-// Revive has killed nodes answer again.
+// Revive makes killed nodes answer again.
 func (n *Nodes) Revive() { n.setKilled(false) }
 
 // Killed reports whether the nodes are killed.
@@ -86,7 +86,7 @@ func (n *Nodes) setKilled(killed bool) {
 	n.settle()
 }
 
-// Close ends the nodes for good.
+// Close ends the nodes. They cannot be used afterwards.
 func (n *Nodes) Close() {
 	n.mu.Lock()
 	n.closed = true
@@ -96,7 +96,7 @@ func (n *Nodes) Close() {
 	n.work.Wait()
 }
 
-// set takes what is known now.
+// set sets the known state of the cluster.
 func (n *Nodes) set(k known) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -104,7 +104,7 @@ func (n *Nodes) set(k known) {
 	n.settle()
 }
 
-// wanted is what the nodes are to answer. n.mu is held.
+// wanted returns the table that the nodes should serve. n.mu is held.
 func (n *Nodes) wanted() table {
 	if n.killed || n.closed {
 		return table{}
@@ -112,7 +112,7 @@ func (n *Nodes) wanted() table {
 	return n.now
 }
 
-// settle brings listeners and connections to what they are to be. n.mu is held.
+// settle makes listeners and connections match the wanted table. n.mu is held.
 func (n *Nodes) settle() {
 	want := n.wanted()
 	for at, p := range n.ports {
@@ -127,16 +127,16 @@ func (n *Nodes) settle() {
 			delete(n.conns, c)
 			reset(c.TCPConn)
 		case !want.pods[c.pod]:
-			c.leaving = true
-			c.leave()
+			c.draining = true
+			c.closeIfDrained()
 		}
 	}
 	n.listen(want)
 }
 
-// port is where one node listens.
+// port is an open port of one node.
 type port struct {
-	at       netip.AddrPort // of the node
+	at       netip.AddrPort // the node's own address
 	listener *net.TCPListener
 	turn     int // counts connections
 }
@@ -158,23 +158,23 @@ func (n *Nodes) listen(want table) {
 		n.ports[at] = p
 		n.work.Go(func() { n.accept(p) })
 	}
-	if n.again != nil {
-		n.again.Stop()
-		n.again = nil
+	if n.retry != nil {
+		n.retry.Stop()
+		n.retry = nil
 	}
 	if failed != nil {
-		n.log.Warn("listening again soon", "error", failed)
-		n.again = time.AfterFunc(retryAfter, n.tryAgain)
+		n.log.Warn("cannot listen, retrying", "error", failed)
+		n.retry = time.AfterFunc(retryAfter, n.settleAgain)
 	}
 }
 
-func (n *Nodes) tryAgain() {
+func (n *Nodes) settleAgain() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.settle()
 }
 
-// accept leads connections to pods until the port is closed.
+// accept forwards connections to pods until the port is closed.
 func (n *Nodes) accept(p *port) {
 	for {
 		accepted, err := p.listener.AcceptTCP()
@@ -182,19 +182,18 @@ func (n *Nodes) accept(p *port) {
 			return
 		}
 		if err != nil {
-			n.log.Warn("accepting again soon", "error", err)
-			<-time.After(retryAfter) // too many files are open
+			n.log.Warn("cannot accept, retrying", "error", err)
+			<-time.After(retryAfter) // too many open files
 			continue
 		}
-		if c := n.lead(p, accepted); c == nil || !n.queue.put(c) {
+		if c := n.assign(p, accepted); c == nil || !n.queue.put(c) {
 			reset(accepted)
 		}
 	}
 }
 
-// lead chooses the pod that is to have a connection. It returns nil if there is none
-// any more.
-func (n *Nodes) lead(p *port, accepted *net.TCPConn) *conn {
+// assign chooses the pod for a connection. It returns nil if no pod is left.
+func (n *Nodes) assign(p *port, accepted *net.TCPConn) *conn {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	r, ok := n.wanted().routes[p.at]

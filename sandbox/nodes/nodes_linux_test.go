@@ -21,7 +21,7 @@ import (
 // first is a node of the example, at its node port.
 const first = "10.128.0.10:30301"
 
-// play has the example's nodes answer.
+// play makes the example's nodes answer.
 func play(t *testing.T) *Nodes {
 	t.Helper()
 	n := New(Config{Cluster: "gce-a", Loopback: reserve(t), Log: os.Stderr})
@@ -38,7 +38,7 @@ func browser(t *testing.T, n *Nodes) *http.Client {
 	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
 }
 
-// ask asks on a connection of its own.
+// ask sends a request on a new connection.
 func ask(t *testing.T, n *Nodes, address string) (Answer, error) {
 	t.Helper()
 	c := browser(t, n)
@@ -143,7 +143,7 @@ type slow struct {
 	in   *bufio.Reader
 }
 
-// begin sends a request's head and returns when a pod waits for its body.
+// begin sends the header of a request and returns when a pod waits for its body.
 func begin(t *testing.T, n *Nodes) *slow {
 	t.Helper()
 	c, err := n.config.Loopback.DialContext(t.Context(), "tcp", first)
@@ -251,7 +251,7 @@ func except(from []discoveryv1.Endpoint, pod string) []discoveryv1.Endpoint {
 	return all
 }
 
-func TestAPortThatSomebodyElseHasIsListenedOnWhenItIsFree(t *testing.T) {
+func TestNodesListenOnABusyPortWhenItIsFree(t *testing.T) {
 	l := reserve(t)
 	host, _ := l.Of(netip.MustParseAddr("10.128.0.10"))
 	other, err := net.Listen("tcp4", net.JoinHostPort(host.String(), "30301"))
@@ -268,7 +268,7 @@ func TestAPortThatSomebodyElseHasIsListenedOnWhenItIsFree(t *testing.T) {
 	answers(t, n, func(_ Answer, err error) bool { return err == nil })
 }
 
-// answers waits until a node's answer is as it should be, and says how long it took.
+// answers waits for the wanted answer of a node, and returns how long that took.
 func answers(t *testing.T, n *Nodes, as func(Answer, error) bool) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -286,7 +286,7 @@ func answers(t *testing.T, n *Nodes, as func(Answer, error) bool) time.Duration 
 	}
 }
 
-// TestNoRequestFailsWhilePodsComeAndGo has the race detector look, too.
+// TestNoRequestFailsWhilePodsComeAndGo also gives the race detector concurrent work.
 func TestNoRequestFailsWhilePodsComeAndGo(t *testing.T) {
 	n := play(t)
 	stop := make(chan struct{})
@@ -319,7 +319,7 @@ func TestNoRequestFailsWhilePodsComeAndGo(t *testing.T) {
 	asking.Wait()
 }
 
-func TestLoopbackStandsForNodesAlone(t *testing.T) {
+func TestLoopbackMapsOnlyNodes(t *testing.T) {
 	l := reserve(t)
 	for address, want := range map[string]bool{
 		"10.128.3.12": true,
@@ -337,7 +337,7 @@ func TestLoopbackStandsForNodesAlone(t *testing.T) {
 		}
 	}
 	if _, err := l.DialContext(t.Context(), "tcp", "127.0.0.1:80"); err == nil {
-		t.Error("something else than a node was reached")
+		t.Error("a host other than a node was reached")
 	}
 }
 

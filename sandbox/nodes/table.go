@@ -10,31 +10,32 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// known is what a cluster's API server said last.
+// known is the last known state of a cluster.
 type known struct {
 	nodes    []*corev1.Node
 	services []*corev1.Service
 	slices   []*discoveryv1.EndpointSlice
 }
 
-// table says what the nodes of a cluster answer, as kube-proxy would have it.
+// table holds the routes of a cluster's nodes, as kube-proxy would set them.
 type table struct {
-	// nodes are the addresses of the nodes that there are, answering or not.
+	// nodes are the addresses of all nodes, with or without a route.
 	nodes map[netip.Addr]bool
-	// routes has no entry where no pod would answer: kube-proxy rejects there.
+	// routes has no entry where no pod would answer: kube-proxy rejects such
+	// connections.
 	routes map[netip.AddrPort]route
-	// pods are all that some route leads to.
+	// pods are all pods of the routes.
 	pods map[podID]bool
 }
 
-// route is where one port of one node leads.
+// route is the target of one port of one node.
 type route struct {
 	node    string
 	service types.NamespacedName
 	pods    []podID // at least one; sorted
 }
 
-// podID names a pod. One that was made again under its name is another one.
+// podID identifies a pod. A pod that was recreated with the same name is another pod.
 type podID struct {
 	namespace, name string
 	uid             types.UID
@@ -44,7 +45,7 @@ func (p podID) compare(o podID) int {
 	return cmp.Or(cmp.Compare(p.namespace, o.namespace), cmp.Compare(p.name, o.name), cmp.Compare(p.uid, o.uid))
 }
 
-// table works out what the nodes answer.
+// table computes the routes of the nodes.
 func (k known) table() table {
 	t := table{nodes: map[netip.Addr]bool{}, routes: map[netip.AddrPort]route{}, pods: map[podID]bool{}}
 	addresses := map[string]netip.Addr{} // by node
@@ -101,14 +102,14 @@ func internalAddress(n *corev1.Node) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// ready are the pods that answer at one port of a Service.
+// ready holds the ready pods behind one port of a Service.
 type ready struct {
 	all []podID
 	on  map[string][]podID // by node
 }
 
-// readyPods lists the ready pods behind the port of that name. Those whose node is
-// gone went with it, although the API server may still have them.
+// readyPods returns the ready pods behind the port of that name. It ignores pods whose
+// node is gone, although the API server may still have them.
 func readyPods(from []*discoveryv1.EndpointSlice, port string, nodes map[string]netip.Addr) ready {
 	r := ready{on: map[string][]podID{}}
 	seen := map[podID]bool{} // a pod may be in two slices for a moment

@@ -16,20 +16,20 @@ func TestTable(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(*known)
-		want   map[netip.AddrPort][]string // the pods that each port leads to
+		want   map[netip.AddrPort][]string // the pods behind each port
 	}{
 		{
-			name:   "every node leads to every ready pod",
+			name:   "every node forwards to every ready pod",
 			change: func(*known) {},
 			want:   map[netip.AddrPort][]string{one: {"a", "b"}, two: {"a", "b"}},
 		},
 		{
-			name:   "a pod that is not ready gets nothing",
+			name:   "a pod that is not ready gets no connections",
 			change: func(k *known) { k.slices[0].Endpoints[0].Conditions.Ready = new(false) },
 			want:   map[netip.AddrPort][]string{one: {"b"}, two: {"b"}},
 		},
 		{
-			name: "where no pod is ready no node answers",
+			name: "no node answers if no pod is ready",
 			change: func(k *known) {
 				for i := range k.slices[0].Endpoints {
 					k.slices[0].Endpoints[i].Conditions.Ready = new(false)
@@ -37,12 +37,12 @@ func TestTable(t *testing.T) {
 			},
 		},
 		{
-			name:   "readiness that is not said is readiness",
+			name:   "an endpoint without a ready condition is ready",
 			change: func(k *known) { k.slices[0].Endpoints[0].Conditions.Ready = nil },
 			want:   map[netip.AddrPort][]string{one: {"a", "b"}, two: {"a", "b"}},
 		},
 		{
-			name: "Local leads to the node's own pods",
+			name: "Local forwards to the node's own pods",
 			change: func(k *known) {
 				k.services[0].Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
 			},
@@ -57,33 +57,33 @@ func TestTable(t *testing.T) {
 			want: map[netip.AddrPort][]string{one: {"a"}},
 		},
 		{
-			name:   "a node that is gone took its pods with it",
+			name:   "pods of a deleted node are ignored",
 			change: func(k *known) { k.nodes = k.nodes[:1] },
 			want:   map[netip.AddrPort][]string{one: {"a"}},
 		},
 		{
-			name:   "a pod in two slices has one turn",
+			name:   "a pod in two slices counts once",
 			change: func(k *known) { k.slices = append(k.slices, k.slices[0].DeepCopy()) },
 			want:   map[netip.AddrPort][]string{one: {"a", "b"}, two: {"a", "b"}},
 		},
 		{
-			name:   "a slice without the port does not count",
+			name:   "a slice without the port is ignored",
 			change: func(k *known) { k.slices[0].Ports[0].Name = new("metrics") },
 		},
 		{
-			name:   "a slice of another Service does not count",
+			name:   "a slice of another Service is ignored",
 			change: func(k *known) { k.slices[0].Labels[discoveryv1.LabelServiceName] = "other" },
 		},
 		{
-			name:   "a slice of another namespace does not count",
+			name:   "a slice of another namespace is ignored",
 			change: func(k *known) { k.slices[0].Namespace = "other" },
 		},
 		{
-			name:   "UDP is not played",
+			name:   "UDP ports are ignored",
 			change: func(k *known) { k.services[0].Spec.Ports[0].Protocol = corev1.ProtocolUDP },
 		},
 		{
-			name:   "a Service without a node port has nothing to answer at",
+			name:   "a Service without a node port has no routes",
 			change: func(k *known) { k.services[0].Spec.Ports[0].NodePort = 0 },
 		},
 	} {
@@ -103,7 +103,7 @@ func TestTable(t *testing.T) {
 					}
 				}
 				if !slices.Equal(pods, want) {
-					t.Errorf("%s leads to %v, want %v", at, pods, want)
+					t.Errorf("%s forwards to %v, want %v", at, pods, want)
 				}
 			}
 		})

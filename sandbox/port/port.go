@@ -1,5 +1,5 @@
-// Package port reserves TCP ports of the loopback interface for programs that
-// open them later, and again after they were killed.
+// Package port reserves TCP ports of the loopback interface for programs that open
+// them later, and open them again after a kill.
 package port
 
 import (
@@ -12,17 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reservation keeps one port from everybody else. It is bound and does not
-// listen, so a connection to the port is refused until a program that sets
-// SO_REUSEPORT, run by the same user, listens there.
+// Reservation keeps other programs from using one port. It is bound but does not
+// listen: connections are refused until a program of the same user listens there with
+// SO_REUSEPORT.
 type Reservation struct {
 	fd     int
 	number int
 }
 
-// Reserve takes any free port of 127.0.0.1.
+// Reserve reserves any free port of 127.0.0.1.
 func Reserve() (*Reservation, error) {
-	// A child that is forked between the two calls would inherit the socket.
+	// Without the lock, a child that is forked between the two calls would inherit
+	// the socket.
 	syscall.ForkLock.RLock()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err == nil {
@@ -53,15 +54,15 @@ func bind(fd int) (int, error) {
 	return address.(*unix.SockaddrInet4).Port, nil
 }
 
-// Number is the port.
+// Number returns the port.
 func (r *Reservation) Number() int { return r.number }
 
-// Address is host and port.
+// Address returns the host and port.
 func (r *Reservation) Address() string { return fmt.Sprintf("127.0.0.1:%d", r.number) }
 
-// Pick returns a port that is free now, for a program that cannot share one with
-// a [Reservation]. It is taken from below those that systems hand out on their
-// own, so that no outgoing connection can come to sit on it meanwhile.
+// Pick returns a port that is free now, for a program that cannot share one with a
+// [Reservation]. It is below the ephemeral ports, so no outgoing connection can take it
+// before the program does.
 func Pick() (int, error) {
 	const low, high, tries = 20000, 30000, 100
 	var last error
@@ -76,5 +77,5 @@ func Pick() (int, error) {
 	return 0, fmt.Errorf("pick a port: %w", last)
 }
 
-// Close gives the port back.
+// Close releases the port.
 func (r *Reservation) Close() error { return unix.Close(r.fd) }

@@ -21,10 +21,10 @@ import (
 )
 
 func main() {
-	// Whoever reads our output may be gone before we are: what is left to do
-	// then, stopping everything, must not be cut short by it.
+	// The reader of our output may end first. Without this, SIGPIPE would kill us
+	// before everything is stopped.
 	signal.Ignore(syscall.SIGPIPE)
-	// client-go tells of every connection that an outage breaks.
+	// client-go logs every connection that an outage breaks.
 	klog.SetLogger(logr.Discard())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	err := command().ExecuteContext(ctx)
@@ -52,7 +52,7 @@ func buildCommand() *cobra.Command {
 	var forge bool
 	cmd := &cobra.Command{
 		Use:   "build",
-		Short: "Build the programs that a sandbox runs, unless they are there",
+		Short: "Build the programs that a sandbox runs, unless they are already built",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			set, err := programSet(programs)
@@ -64,15 +64,16 @@ func buildCommand() *cobra.Command {
 		},
 	}
 	programsFlag(cmd, &programs)
-	cmd.Flags().BoolVar(&forge, "forge", false, "build the forge (Gitea) too")
+	cmd.Flags().BoolVar(&forge, "forge", false, "also build the forge (Gitea)")
 	return cmd
 }
 
 func programsFlag(cmd *cobra.Command, programs *string) {
-	cmd.Flags().StringVar(programs, "programs", "", "folder with the pinned modules (default: sandbox/programs of the checkout around the working directory)")
+	cmd.Flags().StringVar(programs, "programs", "", "directory with the pinned modules (default: sandbox/programs of the checkout that contains the working directory)")
 }
 
-// programSet says which programs the checkout wants and where they are kept.
+// programSet returns the programs that the checkout pins, and where they are stored.
+// Empty modules means those of the checkout that contains the working directory.
 func programSet(modules string) (build.Set, error) {
 	if modules == "" {
 		here, err := os.Getwd()
@@ -85,7 +86,7 @@ func programSet(modules string) (build.Set, error) {
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return build.Set{}, fmt.Errorf("find the user's cache: %w", err)
+		return build.Set{}, fmt.Errorf("find the user's cache directory: %w", err)
 	}
 	return build.Set{
 		Modules: modules,
@@ -97,12 +98,12 @@ func programSet(modules string) (build.Set, error) {
 func wardenCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "warden DIR",
-		Short:  "Wait for the sandbox to end and clean up behind it",
+		Short:  "Wait for the sandbox to end, then clean up",
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if term.IsTerminal(int(os.Stdin.Fd())) {
-				return errors.New("this is started by `sandbox up`, and kills and removes what it is told to")
+				return errors.New("do not run the warden yourself: `sandbox up` starts it, and it kills programs and removes DIR")
 			}
 			return child.Warden(os.Stdin, args[0])
 		},

@@ -21,8 +21,8 @@ import (
 	"github.com/fedsync/fedsync/sandbox"
 )
 
-// asProgram has the test binary be the program, so that it can be run, and
-// killed, without being built once more.
+// asProgram is the environment variable that makes the test binary run the program, so
+// that tests need not build it.
 const asProgram = "SANDBOX_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -35,20 +35,20 @@ func TestMain(m *testing.M) {
 
 // program is a running `sandbox up`.
 type program struct {
-	cmd    *exec.Cmd
-	stdin  io.Closer
-	stderr bytes.Buffer
-	said   sandbox.Description
+	cmd         *exec.Cmd
+	stdin       io.Closer
+	stderr      bytes.Buffer
+	description sandbox.Description
 }
 
-// cli is the program with other arguments.
+// cli returns the command that runs the program with args.
 func cli(args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	return cmd
 }
 
-// begin starts a sandbox of one cluster and reads what it says.
+// begin starts a sandbox of one cluster and reads its description.
 func begin(t *testing.T, wrap ...string) *program {
 	t.Helper()
 	args := slices.Concat(wrap, []string{os.Args[0], "up", "--clusters", "1", "--dir", dir(t)})
@@ -72,16 +72,16 @@ func begin(t *testing.T, wrap ...string) *program {
 	if err != nil {
 		t.Fatalf("read the description: %v; the sandbox wrote:\n%s", err, &p.stderr)
 	}
-	if err := json.Unmarshal(line, &p.said); err != nil {
+	if err := json.Unmarshal(line, &p.description); err != nil {
 		t.Fatalf("the first line is %q: %v", line, err)
 	}
 	return p
 }
 
-// dir is a folder's name that is short enough for a socket in it.
+// dir returns a new directory with a path that is short enough for a socket in it.
 func dir(t *testing.T) string {
 	t.Helper()
-	d, err := os.MkdirTemp("", "sandbox-test-") //nolint:usetesting // That of the test has the test's name in it.
+	d, err := os.MkdirTemp("", "sandbox-test-") //nolint:usetesting // t.TempDir has the test's name in its path.
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func dir(t *testing.T) string {
 
 func TestDescriptionIsAlsoInTheFolderForItsOwnerAlone(t *testing.T) {
 	p := begin(t)
-	path := filepath.Join(p.said.Dir, sandbox.FileName)
+	path := filepath.Join(p.description.Dir, sandbox.FileName)
 	info, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)
@@ -107,11 +107,11 @@ func TestDescriptionIsAlsoInTheFolderForItsOwnerAlone(t *testing.T) {
 	if err := json.Unmarshal(b, &inFile); err != nil {
 		t.Fatal(err)
 	}
-	if inFile.Control != p.said.Control || inFile.Control == "" {
-		t.Errorf("control is %q in the file and %q on standard output", inFile.Control, p.said.Control)
+	if inFile.Control != p.description.Control || inFile.Control == "" {
+		t.Errorf("control is %q in the file and %q on standard output", inFile.Control, p.description.Control)
 	}
 
-	cluster := p.said.Clusters[0]
+	cluster := p.description.Clusters[0]
 	for _, c := range []struct {
 		args []string
 		want string
@@ -123,7 +123,7 @@ func TestDescriptionIsAlsoInTheFolderForItsOwnerAlone(t *testing.T) {
 		{[]string{"kill", cluster}, cluster + " is Killed"},
 		{[]string{"start", cluster}, cluster + " is Running"},
 	} {
-		out, err := cli(append(c.args, "--dir", p.said.Dir)...).CombinedOutput()
+		out, err := cli(append(c.args, "--dir", p.description.Dir)...).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), c.want) {
 			t.Errorf("sandbox %s: %v: %s, want %q", strings.Join(c.args, " "), err, out, c.want)
 		}
@@ -133,13 +133,13 @@ func TestDescriptionIsAlsoInTheFolderForItsOwnerAlone(t *testing.T) {
 	if out, err := byVariable.CombinedOutput(); err != nil || !strings.Contains(string(out), cluster) {
 		t.Errorf("sandbox status by $%s: %v: %s", locationVariable, err, out)
 	}
-	out, err := cli("pause", "gce-mars1a", "--dir", p.said.Dir).CombinedOutput()
+	out, err := cli("pause", "gce-mars1a", "--dir", p.description.Dir).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), cluster) {
 		t.Errorf("pause an unknown cluster: %v: %s, want the clusters there are", err, out)
 	}
 	p.ends(t, func() { p.signal(t, syscall.SIGTERM) })
 	if got := p.cmd.ProcessState.ExitCode(); got != 0 {
-		t.Errorf("asked to end it exits with %d, want 0; it wrote:\n%s", got, &p.stderr)
+		t.Errorf("after SIGTERM the exit status is %d, want 0; it wrote:\n%s", got, &p.stderr)
 	}
 }
 
@@ -150,7 +150,7 @@ func TestNothingIsLeftOfASandbox(t *testing.T) {
 		"that is killed":                     func(t *testing.T, p *program) { p.signal(t, syscall.SIGKILL) },
 		"that is killed while it was paused": func(t *testing.T, p *program) { p.signal(t, syscall.SIGSTOP); p.signal(t, syscall.SIGKILL) },
 		"that is killed with a cluster paused": func(t *testing.T, p *program) {
-			if out, err := cli("pause", p.said.Clusters[0], "--dir", p.said.Dir).CombinedOutput(); err != nil {
+			if out, err := cli("pause", p.description.Clusters[0], "--dir", p.description.Dir).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
 			p.signal(t, syscall.SIGKILL)
@@ -164,10 +164,10 @@ func TestNothingIsLeftOfASandbox(t *testing.T) {
 }
 
 func TestNothingIsLeftOfASandboxWhoseParentWasKilled(t *testing.T) {
-	// The shell is the parent. It keeps our pipe from the sandbox, which would
-	// end with that.
+	// The shell is the parent. Its </dev/null keeps our pipe from the sandbox, which
+	// would also end when the pipe closes.
 	p := begin(t, "/bin/sh", "-c", `"$0" "$@" </dev/null; exit $?`)
-	if p.said.Pid == p.cmd.Process.Pid {
+	if p.description.Pid == p.cmd.Process.Pid {
 		t.Fatal("the shell has become the sandbox: nothing would be tested")
 	}
 	p.ends(t, func() { p.signal(t, syscall.SIGKILL) })
@@ -196,15 +196,15 @@ func (p *program) signal(t *testing.T, s syscall.Signal) {
 	}
 }
 
-// ends does what should end the sandbox, and checks that nothing of it is left:
-// no program, no folder, no port.
+// ends calls end, which should end the sandbox, and checks that no program, directory or
+// port of it is left.
 func (p *program) ends(t *testing.T, end func()) {
 	t.Helper()
 	members := p.members(t)
 	if len(members) < 5 {
 		t.Fatalf("a sandbox of one cluster has %d programs: %v", len(members), members)
 	}
-	b, err := os.ReadFile(p.said.Kubeconfig)
+	b, err := os.ReadFile(p.description.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,13 +218,13 @@ func (p *program) ends(t *testing.T, end func()) {
 	end()
 	_ = p.cmd.Wait() // judged by the caller, if at all
 	eventually(t, "the folder is gone", func() bool {
-		_, err := os.Stat(p.said.Dir)
+		_, err := os.Stat(p.description.Dir)
 		return errors.Is(err, fs.ErrNotExist)
 	})
 	for _, id := range members {
 		eventually(t, fmt.Sprintf("%s has ended", id), func() bool {
 			out, err := exec.Command("ps", "-o", "stat=", "-p", id).Output()
-			// One that has ended may wait to be collected, by the system.
+			// A program that has ended may not be reaped yet.
 			return err != nil || strings.HasPrefix(strings.TrimSpace(string(out)), "Z")
 		})
 	}
@@ -235,11 +235,11 @@ func (p *program) ends(t *testing.T, end func()) {
 	_ = l.Close()
 }
 
-// members lists the ids of the sandbox and all that it started, which name its
-// folder in their arguments.
+// members returns the process ids of the sandbox and of everything that it started. They
+// all have its directory in their arguments.
 func (p *program) members(t *testing.T) []string {
 	t.Helper()
-	out, err := exec.Command("pgrep", "-f", p.said.Dir).Output()
+	out, err := exec.Command("pgrep", "-f", p.description.Dir).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,14 +15,15 @@ import (
 	"github.com/fedsync/fedsync/sandbox/control"
 )
 
-// locationVariable names a running sandbox's description.
+// locationVariable is the environment variable with the path of a running sandbox's
+// description.
 const locationVariable = "FEDSYNC_TEST_SANDBOX"
 
 func statusCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show how the clusters of a running sandbox are",
+		Short: "Show the state of the clusters of a running sandbox",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := running(dir)
@@ -34,7 +35,7 @@ func statusCommand() *cobra.Command {
 				return err
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			_, _ = fmt.Fprintln(w, "CLUSTER\tSTATE\tNODES\tSERVER") // Flush tells of a failure
+			_, _ = fmt.Fprintln(w, "CLUSTER\tSTATE\tNODES\tSERVER") // Flush returns a write error
 			for _, c := range clusters {
 				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", c.Name, c.State, cmp.Or(c.Nodes, "-"), c.Server)
 			}
@@ -51,12 +52,12 @@ func outageCommands() []*cobra.Command {
 		action control.Action
 		short  string
 	}{
-		{control.Pause, "Stop a cluster's API server where it is: it accepts connections and never answers"},
-		{control.Resume, "Let a paused API server go on"},
-		{control.Kill, "Kill a cluster's API server: connections are refused"},
+		{control.Pause, "Pause a cluster's API server: it accepts connections and never answers"},
+		{control.Resume, "Resume a paused API server"},
+		{control.Kill, "Kill a cluster's API server: it refuses connections"},
 		{control.Start, "Start a killed API server again, with the same address and objects"},
-		{control.KillNodes, "Kill a cluster's nodes: they refuse connections, open ones break (with up --gcp)"},
-		{control.ReviveNodes, "Have killed nodes answer again"},
+		{control.KillNodes, "Kill a cluster's nodes: they refuse new connections and break open ones (needs up --gcp)"},
+		{control.ReviveNodes, "Make killed nodes answer again (needs up --gcp)"},
 	} {
 		var dir string
 		cmd := &cobra.Command{
@@ -87,25 +88,26 @@ func outageCommands() []*cobra.Command {
 }
 
 func dirFlag(cmd *cobra.Command, dir *string) {
-	cmd.Flags().StringVar(dir, "dir", "", "folder of the sandbox (default: that of the description which $"+locationVariable+" names)")
+	cmd.Flags().StringVar(dir, "dir", "", "directory of the sandbox (default: that of the description at the path in $"+locationVariable+")")
 }
 
-// running returns a client of the sandbox that dir or the environment names.
+// running returns a client of the sandbox in dir, or of the one that the environment
+// names if dir is empty.
 func running(dir string) (*control.Client, error) {
 	path := os.Getenv(locationVariable)
 	if dir != "" {
 		path = filepath.Join(dir, sandbox.FileName)
 	}
 	if path == "" {
-		return nil, errors.New("which sandbox? Give --dir, or set $" + locationVariable + " to the path of its " + sandbox.FileName)
+		return nil, errors.New("no sandbox is named: use --dir, or set $" + locationVariable + " to the path of its " + sandbox.FileName)
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("find the running sandbox: %w", err)
+		return nil, fmt.Errorf("read the description of the sandbox: %w", err)
 	}
 	var d sandbox.Description
 	if err := json.Unmarshal(b, &d); err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return nil, fmt.Errorf("decode %s: %w", path, err)
 	}
 	return control.NewClient(d.Control), nil
 }

@@ -14,49 +14,53 @@ import (
 	"github.com/fedsync/fedsync/sandbox"
 )
 
-const upHelp = `Start clusters, print how to reach them as one line of JSON, and stay.
+const upHelp = `Start clusters, print one line of JSON that describes how to reach them, and
+run until interrupted.
 
-With --faulty, "kubeconfig" leads through a TLS proxy in front of each cluster and
-"directKubeconfig" past it. The proxies do as they are told at the URL "faults":
+With --faulty, each cluster has a TLS proxy in front of it. "kubeconfig" points to the
+proxies, "directKubeconfig" to the API servers. Add and remove the proxies' rules at
+the URL "faults":
 
   curl $FAULTS/rules -d '{"method":"PATCH","path":"/configmaps/","action":"answer","status":503,"header":{"Retry-After":"1"}}'
   curl $FAULTS/rules -d '{"cluster":"gce-asia-east1a","query":"watch=true","action":"hang"}'
   curl $FAULTS/rules -d '{"method":"POST","count":1,"action":"lose"}'
-  curl $FAULTS/rules                                    # what is in force, and how often it applied
+  curl $FAULTS/rules                                    # the rules, with how often each applied
   curl -X DELETE $FAULTS/rules/1                        # or $FAULTS/rules
-  curl $FAULTS/requests                                 # all requests; -X DELETE empties the log
-  curl -X POST $FAULTS/backups                          # of all clusters
+  curl $FAULTS/requests                                 # the log of requests; -X DELETE empties it
+  curl -X POST $FAULTS/backups                          # back up all clusters
   curl -X POST "$FAULTS/clusters/gce-asia-east1a/restore?backup=1"
   curl -X POST $FAULTS/clusters/gce-asia-east1a/rebuild # or return, disconnect
 
-A rule matches by cluster, method and path (regular expressions), query, and body
-(a regular expression); "skip" spares the first requests, "count" ends the rule.
-Its action is forward (with "delay" or "answerDelay"), answer ("status", "header",
-"content", "reason", "message"), hang, withhold (the answer), lose (the answer),
-drop or truncate (after "bytes"). "connection" breaks the whole connection.
+A rule matches requests by cluster, method, path, query and body; method, path and
+body are regular expressions. It ignores the first "skip" matching requests, and ends
+after it has applied "count" times. Its action is forward (with "delay" or
+"answerDelay"), answer ("status", "header", "content", "reason", "message"), hang,
+withhold (the answer), lose (the answer), drop or truncate (after "bytes").
+"connection" breaks the whole connection.
 
-With --gcp, a stand-in for Compute Engine answers compute/v1 at gcp.endpoint, for the
-project gcp.project. The nodes are its machines, and answer at the node ports of
-Services with who they are. The proxy gcp.proxy leads to its load balancers, which
-lead to the nodes:
+With --gcp, a stand-in for Compute Engine serves compute/v1 at gcp.endpoint, for the
+project gcp.project. The nodes are its machines. At the node ports of Services they
+answer with the names of the cluster, node and pod. The HTTP proxy gcp.proxy reaches
+the load balancers, which send traffic to the nodes:
 
   curl --proxy $(jq -r .gcp.proxy $FEDSYNC_TEST_SANDBOX) http://ADDRESS/path
 
-  sandbox kill-nodes gce-asia-east1a       # its nodes refuse; its API server goes on
+  sandbox kill-nodes gce-asia-east1a       # its nodes refuse; its API server keeps running
   sandbox revive-nodes gce-asia-east1a
 
-Calls of compute/v1 go wrong as the control socket is told, and are listed there:
+The control socket takes faults for calls of compute/v1 and lists the calls:
 
   S="curl --unix-socket $(jq -r .control $FEDSYNC_TEST_SANDBOX)"
   $S http://s/gcp/faults -d '{"method":"backendServices.patch","times":1,"action":"loseAnswer"}'
   $S http://s/gcp/faults -d '{"collection":"firewalls","action":"answer","status":403,"reason":"rateLimitExceeded"}'
-  $S -X DELETE http://s/gcp/faults/1       # or /gcp/faults: all
-  $S http://s/gcp/calls                    # all calls; -X DELETE empties the log
-  $S http://s/gcp/history                  # what was changed in each resource
+  $S -X DELETE http://s/gcp/faults/1       # or /gcp/faults for all
+  $S http://s/gcp/calls                    # the log of calls; -X DELETE empties it
+  $S http://s/gcp/history                  # the changes of each resource
 
 The action of a fault is answer ("status", "reason", "message", "retryAfter"),
 loseAnswer, dropRequest, slowOperation ("time"), failOperation ("code", "message") or
-hang. "name" is the resource's, "nth" the first call that goes wrong, "times" how many.`
+hang. "name" is the name of the resource, "nth" the first call that the fault applies
+to, "times" the number of calls.`
 
 func upCommand() *cobra.Command {
 	var options sandbox.Options
@@ -66,7 +70,7 @@ func upCommand() *cobra.Command {
 	var limit time.Duration
 	cmd := &cobra.Command{
 		Use:   "up",
-		Short: "Start clusters, print how to reach them as one line of JSON, and stay",
+		Short: "Start clusters and run them until interrupted",
 		Long:  upHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -78,12 +82,12 @@ func upCommand() *cobra.Command {
 				return err
 			}
 			if options.Webhook.URL != "" && !options.Forge {
-				return errors.New("--webhook-url is for a forge: add --forge")
+				return errors.New("--webhook-url needs a forge: add --forge")
 			}
 			if withGCP {
 				options.GCP = &engine
 			} else if engine.Outside != 0 {
-				return errors.New("--outside is of a stand-in for Compute Engine: add --gcp")
+				return errors.New("--outside needs the stand-in for Compute Engine: add --gcp")
 			}
 			self, err := os.Executable()
 			if err != nil {
@@ -98,21 +102,21 @@ func upCommand() *cobra.Command {
 	}
 	programsFlag(cmd, &programs)
 	flags := cmd.Flags()
-	flags.IntVar(&options.Clusters, "clusters", 3, "how many clusters")
-	flags.IntVar(&options.Nodes, "nodes", 3, "how many nodes each cluster has")
-	flags.BoolVar(&options.Forge, "forge", false, "start a forge (Gitea) too")
-	flags.BoolVar(&options.Faulty, "faulty", false, "have the kubeconfig lead through proxies that refuse, delay and drop requests by rules")
-	flags.BoolVar(&withGCP, "gcp", false, "start a stand-in for Compute Engine, with the nodes as machines, which answer at node ports (Linux)")
-	flags.IntVar(&engine.Outside, "outside", 0, "how many clusters, the last ones, have machines that are not of Compute Engine")
+	flags.IntVar(&options.Clusters, "clusters", 3, "number of clusters")
+	flags.IntVar(&options.Nodes, "nodes", 3, "number of nodes of each cluster")
+	flags.BoolVar(&options.Forge, "forge", false, "also start a forge (Gitea)")
+	flags.BoolVar(&options.Faulty, "faulty", false, "point the kubeconfig to proxies that refuse, delay and drop requests by rules")
+	flags.BoolVar(&withGCP, "gcp", false, "start a stand-in for Compute Engine whose machines are the nodes, and make nodes answer at node ports (Linux only)")
+	flags.IntVar(&engine.Outside, "outside", 0, "number of clusters, counted from the last, whose machines are not on Compute Engine")
 	flags.DurationVar(&engine.OperationTime, "operation-time", 300*time.Millisecond, "how long the slowest operations of Compute Engine take; the others take a share of it")
-	flags.DurationVar(&engine.ProbeInterval, "probe-interval", 250*time.Millisecond, "how often load balancers probe nodes, whatever health checks say; 0 does as they say")
-	flags.BoolVar(&options.NoGLBC, "no-glbc", false, "have nobody stand in for Google's ingress controller in the clusters")
-	flags.StringVar(&options.Webhook.URL, "webhook-url", "", "loopback URL that the forge is to tell of pushes")
-	flags.StringVar(&options.Webhook.Secret, "webhook-secret", "", "what the forge signs those calls with")
-	flags.StringVar(&options.Dir, "dir", "", "folder to keep everything in, new or empty; removed at the end (default: a new temporary one)")
-	flags.StringVar(&options.Logs, "logs", "", "folder for the programs' logs, which stays (default: inside --dir)")
-	flags.DurationVar(&limit, "timeout", 10*time.Minute, "give up if it is not ready by then")
-	flags.BoolVar(&outlive, "outlive-parent", false, "stay when the program that started this one ends")
+	flags.DurationVar(&engine.ProbeInterval, "probe-interval", 250*time.Millisecond, "how often load balancers probe nodes, instead of the interval of each health check; 0 uses that interval")
+	flags.BoolVar(&options.NoGLBC, "no-glbc", false, "run no stand-in for Google's ingress controller in the clusters")
+	flags.StringVar(&options.Webhook.URL, "webhook-url", "", "loopback URL to which the forge posts pushes")
+	flags.StringVar(&options.Webhook.Secret, "webhook-secret", "", "secret with which the forge signs those posts")
+	flags.StringVar(&options.Dir, "dir", "", "new or empty directory for all files; removed at the end (default: a new temporary directory)")
+	flags.StringVar(&options.Logs, "logs", "", "directory for the programs' logs; not removed (default: inside --dir, and removed with it)")
+	flags.DurationVar(&limit, "timeout", 10*time.Minute, "how long to wait until everything is ready")
+	flags.BoolVar(&outlive, "outlive-parent", false, "continue when the program that started this one ends")
 	return cmd
 }
 
@@ -129,29 +133,29 @@ func up(ctx context.Context, options sandbox.Options, limit time.Duration) error
 	}
 	fmt.Fprintf(os.Stderr, "%d clusters are ready after %s, in %s\n", options.Clusters, time.Since(began).Round(100*time.Millisecond), s.Description.Dir)
 	if err := json.NewEncoder(os.Stdout).Encode(s.Description); err != nil {
-		return errors.Join(fmt.Errorf("say how to reach the sandbox: %w", err), s.Close())
+		return errors.Join(fmt.Errorf("print the description of the sandbox: %w", err), s.Close())
 	}
 	err = s.Wait(ctx)
 	return errors.Join(err, s.Close())
 }
 
-// watch ends the context with those that this program must not outlive: the one
-// who holds the other end of our standard input, if that is a pipe, and the one
-// who started us.
+// watch returns a context that ends when a process that we must not outlive ends: the
+// one at the other end of our standard input, if that is a pipe, and our parent unless
+// outlive is set.
 func watch(ctx context.Context, outlive bool) (context.Context, func()) {
 	ctx, stop := context.WithCancelCause(ctx)
 	if in, err := os.Stdin.Stat(); err == nil && in.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0 {
-		// Never waited for: nothing but the other end can interrupt the read.
+		// Nobody waits for this goroutine: only the other end can interrupt the read.
 		go func() {
 			_, _ = io.Copy(io.Discard, os.Stdin)
-			stop(errors.New("standard input was closed (with </dev/null it does not matter)"))
+			stop(errors.New("standard input was closed: to run without it, redirect it from /dev/null"))
 		}()
 	}
 	if !outlive {
 		parent := os.Getppid()
 		go func() {
-			// There is no event for this that every Unix has, and none that a
-			// program may miss by starting late.
+			// No event for a parent's end exists on every Unix, and one could come
+			// before we listen for it.
 			tick := time.NewTicker(time.Second)
 			defer tick.Stop()
 			for {
