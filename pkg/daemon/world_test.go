@@ -239,8 +239,14 @@ func (b *lockedBuffer) String() string {
 // missing, or "".
 func (r *ran) await(what string, question func(*status.Report) string) *status.Report {
 	r.t.Helper()
+	return r.awaitWithin(patience, what, question)
+}
+
+// awaitWithin is await with a time limit.
+func (r *ran) awaitWithin(limit time.Duration, what string, question func(*status.Report) string) *status.Report {
+	r.t.Helper()
 	var report *status.Report
-	eventually(r.t, what, func() string {
+	within(r.t, limit, what, func() string {
 		if report = r.reports.Newest(); report == nil {
 			return "no report"
 		}
