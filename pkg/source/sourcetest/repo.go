@@ -30,7 +30,7 @@ type Repo struct {
 func New(t testing.TB) *Repo {
 	t.Helper()
 	dir := t.TempDir()
-	r := &Repo{t: t, Path: filepath.Join(dir, "web.git"), Work: filepath.Join(dir, "work")}
+	r := &Repo{t: t, Path: filepath.Join(dir, "web.git"), Work: filepath.Join(dir, "clone")}
 	r.git(dir, "init", "--quiet", "--bare", "--initial-branch=main", r.Path)
 	r.git(dir, "init", "--quiet", "--initial-branch=main", r.Work)
 	r.InWork("remote", "add", "origin", r.Path)

@@ -26,7 +26,7 @@ func misbehaving(t *testing.T, token string) (*badforge.Server, func() *Provider
 	}))
 	auth := basic(func() (string, error) { return token, nil })
 	return server, func() *Provider {
-		p, err := New(Config{URL: server.URL + "/work/.git", Auth: auth})
+		p, err := New(Config{URL: server.URL + "/clone/.git", Auth: auth})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,7 @@ func TestProviderConformsOverHTTP(t *testing.T) {
 		return statustest.Fixture{
 			Forge: r.overHTTP(t),
 			New: func(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
-				p, err := New(Config{URL: baseURL + "/work/.git", Auth: basic(token)})
+				p, err := New(Config{URL: baseURL + "/clone/.git", Auth: basic(token)})
 				if err != nil {
 					t.Fatal(err)
 				}

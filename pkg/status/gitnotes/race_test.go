@@ -79,7 +79,7 @@ func TestConcurrentPushesAreMerged(t *testing.T) {
 	var writers sync.WaitGroup
 	for n := range 3 {
 		writers.Go(func() {
-			p, err := New(Config{URL: server.URL + "/work/.git", Auth: basic(token)})
+			p, err := New(Config{URL: server.URL + "/clone/.git", Auth: basic(token)})
 			if err != nil {
 				t.Error(err)
 				return
@@ -118,7 +118,7 @@ func TestARemoteCopyIsFetchedOnlyAfterForeignWrites(t *testing.T) {
 	var asked []string
 	server := httptest.NewServer(recorder{forge, &asked})
 	t.Cleanup(server.Close)
-	p, err := New(Config{URL: server.URL + "/work/.git", Auth: basic(token)})
+	p, err := New(Config{URL: server.URL + "/clone/.git", Auth: basic(token)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestARemoteThatForbidsThePushIsUnauthorized(t *testing.T) {
 			server := httptest.NewServer(r.overHTTP(t))
 			t.Cleanup(server.Close)
 			forbid(t, r)
-			p, err := New(Config{URL: server.URL + "/work/.git", Auth: basic(token)})
+			p, err := New(Config{URL: server.URL + "/clone/.git", Auth: basic(token)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -22,7 +22,7 @@ func TestARedirectFromHTTPSToHTTPIsRefused(t *testing.T) {
 		http.Redirect(w, request, plain.URL+request.URL.RequestURI(), http.StatusTemporaryRedirect)
 	}))
 	t.Cleanup(front.Close)
-	p, err := New(Config{URL: front.URL + "/work/.git", Auth: basic(token), CABundle: certificate(front)})
+	p, err := New(Config{URL: front.URL + "/clone/.git", Auth: basic(token), CABundle: certificate(front)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,6 +146,6 @@ type recorder struct {
 }
 
 func (r recorder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	*r.asked = append(*r.asked, strings.TrimPrefix(request.URL.RequestURI(), "/work/.git/"))
+	*r.asked = append(*r.asked, strings.TrimPrefix(request.URL.RequestURI(), "/clone/.git/"))
 	r.next.ServeHTTP(w, request)
 }
