@@ -7,19 +7,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedsync/fedsync/pkg/apply/object"
-	"github.com/fedsync/fedsync/pkg/apply/standing"
-
 	admissionv1 "k8s.io/api/admissionregistration/v1"
-
 	rbacv1 "k8s.io/api/rbac/v1"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/standing"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 

@@ -10,14 +10,8 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/fedsync/fedsync/pkg/apply/object"
-	"github.com/fedsync/fedsync/pkg/apply/refusal"
-	"github.com/fedsync/fedsync/pkg/apply/write"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -25,7 +19,10 @@ import (
 	"github.com/fedsync/fedsync/internal/fields"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+	"github.com/fedsync/fedsync/pkg/apply/write"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 

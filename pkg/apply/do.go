@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 
-	"github.com/fedsync/fedsync/pkg/apply/agenda"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/fedsync/fedsync/pkg/apply/agenda"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"

@@ -9,14 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedsync/fedsync/pkg/apply/object"
-	"github.com/fedsync/fedsync/pkg/apply/state"
-
 	rbacv1 "k8s.io/api/rbac/v1"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fedsync/fedsync/internal/lab"
+	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/state"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 

@@ -15,14 +15,7 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
-
-	"github.com/fedsync/fedsync/pkg/apply/agenda"
-	"github.com/fedsync/fedsync/pkg/apply/object"
-	"github.com/fedsync/fedsync/pkg/apply/standing"
-	"github.com/fedsync/fedsync/pkg/apply/state"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -36,7 +29,11 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fedsync/fedsync/internal/lab"
+	"github.com/fedsync/fedsync/pkg/apply/agenda"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/standing"
+	"github.com/fedsync/fedsync/pkg/apply/state"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 

@@ -7,15 +7,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fedsync/fedsync/pkg/apply/object"
-	"github.com/fedsync/fedsync/pkg/apply/refusal"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 

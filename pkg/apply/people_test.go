@@ -7,12 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fedsync/fedsync/pkg/apply/object"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 

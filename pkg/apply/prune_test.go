@@ -6,14 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fedsync/fedsync/pkg/apply/object"
-	"github.com/fedsync/fedsync/pkg/apply/state"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
+	"github.com/fedsync/fedsync/pkg/apply/state"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 

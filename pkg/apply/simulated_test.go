@@ -14,18 +14,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/fedsync/fedsync/pkg/apply/agenda"
-	"github.com/fedsync/fedsync/pkg/apply/object"
-	"github.com/fedsync/fedsync/pkg/apply/state"
-	"github.com/fedsync/fedsync/pkg/apply/table"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/discovery"
@@ -38,8 +31,12 @@ import (
 
 	"github.com/fedsync/fedsync/internal/objectstore"
 	"github.com/fedsync/fedsync/internal/raced"
+	"github.com/fedsync/fedsync/pkg/apply/agenda"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
+	"github.com/fedsync/fedsync/pkg/apply/state"
+	"github.com/fedsync/fedsync/pkg/apply/table"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 

@@ -5,14 +5,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fedsync/fedsync/pkg/apply/object"
-	"github.com/fedsync/fedsync/pkg/apply/state"
-	"github.com/fedsync/fedsync/pkg/apply/write"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/state"
+	"github.com/fedsync/fedsync/pkg/apply/write"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 

@@ -15,13 +15,11 @@ import (
 	"go.uber.org/zap"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-
-	"github.com/fedsync/fedsync/pkg/execplugin"
-
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/fedsync/fedsync/internal/glob"
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/execplugin"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/member"
 )

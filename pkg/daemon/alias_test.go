@@ -6,13 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fedsync/fedsync/pkg/roll"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/fedsync/fedsync/internal/lab"
+	"github.com/fedsync/fedsync/pkg/roll"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 

@@ -127,7 +127,7 @@ var mayImport = map[string][]string{
 	"pkg/render/kustomize/shortcut":      {"pkg/federation", "pkg/render/manifest", "internal/strictyaml"},
 	"pkg/status/forgetest":               {},
 	"pkg/status/github/githubtest":       {},
-	"pkg/takeover":                       {"pkg/apply/inventory", "pkg/claim", "pkg/federation"},
+	"pkg/takeover":                       {"pkg/apply/inventory", "pkg/bounds", "pkg/claim", "pkg/failure", "pkg/federation"},
 	"pkg/status/azure":                   {"pkg/status", "pkg/status/forgeclient"},
 	"pkg/status/azure/azuretest":         {"pkg/status/forgetest"},
 	"pkg/status/bitbucket":               {"pkg/status", "pkg/status/forgeclient"},

@@ -15,9 +15,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/fedsync/fedsync/pkg/roll"
-
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -31,6 +28,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/member"
 	"github.com/fedsync/fedsync/pkg/render"
+	"github.com/fedsync/fedsync/pkg/roll"
 	"github.com/fedsync/fedsync/pkg/source"
 )
 

@@ -11,11 +11,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/fedsync/fedsync/pkg/wire"
-
 	corev1 "k8s.io/api/core/v1"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -25,6 +21,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 	"github.com/fedsync/fedsync/pkg/gcp/keeper"
 	"github.com/fedsync/fedsync/pkg/member"
+	"github.com/fedsync/fedsync/pkg/wire"
 )
 
 // googleCloud maintains the load balancers on Google Cloud outside the loop, for a

@@ -7,9 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/fedsync/fedsync/pkg/federation"
-
 	"github.com/fedsync/fedsync/pkg/access"
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 func TestPermissionsAreAskedForWhatThePlanNeeds(t *testing.T) {

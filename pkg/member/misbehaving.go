@@ -11,7 +11,6 @@ import (
 	"github.com/fedsync/fedsync/pkg/bounds"
 	fault "github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
-
 	"github.com/fedsync/fedsync/pkg/probe"
 )
 

@@ -4,12 +4,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fedsync/fedsync/pkg/apply/standing"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/apply/standing"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/watch"

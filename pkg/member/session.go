@@ -9,18 +9,15 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/fedsync/fedsync/pkg/apply/standing"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/standing"
 	"github.com/fedsync/fedsync/pkg/bounds"
 	"github.com/fedsync/fedsync/pkg/claim"
-
 	"github.com/fedsync/fedsync/pkg/facts"
 	fault "github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"

@@ -8,7 +8,6 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
-
 	"github.com/fedsync/fedsync/pkg/probe"
 )
 

@@ -22,7 +22,9 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/bounds"
 	"github.com/fedsync/fedsync/pkg/claim"
+	"github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -36,10 +38,8 @@ const (
 	requestTimeout = 10 * time.Second
 	// atOnce is how many clusters are asked at the same time.
 	atOnce = 32
-	// pageSize is the number of objects per page, and maxPages bounds the pages of a
-	// list: a cluster that never ends one must not keep the command running forever.
+	// pageSize is the number of objects per page.
 	pageSize = 500
-	maxPages = 1000
 )
 
 var configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
@@ -116,10 +116,12 @@ func (c *Cluster) look(ctx context.Context, o Options, client dynamic.Interface)
 	return nil
 }
 
-// each calls use for every object that the selector selects.
+// each calls use for every object that the selector selects, page by page. Use may make
+// requests, so a page is read to its end first. A cluster that never ends a list must not
+// keep the command running forever.
 func (o Options) each(ctx context.Context, objects dynamic.ResourceInterface, selector string, use func(*unstructured.Unstructured) error) error {
 	options := metav1.ListOptions{LabelSelector: selector, Limit: pageSize}
-	for range maxPages {
+	for range bounds.Pages {
 		var page *unstructured.UnstructuredList
 		err := o.request(ctx, func(ctx context.Context) (err error) {
 			page, err = objects.List(ctx, options)
@@ -137,7 +139,7 @@ func (o Options) each(ctx context.Context, objects dynamic.ResourceInterface, se
 			return nil
 		}
 	}
-	return fmt.Errorf("the list has more than %d pages", maxPages)
+	return failure.Misbehaves("lists objects without end, on more than %d pages", bounds.Pages)
 }
 
 // sort adds an inventory to those of its owner.

@@ -4,15 +4,13 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/fedsync/fedsync/pkg/apply/request"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
+	"github.com/fedsync/fedsync/pkg/apply/request"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 

@@ -5,13 +5,11 @@ import (
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/fedsync/fedsync/pkg/apply/state"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/apply/state"
 	"github.com/fedsync/fedsync/pkg/apply/write"
 	"github.com/fedsync/fedsync/pkg/federation"
 )

@@ -7,18 +7,16 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/fedsync/fedsync/pkg/apply/backup"
-	"github.com/fedsync/fedsync/pkg/apply/refusal"
-	"github.com/fedsync/fedsync/pkg/apply/request"
-
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/apply/backup"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+	"github.com/fedsync/fedsync/pkg/apply/request"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 

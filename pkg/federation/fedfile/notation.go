@@ -9,19 +9,18 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/fedsync/fedsync/pkg/federation"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // readers decode the types that are one value in the file. Their errors report mistakes that
 // the schema does not find.
 var readers = map[reflect.Type]func(to, raw any) error{
-	reflect.TypeFor[federation.PortRange]():  of(readPortRange),
-	reflect.TypeFor[federation.PruneLimit](): of(readPruneLimit),
-	reflect.TypeFor[federation.Selector]():   of(readSelector),
+	reflect.TypeFor[federation.PortRange]():  decoding(readPortRange),
+	reflect.TypeFor[federation.PruneLimit](): decoding(readPruneLimit),
+	reflect.TypeFor[federation.Selector]():   decoding(readSelector),
 }
 
 // fillers set implied fields that the file omits, and fields that are never in the file.
@@ -33,7 +32,7 @@ var fillers = map[reflect.Type]func(to any, given func(name string) bool){
 	reflect.TypeFor[federation.IngressUID]():   filling(fillIngressUID),
 }
 
-func of[T any](read func(to *T, raw any) error) func(to, raw any) error {
+func decoding[T any](read func(to *T, raw any) error) func(to, raw any) error {
 	return func(to, raw any) error { return read(to.(*T), raw) }
 }
 
